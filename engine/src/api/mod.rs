@@ -1,0 +1,1 @@
+//! The public operations: parse, check, call, one span each.

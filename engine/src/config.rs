@@ -1,0 +1,34 @@
+//! Settings of the engine: plain data, no I/O, no global state.
+
+use std::path::PathBuf;
+
+/// One GiB, the default memory budget of a phase.
+pub const DEFAULT_MEMORY_BYTES: u64 = 1 << 30;
+/// Tree rows above the leaves that TreeR-last files leave out, unless the tree is too small.
+pub const DEFAULT_ROWS_TO_DISCARD: usize = 2;
+
+/// What a phase may use and where it finds shared files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Bytes of working memory that a phase plans with: batches, windows and staging buffers shrink to fit.
+    /// Pages of mapped files are not counted, since the system can take them back.
+    pub memory_bytes: u64,
+    /// Rows above the leaves that TreeR-last files leave out (the reference's `FIL_PROOFS_ROWS_TO_DISCARD`).
+    pub rows_to_discard: usize,
+    /// Folder of `.params`, `.vk` and `.meta` files; one sub-folder per profile other than `filecoin`.
+    pub parameter_cache: PathBuf,
+    /// Folder of parent tables.
+    pub parent_cache: PathBuf,
+}
+
+impl Default for Config {
+    /// The reference's folders under `/var/tmp`.
+    fn default() -> Self {
+        Self {
+            memory_bytes: DEFAULT_MEMORY_BYTES,
+            rows_to_discard: DEFAULT_ROWS_TO_DISCARD,
+            parameter_cache: PathBuf::from("/var/tmp/filecoin-proof-parameters"),
+            parent_cache: PathBuf::from("/var/tmp/filecoin-parents"),
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Field elements and their stored form: the canonical integer in 32 bytes, little-endian.
+//!
+//! `r = 0x73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001`; values of r or more are refused wherever
+//! a node is read as a field element. Source: `spec/replication.md` 0.2.
+
+use ff::PrimeField;
+
+/// An element of the scalar field of BLS12-381.
+pub type Fr = blstrs::Scalar;
+
+/// 32 bytes of a sector or a tree: data, label, hash, field element.
+pub type Node = [u8; 32];
+
+/// A node whose integer is not below the field's modulus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("node {} is not a canonical field element", hex::encode(.0))]
+pub struct NonCanonical(pub Node);
+
+/// Reads a canonical field element.
+///
+/// # Errors
+/// [`NonCanonical`] when the integer is r or more.
+pub fn from_node(node: &Node) -> Result<Fr, NonCanonical> {
+    Option::from(Fr::from_repr(*node)).ok_or(NonCanonical(*node))
+}
+
+/// The canonical bytes of a field element.
+pub fn to_node(value: &Fr) -> Node {
+    value.to_repr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ff::Field;
+
+    const MODULUS: &str = "01000000fffffffffe5bfeff02a4bd5305d8a10908d83933487d9d2953a7ed73";
+
+    #[test]
+    fn modulus_is_the_first_refused_value() {
+        let mut modulus = [0; 32];
+        hex::decode_to_slice(MODULUS, &mut modulus).unwrap();
+        assert_eq!(from_node(&modulus), Err(NonCanonical(modulus)));
+        modulus[0] = 0;
+        assert_eq!(from_node(&modulus), Ok(-Fr::ONE));
+        assert_eq!(to_node(&-Fr::ONE), modulus);
+        assert!(from_node(&[0xff; 32]).is_err());
+    }
+}

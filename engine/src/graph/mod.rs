@@ -1,0 +1,1 @@
+//! The parent graph: base parents (DRG) and expander parents of every node.

@@ -1,0 +1,3 @@
+//! The hash functions of the protocol.
+
+pub mod sha256;

@@ -1,0 +1,1 @@
+//! Merkle trees: shapes, building, files, paths.

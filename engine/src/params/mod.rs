@@ -1,0 +1,1 @@
+//! Parameter files: published names and digests, and where they are kept.

@@ -1,0 +1,1 @@
+//! Proof of replication: labels, columns, encoding, commitments, challenges, vanilla proofs.

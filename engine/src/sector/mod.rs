@@ -1,0 +1,10 @@
+//! What a sector is: its sizes and shapes, the registered proofs of each network, identifiers, pieces.
+
+pub mod id;
+pub mod params;
+pub mod piece;
+pub mod proof_type;
+
+pub use id::{PoRepId, ProverId, ReplicaId, SectorId, Ticket, replica_id};
+pub use params::{Profile, SectorParams, TreeShape, UnsupportedSectorSize};
+pub use proof_type::{ApiVersion, Feature, PoRepConfig, SealProof, UnknownProof};

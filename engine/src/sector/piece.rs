@@ -1,0 +1,1 @@
+//! Pieces: sizes, commitments, placing.

@@ -1,0 +1,1 @@
+//! Files of a sector: names, auxiliary records, manifests, atomic writing.

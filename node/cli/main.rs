@@ -1,0 +1,3 @@
+//! The `filecash` command line.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The thin node around the storage-proof engine: today its settings, later networking, deals and jobs.
