@@ -10,6 +10,10 @@ pub enum Error {
     #[error(transparent)]
     NonCanonical(#[from] crate::field::NonCanonical),
     #[error(transparent)]
+    Piece(#[from] crate::sector::piece::PieceError),
+    #[error(transparent)]
+    Cid(#[from] crate::sector::cid::CidError),
+    #[error(transparent)]
     UnknownProof(#[from] crate::sector::UnknownProof),
     #[error(transparent)]
     UnsupportedSectorSize(#[from] crate::sector::UnsupportedSectorSize),

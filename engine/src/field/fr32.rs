@@ -76,8 +76,8 @@ fn pad_quad(raw: &[u8; RAW_QUAD], padded: &mut [u8; PADDED_QUAD]) {
     words[15] = word(raw, 119) >> 8;
 
     let mut put = |i: usize, w: u64| padded[8 * i..8 * i + 8].copy_from_slice(&w.to_le_bytes());
-    for i in 0..3 {
-        put(i, words[i]);
+    for (i, &w) in words[..3].iter().enumerate() {
+        put(i, w);
     }
     put(3, words[3] & LAST_WORD);
     // Element e starts at bit 254·e = 64·(4·e − 1) + 64 − 2·e.
