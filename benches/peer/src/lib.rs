@@ -1,4 +1,4 @@
-//! The reference implementation as a peer: each phase of a seal as a step between files.
+//! The reference implementation as a peer: each phase of a seal as a step between files, and measurements beside ours.
 //!
 //! Files are in the forms of `filecoin-proofs-api`, as our own `filecash seal` reads and writes them, so either side
 //! can do each step. Settings come from the environment, as the reference reads them once per process:
@@ -8,5 +8,6 @@
 //! The reference is `filecoin-proofs` 19.1 from crates.io with default features off.
 
 pub mod args;
+pub mod compare;
 pub mod phases;
 pub mod usage;
