@@ -1,1 +1,3 @@
 //! Merkle trees: shapes, building, files, paths.
+
+pub mod path;
