@@ -1,3 +1,4 @@
 //! Proof of replication: labels, columns, encoding, commitments, challenges, vanilla proofs.
 
+pub mod challenges;
 pub mod labels;
