@@ -2,6 +2,10 @@
 
 pub mod challenges;
 pub mod codec;
+pub mod commit;
+#[cfg(test)]
+mod commit_tests;
+pub mod encode;
 pub mod labels;
 pub mod outputs;
 pub mod proof;
