@@ -1,3 +1,11 @@
 //! Proof of replication: labels, columns, encoding, commitments, challenges, vanilla proofs.
 
+pub mod challenges;
+pub mod codec;
+pub mod commit;
+#[cfg(test)]
+mod commit_tests;
+pub mod encode;
 pub mod labels;
+pub mod outputs;
+pub mod proof;
