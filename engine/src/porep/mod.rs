@@ -9,3 +9,6 @@ pub mod encode;
 pub mod labels;
 pub mod outputs;
 pub mod proof;
+pub mod labels_pipelined;
+pub mod layers;
+pub mod unseal;

@@ -6,3 +6,6 @@ pub mod files;
 
 // No file may be called aux.rs: Windows cannot check it out.
 pub use auxiliary as aux;
+pub mod lock;
+pub mod manifest;
+pub mod mapped;
