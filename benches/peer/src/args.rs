@@ -1,0 +1,267 @@
+//! The command line of the peer: one sub-command per phase, each reading and writing named files.
+//!
+//! A command prints one line of JSON: `{"phase", "wall_seconds", "user_seconds", "system_seconds", "cpu_seconds",
+//! "peak_rss_bytes", "result"}`. Exit status 0 is done, 1 is a proof that does not hold, 2 is an error.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow};
+use clap::{Args, Parser, Subcommand};
+use filecoin_proofs_api::seal::SealCommitPhase2Output;
+use filecoin_proofs_api::{PieceInfo, RegisteredSealProof};
+use serde_json::{Value, json};
+
+use crate::phases::{self, Identity, Sector, read_json, write_json};
+use crate::usage::Usage;
+
+/// The reference, one phase at a time, between files in the form of its API.
+#[derive(Debug, Parser)]
+#[command(name = "filecash-peer")]
+pub struct Cli {
+    #[command(subcommand)]
+    phase: Phase,
+}
+
+/// A phase.
+#[derive(Debug, Subcommand)]
+enum Phase {
+    /// Make parameters, verifying key and metadata in FIL_PROOFS_PARAMETER_CACHE.
+    Params {
+        #[command(flatten)]
+        proof: ProofArg,
+    },
+    /// Append a piece to a staged file and to a list of pieces.
+    AddPiece {
+        #[command(flatten)]
+        proof: ProofArg,
+        /// Raw bytes.
+        #[arg(long)]
+        source: PathBuf,
+        /// The padded file to append to.
+        #[arg(long)]
+        staged: PathBuf,
+        /// List of pieces, read and rewritten.
+        #[arg(long)]
+        pieces: PathBuf,
+        /// Unpadded bytes to take, by default all.
+        #[arg(long)]
+        size: Option<u64>,
+    },
+    /// Label a sector.
+    Pc1 {
+        #[command(flatten)]
+        proof: ProofArg,
+        #[command(flatten)]
+        sector: SectorArgs,
+        #[command(flatten)]
+        identity: IdentityArgs,
+        /// The padded data.
+        #[arg(long)]
+        staged: PathBuf,
+        /// List of pieces.
+        #[arg(long)]
+        pieces: PathBuf,
+        /// Where the output goes.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Encode a sector and build its trees.
+    Pc2 {
+        #[command(flatten)]
+        sector: SectorArgs,
+        /// Output of pc1.
+        #[arg(long)]
+        pc1: PathBuf,
+        /// Where the output goes.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Open the challenges.
+    C1 {
+        #[command(flatten)]
+        sector: SectorArgs,
+        #[command(flatten)]
+        identity: IdentityArgs,
+        /// Randomness of the chain.
+        #[arg(long, value_parser = hex32)]
+        seed: [u8; 32],
+        /// Output of pc2.
+        #[arg(long)]
+        pc2: PathBuf,
+        /// List of pieces.
+        #[arg(long)]
+        pieces: PathBuf,
+        /// Where the output goes.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Prove.
+    C2 {
+        #[command(flatten)]
+        identity: IdentityArgs,
+        /// Output of c1.
+        #[arg(long)]
+        c1: PathBuf,
+        /// Where the output goes.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Verify a proof.
+    Verify {
+        #[command(flatten)]
+        proof: ProofArg,
+        #[command(flatten)]
+        identity: IdentityArgs,
+        /// Randomness of the chain.
+        #[arg(long, value_parser = hex32)]
+        seed: [u8; 32],
+        /// Commitment to the replica.
+        #[arg(long, value_parser = hex32)]
+        comm_r: [u8; 32],
+        /// Commitment to the data.
+        #[arg(long, value_parser = hex32)]
+        comm_d: [u8; 32],
+        /// Output of c2.
+        #[arg(long)]
+        c2: PathBuf,
+    },
+    /// Recover data from a replica.
+    Unseal {
+        #[command(flatten)]
+        proof: ProofArg,
+        #[command(flatten)]
+        sector: SectorArgs,
+        #[command(flatten)]
+        identity: IdentityArgs,
+        /// Commitment to the data.
+        #[arg(long, value_parser = hex32)]
+        comm_d: [u8; 32],
+        /// First unpadded byte.
+        #[arg(long, default_value_t = 0)]
+        offset: u64,
+        /// Number of unpadded bytes.
+        #[arg(long)]
+        length: u64,
+        /// Where the data goes.
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+struct ProofArg {
+    /// Name of a registered seal proof.
+    #[arg(long, value_parser = seal_proof, default_value = "StackedDrg2KiBV1_1")]
+    proof: RegisteredSealProof,
+}
+
+#[derive(Debug, Args)]
+struct SectorArgs {
+    /// Folder of layers, trees and auxiliary files.
+    #[arg(long)]
+    cache: PathBuf,
+    /// The replica.
+    #[arg(long)]
+    sealed: PathBuf,
+}
+
+impl From<SectorArgs> for Sector {
+    fn from(SectorArgs { cache, sealed }: SectorArgs) -> Self {
+        Self { cache, sealed }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+struct IdentityArgs {
+    /// The miner, 32 bytes in hexadecimal.
+    #[arg(long, value_parser = hex32)]
+    prover_id: [u8; 32],
+    /// The sector's number.
+    #[arg(long)]
+    sector: u64,
+    /// Randomness of the chain that enters the replica id.
+    #[arg(long, value_parser = hex32, default_value = "0000000000000000000000000000000000000000000000000000000000000000")]
+    ticket: [u8; 32],
+}
+
+impl From<IdentityArgs> for Identity {
+    fn from(IdentityArgs { prover_id, sector, ticket }: IdentityArgs) -> Self {
+        Self { prover_id, sector, ticket }
+    }
+}
+
+fn hex32(text: &str) -> Result<[u8; 32]> {
+    let bytes = hex::decode(text)?;
+    bytes.try_into().map_err(|bytes: Vec<u8>| anyhow!("{} bytes, expected 32", bytes.len()))
+}
+
+fn seal_proof(text: &str) -> Result<RegisteredSealProof> {
+    serde_json::from_value(Value::from(text)).context("no such registered seal proof")
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let started = Instant::now();
+    match run(Cli::parse().phase).and_then(|(phase, accepted, result)| {
+        let usage = Usage::of_self(started)?;
+        let mut line = serde_json::to_value(usage)?;
+        line["phase"] = json!(phase);
+        line["cpu_seconds"] = json!(usage.cpu_seconds());
+        line["result"] = result;
+        println!("{line}");
+        Ok(accepted)
+    }) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Does a phase; gives its name, whether what it checks holds, and what it found.
+fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
+    Ok(match phase {
+        Phase::Params { proof: ProofArg { proof } } => ("params", true, json!({ "params": phases::params(proof)? })),
+        Phase::AddPiece { proof, source, staged, pieces, size } => {
+            let piece = phases::add_piece(proof.proof, &source, &staged, &pieces, size)?;
+            ("add-piece", true, json!({ "comm_p": hex::encode(piece.commitment), "size": u64::from(piece.size) }))
+        }
+        Phase::Pc1 { proof, sector, identity, staged, pieces, out } => {
+            let pieces: Vec<PieceInfo> = read_json(&pieces)?;
+            let output = phases::pc1(proof.proof, &sector.into(), &staged, &identity.into(), &pieces)?;
+            write_json(&out, &output)?;
+            ("pc1", true, json!({ "comm_d": hex::encode(output.comm_d) }))
+        }
+        Phase::Pc2 { sector, pc1, out } => {
+            let output = phases::pc2(read_json(&pc1)?, &sector.into())?;
+            write_json(&out, &output)?;
+            ("pc2", true, json!({ "comm_r": hex::encode(output.comm_r), "comm_d": hex::encode(output.comm_d) }))
+        }
+        Phase::C1 { sector, identity, seed, pc2, pieces, out } => {
+            let pieces: Vec<PieceInfo> = read_json(&pieces)?;
+            let output = phases::c1(read_json(&pc2)?, &sector.into(), &identity.into(), seed, &pieces)?;
+            write_json(&out, &output)?;
+            ("c1", true, json!({}))
+        }
+        Phase::C2 { identity, c1, out } => {
+            let proof = phases::c2(read_json(&c1)?, &identity.into())?;
+            let result = json!({ "proof": hex::encode(&proof) });
+            write_json(&out, &SealCommitPhase2Output { proof })?;
+            ("c2", true, result)
+        }
+        Phase::Verify { proof, identity, seed, comm_r, comm_d, c2 } => {
+            let SealCommitPhase2Output { proof: bytes } = read_json(&c2)?;
+            let holds = phases::verify(proof.proof, [comm_r, comm_d], &identity.into(), seed, &bytes)?;
+            ("verify", holds, json!({ "holds": holds }))
+        }
+        Phase::Unseal { proof, sector, identity, comm_d, offset, length, out } => {
+            phases::unseal(proof.proof, &sector.into(), &out, &identity.into(), comm_d, [offset, length])?;
+            ("unseal", true, json!({ "bytes": fs::metadata(&out)?.len() }))
+        }
+    })
+}

@@ -1,0 +1,114 @@
+//! Measures our program beside the reference and prints the table. See `filecash_peer::compare`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, ValueEnum};
+use filecash_peer::compare::measures::Plan;
+use filecash_peer::compare::program::Programs;
+use filecash_peer::compare::{machine, table};
+
+/// Runs both programs in turn, each run a process, and prints medians and ratios as Markdown.
+#[derive(Debug, Parser)]
+struct Cli {
+    /// What to measure.
+    #[arg(required = true)]
+    measures: Vec<Measure>,
+    /// Our program.
+    #[arg(long, default_value = "target/release/filecash")]
+    ours: PathBuf,
+    /// The peer; by default it is looked for beside this program.
+    #[arg(long)]
+    reference: Option<PathBuf>,
+    /// Counted runs of each side (set-up runs once).
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Threads of either side.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Folder with the 2 KiB PoRep parameters; needed for c2.
+    #[arg(long, env = "FIL_PROOFS_PARAMETER_CACHE", default_value = "/var/tmp/filecoin-proof-parameters")]
+    params: PathBuf,
+    /// Let the reference do the set-up too: over 20 CPU minutes.
+    #[arg(long)]
+    reference_setup: bool,
+    /// Folder for inputs and runs, on the disk to measure; by default a temporary one.
+    #[arg(long)]
+    work: Option<PathBuf>,
+    /// Also write `<folder>/<date>-<cpu>.md`.
+    #[arg(long, value_name = "FOLDER")]
+    record: Option<PathBuf>,
+}
+
+/// What to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Measure {
+    /// Labels of 8 MiB.
+    Pc1,
+    /// Trees and replica of 8 MiB.
+    Pc2,
+    /// A proof of 2 KiB.
+    C2,
+    /// Parameters of 2 KiB.
+    Setup,
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether every bound that could be checked is met.
+fn run(cli: &Cli) -> Result<bool> {
+    let temporary = tempfile::tempdir()?;
+    let work = cli.work.clone().unwrap_or_else(|| temporary.path().to_owned());
+    fs::create_dir_all(&work)?;
+    let reference = match &cli.reference {
+        Some(path) => path.clone(),
+        None => std::env::current_exe()?.with_file_name("filecash-peer"),
+    };
+    let absolute = |path: &PathBuf| path.canonicalize().with_context(|| format!("no file {}", path.display()));
+    let work = absolute(&work)?;
+    let programs = Programs {
+        ours: absolute(&cli.ours)?,
+        reference: absolute(&reference)?,
+        threads: cli.threads,
+        shared: work.join("shared"),
+    };
+    fs::create_dir_all(&programs.shared)?;
+    let plan = Plan { programs, work, params: cli.params.clone(), runs: cli.runs };
+    let machine = machine::line();
+    let mut rows = Vec::new();
+    for measure in &cli.measures {
+        eprintln!("measuring {measure:?} ...");
+        rows.extend(match measure {
+            Measure::Pc1 => plan.pc1()?,
+            Measure::Pc2 => plan.pc2()?,
+            Measure::C2 => plan.c2()?,
+            Measure::Setup => plan.setup(cli.reference_setup)?,
+        });
+    }
+    let today = machine::today();
+    let text = format!(
+        "# {today}: filecash and filecoin-proofs 19.1 side by side\n\n{machine}; {} threads each.\n\n{}",
+        cli.threads,
+        table::markdown(&rows)
+    );
+    println!("{text}");
+    if let Some(folder) = &cli.record {
+        fs::create_dir_all(folder)?;
+        let cpu: String = machine::cpu().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        let path = folder.join(format!("{today}-{}.md", cpu.trim_matches('-').to_lowercase()));
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        eprintln!("recorded in {}", path.display());
+    }
+    Ok(rows.iter().all(|row| row.met() != Some(false)))
+}

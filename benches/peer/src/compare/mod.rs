@@ -1,0 +1,10 @@
+//! Side-by-side measurements of our program and the reference.
+//!
+//! Each measure runs both programs in turn (ours, reference, ours, reference, ...), each run a process of its own on
+//! a fresh copy of the same inputs, so that a change of the machine's load or clock meets both. CPU time and largest
+//! resident set come from `wait4`. A ratio is reference ÷ ours of the medians.
+
+pub mod machine;
+pub mod measures;
+pub mod program;
+pub mod table;

@@ -1,0 +1,193 @@
+//! How either program is told to do a phase.
+//!
+//! Both read and write the same files; only the spelling of the command lines differs, and it differs only here.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::usage::Usage;
+
+/// Prover of all measurements.
+pub const PROVER_ID: &str = "0909090909090909090909090909090909090909090909090909090909090909";
+/// Ticket of all measurements.
+pub const TICKET: &str = "0101010101010101010101010101010101010101010101010101010101010101";
+/// Seed of all measurements.
+pub const SEED: &str = "0202020202020202020202020202020202020202020202020202020202020202";
+/// Sector of all measurements.
+pub const SECTOR: &str = "12345";
+
+/// Whose program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// `filecash`.
+    Ours,
+    /// `filecash-peer`.
+    Reference,
+}
+
+/// A network of ours; the reference knows only Filecoin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// Labels are SHA-256.
+    Filecoin,
+    /// Labels are SHA-512.
+    Filecash,
+}
+
+impl Network {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Filecoin => "filecoin",
+            Self::Filecash => "filecash",
+        }
+    }
+}
+
+/// Files of one sector under a folder.
+#[derive(Clone, Debug)]
+pub struct Files {
+    folder: PathBuf,
+}
+
+impl Files {
+    /// Files under `folder`.
+    pub fn under(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
+    /// A file by its name: `piece`, `staged`, `pieces.json`, `cache`, `sealed`, `pc1.json`, `pc2.json`, `c1.json`,
+    /// `c2.json`.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+}
+
+/// Both programs and what they share.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// Our program.
+    pub ours: PathBuf,
+    /// The peer.
+    pub reference: PathBuf,
+    /// Threads of either.
+    pub threads: usize,
+    /// Folder of parent tables and other files that outlive a run; one for each side.
+    pub shared: PathBuf,
+}
+
+impl Programs {
+    /// A command of one side with its settings, no phase yet. `params` is the folder of parameters.
+    fn start(&self, side: Side, params: &Path) -> Command {
+        let threads = self.threads.to_string();
+        let (program, parents) = match side {
+            Side::Ours => (&self.ours, "parents-ours"),
+            Side::Reference => (&self.reference, "parents-reference"),
+        };
+        let mut command = Command::new(program);
+        command
+            .env("RAYON_NUM_THREADS", &threads)
+            .env("BELLMAN_NUM_CPUS", &threads)
+            .env("FIL_PROOFS_PARAMETER_CACHE", params)
+            .env("FIL_PROOFS_PARENT_CACHE", self.shared.join(parents))
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        command
+    }
+
+    /// Makes the parameters of the 2 KiB PoRep in the folder `params`.
+    pub fn params(&self, side: Side, network: Network, params: &Path) -> Command {
+        let mut command = self.start(side, params);
+        match side {
+            Side::Ours => command.args(["params", "setup", "--profile", network.name(), "--size", "2KiB"]),
+            Side::Reference => command.arg("params"),
+        };
+        command
+    }
+
+    /// Stages a piece that fills the sector.
+    pub fn add_piece(&self, side: Side, proof: &str, files: &Files) -> Command {
+        let mut command = self.start(side, &self.shared);
+        phase(&mut command, side, "add-piece");
+        command.args(["--proof", proof]);
+        with_files(&mut command, files, &["source", "staged", "pieces"]);
+        command
+    }
+
+    /// PC1.
+    pub fn pc1(&self, side: Side, proof: &str, files: &Files) -> Command {
+        let mut command = self.start(side, &self.shared);
+        phase(&mut command, side, "pc1");
+        command.args(["--proof", proof, "--prover-id", PROVER_ID, "--sector", SECTOR, "--ticket", TICKET]);
+        with_files(&mut command, files, &["cache", "sealed", "staged", "pieces"]);
+        command.arg("--out").arg(files.path("pc1.json"));
+        command
+    }
+
+    /// PC2.
+    pub fn pc2(&self, side: Side, files: &Files) -> Command {
+        let mut command = self.start(side, &self.shared);
+        phase(&mut command, side, "pc2");
+        with_files(&mut command, files, &["cache", "sealed", "pc1"]);
+        command.arg("--out").arg(files.path("pc2.json"));
+        command
+    }
+
+    /// C1.
+    pub fn c1(&self, side: Side, files: &Files) -> Command {
+        let mut command = self.start(side, &self.shared);
+        phase(&mut command, side, "c1");
+        command.args(["--prover-id", PROVER_ID, "--sector", SECTOR, "--ticket", TICKET, "--seed", SEED]);
+        with_files(&mut command, files, &["cache", "sealed", "pc2", "pieces"]);
+        command.arg("--out").arg(files.path("c1.json"));
+        command
+    }
+
+    /// C2 with the parameters in the folder `params`.
+    pub fn c2(&self, side: Side, params: &Path, files: &Files) -> Command {
+        let mut command = self.start(side, params);
+        phase(&mut command, side, "c2");
+        command.args(["--prover-id", PROVER_ID, "--sector", SECTOR]);
+        with_files(&mut command, files, &["c1"]);
+        command.arg("--out").arg(files.path("c2.json"));
+        command
+    }
+}
+
+fn phase(command: &mut Command, side: Side, phase: &str) {
+    if side == Side::Ours {
+        command.arg("seal");
+    }
+    command.arg(phase);
+}
+
+fn with_files(command: &mut Command, files: &Files, names: &[&str]) {
+    for &name in names {
+        let file = match name {
+            "source" => "piece".to_owned(),
+            "pieces" | "pc1" | "pc2" | "c1" => format!("{name}.json"),
+            _ => name.to_owned(),
+        };
+        command.arg(format!("--{name}")).arg(files.path(&file));
+    }
+}
+
+/// Runs a command and fails if it does.
+///
+/// # Errors
+/// When it cannot be started or does not succeed; names the command.
+pub fn measure(mut command: Command) -> Result<Usage> {
+    let (usage, succeeded) = Usage::of_command(&mut command).with_context(|| shown(&command))?;
+    if !succeeded {
+        bail!("failed: {}", shown(&command));
+    }
+    Ok(usage)
+}
+
+fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+}
