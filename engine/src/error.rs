@@ -23,4 +23,18 @@ pub enum Error {
     UnknownProof(#[from] crate::sector::UnknownProof),
     #[error(transparent)]
     UnsupportedSectorSize(#[from] crate::sector::UnsupportedSectorSize),
+    #[error(transparent)]
+    Key(#[from] crate::groth16::KeyError),
+    #[error(transparent)]
+    Proof(#[from] crate::groth16::ProofError),
+    #[error(transparent)]
+    Prove(#[from] crate::groth16::ProveError),
+    #[error(transparent)]
+    Setup(#[from] crate::groth16::SetupError),
+    #[error(transparent)]
+    Verify(#[from] crate::groth16::VerifyError),
+    #[error(transparent)]
+    Params(#[from] crate::params::ParamError),
+    #[error(transparent)]
+    UnknownCircuit(#[from] crate::params::UnknownCircuit),
 }
