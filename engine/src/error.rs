@@ -10,6 +10,16 @@ pub enum Error {
     #[error(transparent)]
     NonCanonical(#[from] crate::field::NonCanonical),
     #[error(transparent)]
+    Piece(#[from] crate::sector::piece::PieceError),
+    #[error(transparent)]
+    Cid(#[from] crate::sector::cid::CidError),
+    #[error(transparent)]
+    Aux(#[from] crate::store::aux::AuxError),
+    #[error(transparent)]
+    CacheFile(#[from] crate::store::files::FileError),
+    #[error(transparent)]
+    Write(#[from] crate::store::atomic::WriteError),
+    #[error(transparent)]
     UnknownProof(#[from] crate::sector::UnknownProof),
     #[error(transparent)]
     UnsupportedSectorSize(#[from] crate::sector::UnsupportedSectorSize),

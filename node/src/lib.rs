@@ -1,1 +1,4 @@
 //! The thin node around the storage-proof engine: today its settings, later networking, deals and jobs.
+
+pub mod config;
+pub mod size;

@@ -17,7 +17,7 @@ use crate::field::Fr;
 /// A variable: input or aux, each kind numbered from 0 in order of allocation. Input 0 is ONE.
 ///
 /// Orders inputs first, then by index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Column(u32);
 
 const AUX: u32 = 1 << 31;
@@ -234,7 +234,7 @@ impl Shape {
 }
 
 /// Sorts terms by column, sums repeated columns, drops zeros.
-fn canonicalise(terms: &mut Vec<(Column, Fr)>) {
+pub(super) fn canonicalise(terms: &mut Vec<(Column, Fr)>) {
     terms.sort_unstable_by_key(|(column, _)| *column);
     let mut kept = 0;
     for index in 0..terms.len() {

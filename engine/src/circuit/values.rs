@@ -60,6 +60,28 @@ impl Values {
         }
     }
 
+    /// Appends `count` bits, at most 64: those of `bits` from the lowest.
+    #[inline]
+    pub fn push_bits(&mut self, bits: u64, count: usize) {
+        if count == 0 {
+            return;
+        }
+        let bits = bits & (u64::MAX >> (64 - count));
+        let position = self.len % 64;
+        self.len += count;
+        if position > 0 {
+            if let Some(word) = self.ones.last_mut() {
+                *word |= bits << position;
+            }
+            if position + count <= 64 {
+                return;
+            }
+        }
+        self.ones.push(if position > 0 { bits >> (64 - position) } else { bits });
+        self.wide.push(0);
+        self.wide_before.push(self.values.len() as u32);
+    }
+
     /// Appends an element.
     pub fn push(&mut self, value: Fr) {
         if value == Fr::ZERO {
@@ -166,6 +188,21 @@ mod tests {
                 assert_eq!(compact.class(index), class);
             }
         }
+    }
+
+    #[test]
+    fn words_of_bits_equal_single_bits() {
+        let (mut words, mut single) = (Values::new(), Values::new());
+        for step in 0..500_u64 {
+            let (bits, count) = (step.wrapping_mul(0x9e37_79b9_7f4a_7c15), (step * 7 % 65) as usize);
+            words.push_bits(bits, count);
+            (0..count).for_each(|i| single.push_bit(bits >> i & 1 == 1));
+            if step % 5 == 0 {
+                words.push(Fr::from(step));
+                single.push(Fr::from(step));
+            }
+        }
+        assert_eq!(words, single);
     }
 
     #[test]

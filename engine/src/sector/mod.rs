@@ -1,5 +1,7 @@
 //! What a sector is: its sizes and shapes, the registered proofs of each network, identifiers, pieces.
 
+pub mod cid;
+mod data_tree;
 pub mod id;
 pub mod params;
 pub mod piece;

@@ -1,1 +1,8 @@
 //! Files of a sector: names, auxiliary records, manifests, atomic writing.
+
+pub mod atomic;
+pub mod auxiliary;
+pub mod files;
+
+// No file may be called aux.rs: Windows cannot check it out.
+pub use auxiliary as aux;

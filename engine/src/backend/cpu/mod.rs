@@ -2,6 +2,12 @@
 
 use super::Backend;
 
+pub mod curve;
+pub mod digits;
+pub mod fixed_base;
+pub mod msm;
+pub mod ntt;
+
 /// All cores of the machine, or what rayon's pool has.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Cpu;

@@ -1,0 +1,89 @@
+//! Places a node among its siblings, and selects one of a list, by index bits.
+//!
+//! Source: `spec/snark.md` 1.8.
+
+use bellman::SynthesisError;
+use ff::Field;
+
+use super::bit::Bit;
+use super::num::{Num, alloc, pick};
+use crate::circuit::cs::CircuitSystem;
+use crate::field::Fr;
+
+/// The children of a parent: `element` at the index that `bits` give (least significant first), `siblings` in stored
+/// order around it. 2, 4 or 8 children.
+pub fn insert<CS: CircuitSystem>(
+    cs: &mut CS,
+    element: Num<CS::Wire>,
+    siblings: &[Num<CS::Wire>],
+    bits: &[Bit<CS::Wire>],
+) -> Result<Vec<Num<CS::Wire>>, SynthesisError> {
+    match (siblings, bits) {
+        (&[s], &[b0]) => Ok(vec![pick(cs, b0, s, element)?, pick(cs, b0, element, s)?]),
+        (&[b, c, d], &[b0, b1]) => four(cs, [element, b, c, d], [b0, b1]),
+        (&[b, c, d, e, f, g, h], &[b0, b1, b2]) => eight(cs, [element, b, c, d, e, f, g, h], [b0, b1, b2]),
+        _ => Err(SynthesisError::Unsatisfiable),
+    }
+}
+
+fn four<CS: CircuitSystem>(
+    cs: &mut CS,
+    [a, b, c, d]: [Num<CS::Wire>; 4],
+    [b0, b1]: [Bit<CS::Wire>; 2],
+) -> Result<Vec<Num<CS::Wire>>, SynthesisError> {
+    let t = pick(cs, b0, b, a)?;
+    let p0 = pick(cs, b1, b, t)?;
+    let t = pick(cs, b0, a, b)?;
+    let p1 = pick(cs, b1, c, t)?;
+    let t = pick(cs, b0, d, a)?;
+    let p2 = pick(cs, b1, t, c)?;
+    let t = pick(cs, b0, a, d)?;
+    let p3 = pick(cs, b1, t, d)?;
+    Ok(vec![p0, p1, p2, p3])
+}
+
+fn eight<CS: CircuitSystem>(
+    cs: &mut CS,
+    [a, b, c, d, e, f, g, h]: [Num<CS::Wire>; 8],
+    [b0, b1, b2]: [Bit<CS::Wire>; 3],
+) -> Result<Vec<Num<CS::Wire>>, SynthesisError> {
+    let neither = product(cs, !b0, !b1)?;
+    let both = product(cs, b0, b1)?;
+    let t = pick(cs, neither, a, b)?;
+    let p0 = pick(cs, b2, b, t)?;
+    let t = pick(cs, b0, a, b)?;
+    let t = pick(cs, b1, c, t)?;
+    let p1 = pick(cs, b2, c, t)?;
+    let t = pick(cs, b0, d, a)?;
+    let t = pick(cs, b1, t, c)?;
+    let p2 = pick(cs, b2, d, t)?;
+    let t = pick(cs, both, a, d)?;
+    let p3 = pick(cs, b2, e, t)?;
+    let t = pick(cs, neither, a, f)?;
+    let p4 = pick(cs, b2, t, e)?;
+    let t = pick(cs, b0, a, f)?;
+    let t = pick(cs, b1, g, t)?;
+    let p5 = pick(cs, b2, t, f)?;
+    let t = pick(cs, b0, h, a)?;
+    let t = pick(cs, b1, t, g)?;
+    let p6 = pick(cs, b2, t, g)?;
+    let t = pick(cs, both, a, h)?;
+    let p7 = pick(cs, b2, t, h)?;
+    Ok(vec![p0, p1, p2, p3, p4, p5, p6, p7])
+}
+
+/// `new c`; `x · y = c` of two bits.
+fn product<CS: CircuitSystem>(
+    cs: &mut CS,
+    x: Bit<CS::Wire>,
+    y: Bit<CS::Wire>,
+) -> Result<Bit<CS::Wire>, SynthesisError> {
+    let value = x.value() && y.value();
+    let number = alloc(cs, Some(Fr::from(u64::from(value))))?;
+    cs.constrain(|a, b, c| {
+        a.add_bit(x, Fr::ONE);
+        b.add_bit(y, Fr::ONE);
+        c.plus(number.column());
+    });
+    Ok(Bit::plain(value, number.wire))
+}

@@ -1,0 +1,460 @@
+//! Settings: what a user may choose, and where each choice came from.
+//!
+//! A setting is looked for on the command line, then in the environment (the reference's `FIL_PROOFS_…` names where
+//! it has one), then in one TOML file, then in the defaults; the first hit wins. Resolving is pure: the environment
+//! comes as a function and the file as text. [`Settings`] keeps the source beside each value, so that
+//! `filecash config show` can tell.
+//!
+//! ```toml
+//! profile = "filecoin"
+//! memory = "4GiB"
+//! threads = 8
+//! parameter_cache = "~/filecoin-proof-parameters"
+//! ```
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use filecash_engine::config::Config;
+use filecash_engine::sector::Profile;
+use filecash_engine::sector::params::UnknownProfile;
+use serde::Deserialize;
+
+use crate::size::{ByteSize, SizeError};
+
+/// Names a profile: `filecoin` or `filecash`.
+pub const PROFILE_VARIABLE: &str = "FILECASH_PROFILE";
+/// Memory budget of a phase, as a size.
+pub const MEMORY_VARIABLE: &str = "FILECASH_MEMORY";
+/// Number of threads, 0 for one per core.
+pub const THREADS_VARIABLE: &str = "FILECASH_THREADS";
+/// Path of the settings file.
+pub const CONFIG_VARIABLE: &str = "FILECASH_CONFIG";
+/// The reference's: folder of parameter files.
+pub const PARAMETER_CACHE_VARIABLE: &str = "FIL_PROOFS_PARAMETER_CACHE";
+/// The reference's: folder of parent tables.
+pub const PARENT_CACHE_VARIABLE: &str = "FIL_PROOFS_PARENT_CACHE";
+/// The reference's: text that `filecoin-parents` is appended to, without a separator.
+pub const CACHE_DIR_VARIABLE: &str = "FIL_PROOFS_CACHE_DIR";
+/// The reference's: rows that TreeR-last files leave out.
+pub const ROWS_TO_DISCARD_VARIABLE: &str = "FIL_PROOFS_ROWS_TO_DISCARD";
+
+/// The least memory budget that is taken seriously: smaller ones are slips, such as a missing unit.
+pub const MIN_MEMORY_BYTES: u64 = 64 << 20;
+
+const PARENT_FOLDER: &str = "filecoin-parents";
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A flag of this name.
+    Flag(&'static str),
+    /// The environment variable of this name.
+    Environment(&'static str),
+    /// The settings file at this path.
+    File(PathBuf),
+    /// Nobody said anything.
+    Default,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) => write!(f, "flag {name}"),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A value and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sourced<T> {
+    /// The value in force.
+    pub value: T,
+    /// Who said so.
+    pub source: Source,
+}
+
+/// What flags may say; `None` where a flag was not given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// `--profile`.
+    pub profile: Option<Profile>,
+    /// `--memory`.
+    pub memory: Option<ByteSize>,
+    /// `--threads`.
+    pub threads: Option<usize>,
+    /// `--rows-to-discard`.
+    pub rows_to_discard: Option<usize>,
+    /// `--parameter-cache`.
+    pub parameter_cache: Option<PathBuf>,
+    /// `--parent-cache`.
+    pub parent_cache: Option<PathBuf>,
+}
+
+/// Every setting with its source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Whose rules apply.
+    pub profile: Sourced<Profile>,
+    /// Bytes that a phase plans with.
+    pub memory_bytes: Sourced<u64>,
+    /// Threads, 0 for one per core.
+    pub threads: Sourced<usize>,
+    /// Rows that TreeR-last files leave out.
+    pub rows_to_discard: Sourced<usize>,
+    /// Folder of parameter files.
+    pub parameter_cache: Sourced<PathBuf>,
+    /// Folder of parent tables.
+    pub parent_cache: Sourced<PathBuf>,
+}
+
+/// Why settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the messages are the docs")]
+pub enum SettingsError {
+    #[error("{path}: {message}")]
+    File { path: PathBuf, message: String },
+    #[error("{from}: {message}")]
+    Value { from: String, message: String },
+    #[error("{from} asks for {asked} bytes of memory, less than the least useful budget of {MIN_MEMORY_BYTES} bytes")]
+    TooLittleMemory { from: Source, asked: u64 },
+}
+
+/// The settings file as written; unknown keys are refused.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SettingsFile {
+    profile: Option<Profile>,
+    memory: Option<ByteSize>,
+    threads: Option<usize>,
+    rows_to_discard: Option<usize>,
+    parameter_cache: Option<PathBuf>,
+    parent_cache: Option<PathBuf>,
+}
+
+/// Looks up an environment variable.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// Path of the settings file, and whether it was asked for by name, in which case it has to exist.
+///
+/// `None` without a home folder and without a request.
+pub fn file_path(flag: Option<&Path>, environment: Environment<'_>) -> Option<Sourced<PathBuf>> {
+    if let Some(path) = flag {
+        return Some(Sourced { value: path.to_owned(), source: Source::Flag("--config") });
+    }
+    if let Some(path) = variable(environment, CONFIG_VARIABLE) {
+        return Some(Sourced { value: path.into(), source: Source::Environment(CONFIG_VARIABLE) });
+    }
+    let folder = match variable(environment, "XDG_CONFIG_HOME") {
+        Some(folder) => PathBuf::from(folder),
+        None => PathBuf::from(variable(environment, "HOME")?).join(".config"),
+    };
+    Some(Sourced { value: folder.join("filecash").join("config.toml"), source: Source::Default })
+}
+
+impl Settings {
+    /// Resolves every setting. `file` is the path and text of the settings file, if there is one.
+    ///
+    /// Relative folders in the file are taken from the file's own folder, `~/` is the home folder. An empty
+    /// environment variable counts as absent.
+    ///
+    /// # Errors
+    /// [`SettingsError`] names the flag, variable or file, and the key.
+    pub fn resolve(
+        flags: &Flags,
+        environment: Environment<'_>,
+        file: Option<(&Path, &str)>,
+    ) -> Result<Self, SettingsError> {
+        let layers = Layers::new(environment, file)?;
+        let default = Config::default();
+        let home = |path: PathBuf| layers.anchor(path);
+
+        let settings = Self {
+            profile: layers.pick(
+                flags.profile.map(|value| ("--profile", value)),
+                parsed(environment, PROFILE_VARIABLE, |text| {
+                    text.parse().map_err(|error: UnknownProfile| error.to_string())
+                })?,
+                layers.file.profile,
+                Profile::Filecoin,
+            ),
+            memory_bytes: layers.pick(
+                flags.memory.map(|size| ("--memory", size.0)),
+                parsed(environment, MEMORY_VARIABLE, |text| {
+                    text.parse().map(|size: ByteSize| size.0).map_err(|error: SizeError| error.to_string())
+                })?,
+                layers.file.memory.map(|size| size.0),
+                default.memory_bytes,
+            ),
+            threads: layers.pick(
+                flags.threads.map(|value| ("--threads", value)),
+                parsed(environment, THREADS_VARIABLE, count)?,
+                layers.file.threads,
+                0,
+            ),
+            rows_to_discard: layers.pick(
+                flags.rows_to_discard.map(|value| ("--rows-to-discard", value)),
+                parsed(environment, ROWS_TO_DISCARD_VARIABLE, count)?,
+                layers.file.rows_to_discard,
+                default.rows_to_discard,
+            ),
+            parameter_cache: layers.pick(
+                flags.parameter_cache.clone().map(|value| ("--parameter-cache", value)),
+                variable(environment, PARAMETER_CACHE_VARIABLE)
+                    .map(|value| (PARAMETER_CACHE_VARIABLE, PathBuf::from(value))),
+                layers.file.parameter_cache.clone().map(home),
+                default.parameter_cache,
+            ),
+            parent_cache: layers.pick(
+                flags.parent_cache.clone().map(|value| ("--parent-cache", value)),
+                parent_cache(environment),
+                layers.file.parent_cache.clone().map(home),
+                default.parent_cache,
+            ),
+        };
+        if settings.memory_bytes.value < MIN_MEMORY_BYTES {
+            let Sourced { value, source } = settings.memory_bytes;
+            return Err(SettingsError::TooLittleMemory { from: source, asked: value });
+        }
+        Ok(settings)
+    }
+
+    /// What the engine is handed.
+    pub fn engine_config(&self) -> Config {
+        Config {
+            memory_bytes: self.memory_bytes.value,
+            rows_to_discard: self.rows_to_discard.value,
+            parameter_cache: self.parameter_cache.value.clone(),
+            parent_cache: self.parent_cache.value.clone(),
+        }
+    }
+}
+
+/// What is common to the lookup of every setting.
+struct Layers<'a> {
+    file: SettingsFile,
+    path: Option<&'a Path>,
+    home: Option<OsString>,
+}
+
+impl<'a> Layers<'a> {
+    fn new(environment: Environment<'_>, file: Option<(&'a Path, &str)>) -> Result<Self, SettingsError> {
+        let (path, file) = match file {
+            None => (None, SettingsFile::default()),
+            Some((path, text)) => {
+                let file = toml::from_str(text).map_err(|error| SettingsError::File {
+                    path: path.to_owned(),
+                    message: error.to_string().trim_end().to_owned(),
+                })?;
+                (Some(path), file)
+            }
+        };
+        Ok(Self { file, path, home: variable(environment, "HOME") })
+    }
+
+    /// The first layer that says something.
+    fn pick<T>(
+        &self,
+        flag: Option<(&'static str, T)>,
+        environment: Option<(&'static str, T)>,
+        file: Option<T>,
+        default: T,
+    ) -> Sourced<T> {
+        let (value, source) = match (flag, environment, file, self.path) {
+            (Some((name, value)), ..) => (value, Source::Flag(name)),
+            (None, Some((name, value)), ..) => (value, Source::Environment(name)),
+            (None, None, Some(value), Some(path)) => (value, Source::File(path.to_owned())),
+            _ => (default, Source::Default),
+        };
+        Sourced { value, source }
+    }
+
+    /// A folder named in the file.
+    fn anchor(&self, path: PathBuf) -> PathBuf {
+        match (path.strip_prefix("~"), &self.home, self.path.and_then(Path::parent)) {
+            (Ok(rest), Some(home), _) => Path::new(home).join(rest),
+            (_, _, Some(folder)) => folder.join(path),
+            _ => path,
+        }
+    }
+}
+
+/// A variable that is set and not empty.
+fn variable(environment: Environment<'_>, name: &str) -> Option<OsString> {
+    environment(name).filter(|value| !value.is_empty())
+}
+
+fn parsed<T>(
+    environment: Environment<'_>,
+    name: &'static str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<(&'static str, T)>, SettingsError> {
+    let Some(value) = variable(environment, name) else { return Ok(None) };
+    let text = value.to_str().ok_or("is not UTF-8".to_owned());
+    match text.and_then(&parse) {
+        Ok(value) => Ok(Some((name, value))),
+        Err(message) => Err(SettingsError::Value { from: Source::Environment(name).to_string(), message }),
+    }
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    usize::from_str(text).map_err(|_| format!("{text:?} is not a whole number"))
+}
+
+/// The reference's two variables. `FIL_PROOFS_CACHE_DIR` is a prefix of the text, not a folder: `/data` means
+/// `/datafilecoin-parents` (`spec/replication.md` 4.5 and pitfall 45).
+fn parent_cache(environment: Environment<'_>) -> Option<(&'static str, PathBuf)> {
+    if let Some(folder) = variable(environment, PARENT_CACHE_VARIABLE) {
+        return Some((PARENT_CACHE_VARIABLE, folder.into()));
+    }
+    let mut prefix = variable(environment, CACHE_DIR_VARIABLE)?;
+    prefix.push(OsStr::new(PARENT_FOLDER));
+    Some((CACHE_DIR_VARIABLE, prefix.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Variables = &'static [(&'static str, &'static str)];
+
+    fn lookup(variables: Variables) -> impl Fn(&str) -> Option<OsString> {
+        move |name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).into())
+    }
+
+    fn resolve(flags: Flags, variables: Variables, file: Option<&str>) -> Result<Settings, SettingsError> {
+        Settings::resolve(&flags, &lookup(variables), file.map(|text| (Path::new("/etc/f/config.toml"), text)))
+    }
+
+    fn in_file() -> Source {
+        Source::File("/etc/f/config.toml".into())
+    }
+
+    #[test]
+    fn nothing_said_gives_the_reference_folders() {
+        let settings = resolve(Flags::default(), &[], None).unwrap();
+        assert_eq!(settings.engine_config(), Config::default());
+        assert_eq!(settings.profile, Sourced { value: Profile::Filecoin, source: Source::Default });
+        assert_eq!(settings.threads, Sourced { value: 0, source: Source::Default });
+    }
+
+    #[test]
+    fn flags_win_over_environment_over_file_over_default() {
+        let file = "memory = \"3GiB\"";
+        let variables: Variables = &[(MEMORY_VARIABLE, "2GiB")];
+        let flags = Flags { memory: Some(ByteSize(1 << 30)), ..Flags::default() };
+        let table = [
+            (flags, variables, Some(file), 1 << 30, Source::Flag("--memory")),
+            (Flags::default(), variables, Some(file), 2 << 30, Source::Environment(MEMORY_VARIABLE)),
+            (Flags::default(), &[], Some(file), 3 << 30, in_file()),
+            (Flags::default(), &[], Some("threads = 1"), Config::default().memory_bytes, Source::Default),
+        ];
+        for (flags, variables, file, value, source) in table {
+            let settings = resolve(flags, variables, file).unwrap();
+            assert_eq!(settings.memory_bytes, Sourced { value, source });
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_file_is_read() {
+        let file = "profile = \"filecash\"\nmemory = 134217728\nthreads = 3\nrows_to_discard = 1\n\
+                    parameter_cache = \"params\"\nparent_cache = \"/abs\"";
+        let settings = resolve(Flags::default(), &[], Some(file)).unwrap();
+        assert_eq!(settings.profile, Sourced { value: Profile::Filecash, source: in_file() });
+        assert_eq!(settings.memory_bytes, Sourced { value: 128 << 20, source: in_file() });
+        assert_eq!(settings.threads, Sourced { value: 3, source: in_file() });
+        assert_eq!(settings.rows_to_discard, Sourced { value: 1, source: in_file() });
+        assert_eq!(settings.parameter_cache, Sourced { value: "/etc/f/params".into(), source: in_file() });
+        assert_eq!(settings.parent_cache, Sourced { value: "/abs".into(), source: in_file() });
+    }
+
+    #[test]
+    fn every_flag_is_read() {
+        let flags = Flags {
+            profile: Some(Profile::Filecash),
+            memory: Some(ByteSize(1 << 27)),
+            threads: Some(2),
+            rows_to_discard: Some(0),
+            parameter_cache: Some("p".into()),
+            parent_cache: Some("q".into()),
+        };
+        let settings = resolve(flags, &[(PARENT_CACHE_VARIABLE, "/env")], None).unwrap();
+        assert_eq!(settings.profile.source, Source::Flag("--profile"));
+        assert_eq!(settings.memory_bytes.source, Source::Flag("--memory"));
+        assert_eq!(settings.threads, Sourced { value: 2, source: Source::Flag("--threads") });
+        assert_eq!(settings.rows_to_discard, Sourced { value: 0, source: Source::Flag("--rows-to-discard") });
+        assert_eq!(settings.parameter_cache, Sourced { value: "p".into(), source: Source::Flag("--parameter-cache") });
+        assert_eq!(settings.parent_cache, Sourced { value: "q".into(), source: Source::Flag("--parent-cache") });
+    }
+
+    #[test]
+    fn home_folder_in_the_file_is_expanded() {
+        let file = "parameter_cache = \"~/params\"\nparent_cache = \"~other/x\"";
+        let settings = resolve(Flags::default(), &[("HOME", "/home/me")], Some(file)).unwrap();
+        assert_eq!(settings.parameter_cache.value, Path::new("/home/me/params"));
+        assert_eq!(settings.parent_cache.value, Path::new("/etc/f/~other/x"));
+    }
+
+    /// spec/replication.md 4.5 and pitfall 45.
+    #[test]
+    fn cache_dir_is_a_prefix_of_the_text() {
+        let table: [(Variables, &str, &str); 4] = [
+            (&[(CACHE_DIR_VARIABLE, "/data")], "/datafilecoin-parents", CACHE_DIR_VARIABLE),
+            (&[(CACHE_DIR_VARIABLE, "/data/")], "/data/filecoin-parents", CACHE_DIR_VARIABLE),
+            (&[(CACHE_DIR_VARIABLE, "/data/"), (PARENT_CACHE_VARIABLE, "/p")], "/p", PARENT_CACHE_VARIABLE),
+            (
+                &[(CACHE_DIR_VARIABLE, "/data/"), (PARENT_CACHE_VARIABLE, "")],
+                "/data/filecoin-parents",
+                CACHE_DIR_VARIABLE,
+            ),
+        ];
+        for (variables, folder, name) in table {
+            let settings = resolve(Flags::default(), variables, None).unwrap();
+            assert_eq!(settings.parent_cache.value, Path::new(folder));
+            assert_eq!(settings.parent_cache.source.to_string(), format!("environment {name}"));
+        }
+    }
+
+    #[test]
+    fn errors_name_what_is_wrong() {
+        let table: [(Variables, Option<&str>, &[&str]); 9] = [
+            (&[], Some("memry = 1"), &["/etc/f/config.toml", "memry"]),
+            (&[], Some("[network]\nport = 1"), &["/etc/f/config.toml", "network"]),
+            (&[], Some("profile = \"bitcoin\""), &["/etc/f/config.toml", "bitcoin", "filecash"]),
+            (&[], Some("memory = \"1 GB\""), &["/etc/f/config.toml", "GB", "GiB"]),
+            (&[], Some("memory = -1"), &["/etc/f/config.toml", "memory"]),
+            (&[(PROFILE_VARIABLE, "Filecoin")], None, &[PROFILE_VARIABLE, "Filecoin"]),
+            (&[(THREADS_VARIABLE, "all")], None, &[THREADS_VARIABLE, "all"]),
+            (&[(ROWS_TO_DISCARD_VARIABLE, "-1")], None, &[ROWS_TO_DISCARD_VARIABLE, "-1"]),
+            (&[(MEMORY_VARIABLE, "16")], None, &[MEMORY_VARIABLE, "16 bytes"]),
+        ];
+        for (variables, file, words) in table {
+            let message = resolve(Flags::default(), variables, file).unwrap_err().to_string();
+            for word in words {
+                assert!(message.contains(word), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn settings_file_is_looked_for_in_order() {
+        let path = |flag: Option<&str>, variables| {
+            file_path(flag.map(Path::new), &lookup(variables)).map(|found| (found.value, found.source))
+        };
+        let all: Variables = &[(CONFIG_VARIABLE, "/c"), ("XDG_CONFIG_HOME", "/x"), ("HOME", "/h")];
+        assert_eq!(path(Some("/f"), all), Some(("/f".into(), Source::Flag("--config"))));
+        assert_eq!(path(None, all), Some(("/c".into(), Source::Environment(CONFIG_VARIABLE))));
+        assert_eq!(
+            path(None, &[("XDG_CONFIG_HOME", "/x"), ("HOME", "/h")]),
+            Some(("/x/filecash/config.toml".into(), Source::Default))
+        );
+        assert_eq!(path(None, &[("HOME", "/h")]), Some(("/h/.config/filecash/config.toml".into(), Source::Default)));
+        assert_eq!(path(None, &[]), None);
+    }
+}
