@@ -80,10 +80,27 @@ impl Case {
         self.random("seed")
     }
 
-    /// Raw bytes of a piece: a sequence that no two pieces of a case share.
+    /// Raw bytes of a piece: an odd number of them from a sequence that no two pieces of a case share, then zeros.
     pub fn data(&self, index: usize) -> Vec<u8> {
         let start = self.random("data")[0] as usize + 17 * index;
-        (0..self.pieces[index].size() as usize).map(|i| ((start + i) % 251) as u8).collect()
+        let size = self.pieces[index].size() as usize;
+        let mut data: Vec<u8> = (0..(size - size / 5) | 1).map(|i| ((start + i) % 251) as u8).collect();
+        data.resize(size, 0);
+        data
+    }
+
+    /// Offset and length of each piece of data in the sector's raw content.
+    pub fn ranges(&self) -> Vec<[u64; 2]> {
+        let mut end = 0_u64;
+        let mut ranges = Vec::new();
+        for piece in &self.pieces {
+            let start = end.next_multiple_of(piece.size());
+            end = start + piece.size();
+            if matches!(piece, Piece::Data(_)) {
+                ranges.push([start, piece.size()]);
+            }
+        }
+        ranges
     }
 
     /// The sector's whole raw content, zeros between the pieces included.
@@ -99,6 +116,11 @@ impl Case {
         }
         content
     }
+}
+
+/// A case of 2 KiB with the given pieces.
+pub fn small(name: &'static str, number: u64, rules: Rules, pieces: &[Piece]) -> Case {
+    Case { name, size_bytes: 2 << 10, number, rules, pieces: pieces.to_vec() }
 }
 
 /// A case of one piece that fills the sector.
@@ -120,5 +142,8 @@ mod tests {
         assert!(content[127..508].iter().all(|&byte| byte == 0));
         assert_eq!(content[508..1016], case.data(1));
         assert!(content[1016..].iter().all(|&byte| byte == 0));
+        assert_eq!(case.ranges(), [[0, 127], [508, 508]]);
+        assert_eq!(case.data(0)[101..], [0; 26]);
+        assert_ne!(case.data(0)[100], 0);
     }
 }
