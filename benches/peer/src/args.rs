@@ -10,7 +10,6 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, Parser, Subcommand};
-use filecoin_proofs_api::seal::SealCommitPhase2Output;
 use filecoin_proofs_api::{PieceInfo, RegisteredSealProof};
 use serde_json::{Value, json};
 
@@ -38,8 +37,7 @@ enum Phase {
         #[command(flatten)]
         proof: ProofArg,
         /// Raw bytes.
-        #[arg(long)]
-        source: PathBuf,
+        file: PathBuf,
         /// The padded file to append to.
         #[arg(long)]
         staged: PathBuf,
@@ -48,7 +46,7 @@ enum Phase {
         pieces: PathBuf,
         /// Unpadded bytes to take, by default all.
         #[arg(long)]
-        size: Option<u64>,
+        piece_size: Option<u64>,
     },
     /// Label a sector.
     Pc1 {
@@ -105,7 +103,7 @@ enum Phase {
         /// Output of c1.
         #[arg(long)]
         c1: PathBuf,
-        /// Where the output goes.
+        /// Where the proof goes: 192 bytes a partition.
         #[arg(long)]
         out: PathBuf,
     },
@@ -125,8 +123,8 @@ enum Phase {
         #[arg(long, value_parser = hex32)]
         comm_d: [u8; 32],
         /// Output of c2.
-        #[arg(long)]
-        c2: PathBuf,
+        #[arg(long = "proof", id = "proof_file")]
+        proof_file: PathBuf,
     },
     /// Recover data from a replica.
     Unseal {
@@ -155,7 +153,7 @@ enum Phase {
 struct ProofArg {
     /// Name of a registered seal proof.
     #[arg(long, value_parser = seal_proof, default_value = "StackedDrg2KiBV1_1")]
-    proof: RegisteredSealProof,
+    registered_proof: RegisteredSealProof,
 }
 
 #[derive(Debug, Args)]
@@ -226,14 +224,14 @@ pub fn main() -> ExitCode {
 /// Does a phase; gives its name, whether what it checks holds, and what it found.
 fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
     Ok(match phase {
-        Phase::Params { proof: ProofArg { proof } } => ("params", true, json!({ "params": phases::params(proof)? })),
-        Phase::AddPiece { proof, source, staged, pieces, size } => {
-            let piece = phases::add_piece(proof.proof, &source, &staged, &pieces, size)?;
+        Phase::Params { proof } => ("params", true, json!({ "params": phases::params(proof.registered_proof)? })),
+        Phase::AddPiece { proof, file, staged, pieces, piece_size } => {
+            let piece = phases::add_piece(proof.registered_proof, &file, &staged, &pieces, piece_size)?;
             ("add-piece", true, json!({ "comm_p": hex::encode(piece.commitment), "size": u64::from(piece.size) }))
         }
         Phase::Pc1 { proof, sector, identity, staged, pieces, out } => {
             let pieces: Vec<PieceInfo> = read_json(&pieces)?;
-            let output = phases::pc1(proof.proof, &sector.into(), &staged, &identity.into(), &pieces)?;
+            let output = phases::pc1(proof.registered_proof, &sector.into(), &staged, &identity.into(), &pieces)?;
             write_json(&out, &output)?;
             ("pc1", true, json!({ "comm_d": hex::encode(output.comm_d) }))
         }
@@ -250,17 +248,16 @@ fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
         }
         Phase::C2 { identity, c1, out } => {
             let proof = phases::c2(read_json(&c1)?, &identity.into())?;
-            let result = json!({ "proof": hex::encode(&proof) });
-            write_json(&out, &SealCommitPhase2Output { proof })?;
-            ("c2", true, result)
+            fs::write(&out, &proof).with_context(|| format!("writing {}", out.display()))?;
+            ("c2", true, json!({ "proof": hex::encode(proof) }))
         }
-        Phase::Verify { proof, identity, seed, comm_r, comm_d, c2 } => {
-            let SealCommitPhase2Output { proof: bytes } = read_json(&c2)?;
-            let holds = phases::verify(proof.proof, [comm_r, comm_d], &identity.into(), seed, &bytes)?;
+        Phase::Verify { proof, identity, seed, comm_r, comm_d, proof_file } => {
+            let bytes = fs::read(&proof_file).with_context(|| format!("reading {}", proof_file.display()))?;
+            let holds = phases::verify(proof.registered_proof, [comm_r, comm_d], &identity.into(), seed, &bytes)?;
             ("verify", holds, json!({ "holds": holds }))
         }
         Phase::Unseal { proof, sector, identity, comm_d, offset, length, out } => {
-            phases::unseal(proof.proof, &sector.into(), &out, &identity.into(), comm_d, [offset, length])?;
+            phases::unseal(proof.registered_proof, &sector.into(), &out, &identity.into(), comm_d, [offset, length])?;
             ("unseal", true, json!({ "bytes": fs::metadata(&out)?.len() }))
         }
     })

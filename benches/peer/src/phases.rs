@@ -5,7 +5,7 @@
 //! circuit goes through `CacheableParameters`, as its own tool `paramcache` does.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -84,6 +84,8 @@ pub fn params(proof: RegisteredSealProof) -> Result<PathBuf> {
 
 /// Appends a piece to a staged file and to its list of pieces, which need not exist yet.
 ///
+/// Zeros follow the source up to `size`; without it, the source's length is the size.
+///
 /// # Errors
 /// What the reference reports.
 pub fn add_piece(
@@ -100,6 +102,7 @@ pub fn add_piece(
         Some(size) => size,
         None => source.metadata()?.len(),
     };
+    let source = source.chain(io::repeat(0)).take(size);
     // The reference writes at the position of the handle: the end of what is already staged.
     let target = OpenOptions::new().create(true).append(true).read(true).open(staged)?;
     let (piece, _) = seal::add_piece(proof, source, target, UnpaddedBytesAmount(size), &lengths)?;

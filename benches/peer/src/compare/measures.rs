@@ -44,7 +44,10 @@ impl Plan {
     pub fn c2(&self) -> Result<Vec<Row>> {
         ensure!(holds_params(&self.params), "no PoRep parameters in {}", self.params.display());
         let inputs = self.inputs("c2", &KIB_2, 4)?;
-        let one = |side| measure(self.programs.c2(side, &self.params, &inputs));
+        let one = |side| {
+            let files = self.fresh(&inputs)?;
+            measure(self.programs.c2(side, &self.params, &files))
+        };
         let (ours, reference) = self.alternate(one)?;
         Ok(rows(
             "C2 2 KiB",

@@ -59,7 +59,7 @@ impl Files {
     }
 
     /// A file by its name: `piece`, `staged`, `pieces.json`, `cache`, `sealed`, `pc1.json`, `pc2.json`, `c1.json`,
-    /// `c2.json`.
+    /// `proof`.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -80,29 +80,55 @@ pub struct Programs {
 
 impl Programs {
     /// A command of one side with its settings, no phase yet. `params` is the folder of parameters.
-    fn start(&self, side: Side, params: &Path) -> Command {
+    fn start(&self, side: Side, network: Network, params: &Path) -> Command {
         let threads = self.threads.to_string();
-        let (program, parents) = match side {
-            Side::Ours => (&self.ours, "parents-ours"),
-            Side::Reference => (&self.reference, "parents-reference"),
+        let mut command = match side {
+            Side::Ours => {
+                let mut command = Command::new(&self.ours);
+                command.args(["--quiet", "--profile", network.name(), "--threads", &threads]);
+                command.arg("--parameter-cache").arg(params);
+                command.arg("--parent-cache").arg(self.shared.join("parents-ours"));
+                command
+            }
+            Side::Reference => {
+                let mut command = Command::new(&self.reference);
+                command
+                    .env("FIL_PROOFS_PARAMETER_CACHE", params)
+                    .env("FIL_PROOFS_PARENT_CACHE", self.shared.join("parents-reference"));
+                command
+            }
         };
-        let mut command = Command::new(program);
         command
             .env("RAYON_NUM_THREADS", &threads)
             .env("BELLMAN_NUM_CPUS", &threads)
-            .env("FIL_PROOFS_PARAMETER_CACHE", params)
-            .env("FIL_PROOFS_PARENT_CACHE", self.shared.join(parents))
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         command
     }
 
+    /// A phase of a seal with the files that it reads or writes, by their flags.
+    fn phase(&self, side: Side, phase: &str, params: &Path, files: &Files, flags: &[&str]) -> Command {
+        let mut command = self.start(side, Network::Filecoin, params);
+        if side == Side::Ours {
+            command.arg("seal");
+        }
+        command.arg(phase);
+        for &flag in flags {
+            let file = match flag {
+                "pieces" | "pc1" | "pc2" | "c1" => format!("{flag}.json"),
+                _ => flag.to_owned(),
+            };
+            command.arg(format!("--{flag}")).arg(files.path(&file));
+        }
+        command
+    }
+
     /// Makes the parameters of the 2 KiB PoRep in the folder `params`.
     pub fn params(&self, side: Side, network: Network, params: &Path) -> Command {
-        let mut command = self.start(side, params);
+        let mut command = self.start(side, network, params);
         match side {
-            Side::Ours => command.args(["params", "setup", "--profile", network.name(), "--size", "2KiB"]),
+            Side::Ours => command.args(["params", "setup", "--sector-size", "2KiB"]),
             Side::Reference => command.arg("params"),
         };
         command
@@ -110,68 +136,40 @@ impl Programs {
 
     /// Stages a piece that fills the sector.
     pub fn add_piece(&self, side: Side, proof: &str, files: &Files) -> Command {
-        let mut command = self.start(side, &self.shared);
-        phase(&mut command, side, "add-piece");
-        command.args(["--proof", proof]);
-        with_files(&mut command, files, &["source", "staged", "pieces"]);
+        let mut command = self.phase(side, "add-piece", &self.shared, files, &["staged", "pieces"]);
+        command.args(["--registered-proof", proof]).arg(files.path("piece"));
         command
     }
 
     /// PC1.
     pub fn pc1(&self, side: Side, proof: &str, files: &Files) -> Command {
-        let mut command = self.start(side, &self.shared);
-        phase(&mut command, side, "pc1");
-        command.args(["--proof", proof, "--prover-id", PROVER_ID, "--sector", SECTOR, "--ticket", TICKET]);
-        with_files(&mut command, files, &["cache", "sealed", "staged", "pieces"]);
+        let mut command = self.phase(side, "pc1", &self.shared, files, &["cache", "sealed", "staged", "pieces"]);
+        command.args(["--registered-proof", proof, "--prover-id", PROVER_ID, "--sector", SECTOR, "--ticket", TICKET]);
         command.arg("--out").arg(files.path("pc1.json"));
         command
     }
 
     /// PC2.
     pub fn pc2(&self, side: Side, files: &Files) -> Command {
-        let mut command = self.start(side, &self.shared);
-        phase(&mut command, side, "pc2");
-        with_files(&mut command, files, &["cache", "sealed", "pc1"]);
+        let mut command = self.phase(side, "pc2", &self.shared, files, &["cache", "sealed", "pc1"]);
         command.arg("--out").arg(files.path("pc2.json"));
         command
     }
 
     /// C1.
     pub fn c1(&self, side: Side, files: &Files) -> Command {
-        let mut command = self.start(side, &self.shared);
-        phase(&mut command, side, "c1");
+        let mut command = self.phase(side, "c1", &self.shared, files, &["cache", "sealed", "pc2", "pieces"]);
         command.args(["--prover-id", PROVER_ID, "--sector", SECTOR, "--ticket", TICKET, "--seed", SEED]);
-        with_files(&mut command, files, &["cache", "sealed", "pc2", "pieces"]);
         command.arg("--out").arg(files.path("c1.json"));
         command
     }
 
     /// C2 with the parameters in the folder `params`.
     pub fn c2(&self, side: Side, params: &Path, files: &Files) -> Command {
-        let mut command = self.start(side, params);
-        phase(&mut command, side, "c2");
+        let mut command = self.phase(side, "c2", params, files, &["c1"]);
         command.args(["--prover-id", PROVER_ID, "--sector", SECTOR]);
-        with_files(&mut command, files, &["c1"]);
-        command.arg("--out").arg(files.path("c2.json"));
+        command.arg("--out").arg(files.path("proof"));
         command
-    }
-}
-
-fn phase(command: &mut Command, side: Side, phase: &str) {
-    if side == Side::Ours {
-        command.arg("seal");
-    }
-    command.arg(phase);
-}
-
-fn with_files(command: &mut Command, files: &Files, names: &[&str]) {
-    for &name in names {
-        let file = match name {
-            "source" => "piece".to_owned(),
-            "pieces" | "pc1" | "pc2" | "c1" => format!("{name}.json"),
-            _ => name.to_owned(),
-        };
-        command.arg(format!("--{name}")).arg(files.path(&file));
     }
 }
 
