@@ -3,9 +3,12 @@
 pub mod challenges;
 pub mod codec;
 pub mod commit;
+pub mod commit1;
 #[cfg(test)]
 mod commit_tests;
 pub mod encode;
 pub mod labels;
 pub mod outputs;
 pub mod proof;
+pub mod vanilla;
+pub mod verify;
