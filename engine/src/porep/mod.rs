@@ -3,6 +3,7 @@
 pub mod challenges;
 pub mod codec;
 pub mod commit;
+pub mod commit1;
 #[cfg(test)]
 mod commit_tests;
 pub mod encode;
@@ -12,3 +13,5 @@ pub mod layers;
 pub mod outputs;
 pub mod proof;
 pub mod unseal;
+pub mod vanilla;
+pub mod verify;
