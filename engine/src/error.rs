@@ -12,6 +12,12 @@ pub enum Error {
     #[error(transparent)]
     Piece(#[from] crate::sector::piece::PieceError),
     #[error(transparent)]
+    Commit1(#[from] crate::porep::commit1::Commit1Error),
+    #[error(transparent)]
+    Codec(#[from] crate::porep::codec::CodecError),
+    #[error(transparent)]
+    Vanilla(#[from] crate::porep::verify::VanillaError),
+    #[error(transparent)]
     Cid(#[from] crate::sector::cid::CidError),
     #[error(transparent)]
     Aux(#[from] crate::store::aux::AuxError),
