@@ -8,7 +8,13 @@ pub enum Error {
     #[error(transparent)]
     Cancelled(#[from] crate::job::Cancelled),
     #[error(transparent)]
+    Build(#[from] crate::merkle::build::BuildError),
+    #[error(transparent)]
+    Commit(#[from] crate::porep::commit::CommitError),
+    #[error(transparent)]
     NonCanonical(#[from] crate::field::NonCanonical),
+    #[error(transparent)]
+    TreeFile(#[from] crate::merkle::tree_file::TreeFileError),
     #[error(transparent)]
     UnknownProof(#[from] crate::sector::UnknownProof),
     #[error(transparent)]
