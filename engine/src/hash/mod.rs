@@ -1,3 +1,4 @@
 //! The hash functions of the protocol.
 
 pub mod sha256;
+pub mod sha512_blocks;
