@@ -10,3 +10,4 @@ pub mod sha256;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "calls code for instructions that were found at run time, loads and stores vectors")]
 pub(crate) mod sha256_lanes;
+pub mod sha512_blocks;
