@@ -200,3 +200,23 @@ fn compress<CS: CircuitSystem, const BITS: usize>(
     packer.flush(cs);
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::circuit::cs::DigestRecorder;
+    use crate::circuit::gadgets::bit;
+
+    /// spec/snark.md 1.6, 7.1, 7.2.
+    #[test]
+    fn one_sha512_compression_matches_the_fork() {
+        let mut cs = DigestRecorder::new();
+        let bits = bit::alloc_list(&mut cs, &[0; 16], 1024).unwrap();
+        let block = std::array::from_fn(|i| Word::from_bits_be(&bits[64 * i..64 * i + 64]));
+        compress(&mut cs, &SHA512, &INITIAL.map(Word::<_, 64>::constant), &block).unwrap();
+        let summary = cs.finish();
+        assert_eq!(summary.constraints, 1024 + 66_099);
+        assert_eq!(summary.non_zeros, [156_906, 67_187, 147_430]);
+        assert_eq!(hex::encode(summary.digest), "3c3929881808f165643079eee207904d7b27766e87404cfca222add8ec099714");
+    }
+}
