@@ -3,8 +3,12 @@
 use super::Backend;
 
 pub mod curve;
+#[cfg(target_arch = "x86_64")]
+pub mod curve_ifma;
 pub mod digits;
 pub mod fixed_base;
+#[cfg(target_arch = "x86_64")]
+pub mod lanes;
 pub mod msm;
 pub mod ntt;
 
