@@ -6,8 +6,12 @@ use super::{Backend, BackendError};
 use crate::field::Node;
 
 pub mod curve;
+#[cfg(target_arch = "x86_64")]
+pub mod curve_ifma;
 pub mod digits;
 pub mod fixed_base;
+#[cfg(target_arch = "x86_64")]
+pub mod lanes;
 pub mod msm;
 pub mod ntt;
 
