@@ -5,9 +5,12 @@
 
 pub mod cs;
 pub mod gadgets;
+pub mod porep;
 pub mod shape;
 pub mod values;
 
 pub use cs::{CircuitSystem, DebugSystem, DigestRecorder, Plain, ShapeRecorder, WitnessPass};
+pub use gadgets::path::Level;
+pub use porep::{ChallengeIndices, ChallengeWitness, ColumnWitness, PoRepCircuit, PoRepPartition, PoRepShape};
 pub use shape::{Column, Evaluations, Matrix, Shape, Witness};
 pub use values::Values;

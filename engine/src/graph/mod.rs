@@ -6,9 +6,11 @@
 
 pub mod drg;
 pub mod expander;
+pub mod parents;
 
 pub use drg::drg_seed;
 pub use expander::feistel_keys;
+pub use parents::{ParentTable, ParentTableError};
 
 use crate::sector::params::{BASE_DEGREE, DEGREE};
 use crate::sector::{PoRepConfig, PoRepId};

@@ -5,7 +5,8 @@
 
 use ff::Field;
 
-use super::poseidon_constants::{Constants, HALF_FULL_ROUNDS, MAX_ARITY, Tag, constants};
+pub use super::poseidon_constants::MAX_ARITY;
+use super::poseidon_constants::{Constants, HALF_FULL_ROUNDS, Tag, constants};
 use crate::field::fr::{from_node, to_node};
 use crate::field::{Fr, Node, NonCanonical};
 
@@ -43,6 +44,20 @@ pub fn hash_nodes(inputs: &[Node]) -> Result<Node, NonCanonical> {
 /// [`NonCanonical`] when a node is no field element.
 pub fn hash2(left: &Node, right: &Node) -> Result<Node, NonCanonical> {
     hash_nodes(&[*left, *right])
+}
+
+/// `parents[i] = hash_nodes(children[i·arity..][..arity])`, on this thread.
+///
+/// # Errors
+/// [`NonCanonical`] when a child is no field element.
+///
+/// # Panics
+/// When `arity` is not that of an instance, as [`hash`].
+pub fn hash_batch(arity: usize, children: &[Node], parents: &mut [Node]) -> Result<(), NonCanonical> {
+    for (parent, children) in parents.iter_mut().zip(children.chunks_exact(arity)) {
+        *parent = hash_nodes(children)?;
+    }
+    Ok(())
 }
 
 /// The hash by the definition, to compare with.

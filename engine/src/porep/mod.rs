@@ -1,3 +1,17 @@
 //! Proof of replication: labels, columns, encoding, commitments, challenges, vanilla proofs.
 
+pub mod challenges;
+pub mod codec;
+pub mod commit;
+pub mod commit1;
+#[cfg(test)]
+mod commit_tests;
+pub mod encode;
 pub mod labels;
+pub mod labels_pipelined;
+pub mod layers;
+pub mod outputs;
+pub mod proof;
+pub mod unseal;
+pub mod vanilla;
+pub mod verify;

@@ -105,7 +105,7 @@ impl TreeShape {
 }
 
 /// One row per supported sector size.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SectorParams {
     /// Padded size in bytes.
     pub size_bytes: u64,

@@ -39,14 +39,26 @@ pub enum AuxError {
     NonCanonical(#[from] NonCanonical),
     #[error("t_aux is malformed")]
     TAux(#[source] bincode::Error),
-    #[error("t_aux describes {actual} as {what}, expected {expected}")]
-    Unexpected { what: String, expected: String, actual: String },
+    #[error("t_aux names {actual} layers, expected {expected}")]
+    Layers { expected: usize, actual: usize },
+    #[error(transparent)]
+    Store(#[from] UnexpectedStore),
     #[error("cannot read {}", .path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{} is larger than any auxiliary file", .path.display())]
     TooLarge { path: PathBuf },
     #[error(transparent)]
     Write(#[from] WriteError),
+}
+
+/// A store other than the one that stands at this place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the store is {actual}, expected {expected}")]
+pub struct UnexpectedStore {
+    /// What stands there.
+    pub expected: String,
+    /// What came.
+    pub actual: String,
 }
 
 /// The Poseidon commitments of a sector.
@@ -127,7 +139,7 @@ impl StoreConfig {
     }
 
     /// Checks what a reader relies on: which store it is, and its nodes if they are given.
-    pub(crate) fn expect(&self, expected: &Self) -> Result<(), AuxError> {
+    pub(crate) fn expect(&self, expected: &Self) -> Result<(), UnexpectedStore> {
         let describe = |config: &Self| match config.size {
             Some(size) => format!("{:?} of {size} nodes", config.id),
             None => format!("{:?}", config.id),
@@ -135,8 +147,7 @@ impl StoreConfig {
         if self.id == expected.id && self.size.is_none_or(|size| Some(size) == expected.size) {
             return Ok(());
         }
-        let what = "a store".to_owned();
-        Err(AuxError::Unexpected { what, expected: describe(expected), actual: describe(self) })
+        Err(UnexpectedStore { expected: describe(expected), actual: describe(self) })
     }
 }
 
@@ -192,11 +203,7 @@ impl TAux {
         let aux = Self::decode(&read(&cache.join(T_AUX))?)?;
         let expected = Self::new("", params, 0);
         if aux.layers.len() != expected.layers.len() {
-            return Err(AuxError::Unexpected {
-                what: "layers".to_owned(),
-                expected: expected.layers.len().to_string(),
-                actual: aux.layers.len().to_string(),
-            });
+            return Err(AuxError::Layers { expected: expected.layers.len(), actual: aux.layers.len() });
         }
         aux.layers.iter().zip(&expected.layers).try_for_each(|(config, expected)| config.expect(expected))?;
         aux.tree_d.expect(&expected.tree_d)?;
@@ -288,10 +295,10 @@ mod tests {
         let of = |size| params::for_size(Profile::Filecoin, size).unwrap();
         aux(Profile::Filecoin, 8 << 20).write(folder.path()).unwrap();
         let error = TAux::read(folder.path(), of(2048)).unwrap_err();
-        let expected = "t_aux describes \"layer-1\" of 262144 nodes as a store, expected \"layer-1\" of 64 nodes";
+        let expected = "the store is \"layer-1\" of 262144 nodes, expected \"layer-1\" of 64 nodes";
         assert_eq!(error.to_string(), expected);
         let error = TAux::read(folder.path(), of(32 << 30)).unwrap_err();
-        assert_eq!(error.to_string(), "t_aux describes 2 as layers, expected 11");
+        assert_eq!(error.to_string(), "t_aux names 2 layers, expected 11");
     }
 
     #[test]

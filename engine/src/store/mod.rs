@@ -3,6 +3,9 @@
 pub mod atomic;
 pub mod auxiliary;
 pub mod files;
+pub mod lock;
+pub mod manifest;
+pub mod mapped;
 
 // No file may be called aux.rs: Windows cannot check it out.
 pub use auxiliary as aux;

@@ -425,8 +425,9 @@ pub(crate) mod tests {
         let points = [a, minus_a, zero];
         let twice = K::import(&K::export(&a).to_curve().double().to_affine());
         let mut sums = vec![a, a, a, zero, zero, zero, minus_a, minus_a, a];
-        let additions: Vec<_> =
-            [(0, 0), (1, 1), (2, 2), (3, 0), (4, 1), (5, 2), (6, 0), (7, 1)].map(|(to, from)| Addition::new(to, from, false)).to_vec();
+        let additions: Vec<_> = [(0, 0), (1, 1), (2, 2), (3, 0), (4, 1), (5, 2), (6, 0), (7, 1)]
+            .map(|(to, from)| Addition::new(to, from, false))
+            .to_vec();
         let mut all = additions;
         all.push(Addition::new(8, 0, true));
         K::accumulate(&mut sums, &all, &points, &mut K::Scratch::default());

@@ -69,7 +69,8 @@ impl<K: Kernel> Sum<K> {
     /// Adds points. Their memory is used for partial sums.
     pub fn feed(&mut self, points: &mut [K::Point]) {
         let pieces = points.par_chunks_mut(PIECE);
-        self.partial.par_extend(pieces.map_init(K::Scratch::default, |scratch, piece| sum_in_place::<K>(piece, scratch)));
+        self.partial
+            .par_extend(pieces.map_init(K::Scratch::default, |scratch, piece| sum_in_place::<K>(piece, scratch)));
         if self.partial.len() >= PIECE {
             let total = sum_in_place::<K>(&mut self.partial, &mut K::Scratch::default());
             self.partial.clear();
@@ -220,7 +221,10 @@ impl<K: Kernel> Msm<K> {
             let windows = Windows::new(bits);
             windows.count() * (expected + REDUCTION * windows.magnitudes())
         };
-        let bits = (MIN_BITS..=20).filter(|bits| memory(*bits) <= memory_bytes).min_by_key(|bits| cost(*bits)).unwrap_or(MIN_BITS);
+        let bits = (MIN_BITS..=20)
+            .filter(|bits| memory(*bits) <= memory_bytes)
+            .min_by_key(|bits| cost(*bits))
+            .unwrap_or(MIN_BITS);
         let windows = Windows::new(bits);
         let tasks = 2 * rayon::current_num_threads();
         let parts = tasks.div_ceil(windows.count()).next_power_of_two().min(windows.magnitudes());

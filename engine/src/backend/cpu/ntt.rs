@@ -1,1 +1,409 @@
-//! Number-theoretic transforms.
+//! Number-theoretic transforms over Fr: between the values of a polynomial and its coefficients.
+//!
+//! For a domain of m = 2ᵏ points `s · ωⁱ`, with `ω = ROOT^(2^(32 − k))` and s = 1 or the coset generator 7,
+//! [`Domain::evaluate`] computes `X_i = Σ_j a_j (s ωⁱ)ʲ` and [`Domain::interpolate`] is its inverse. Both work in place.
+//! Values are in natural order and **coefficients in bit-reversed order**: decimation in time takes them so and
+//! decimation in frequency leaves them so, and nobody pays for a permutation.
+//!
+//! A large transform is cut in four steps: m = R · C as a matrix of R rows; with `j = j₁ + R j₂` and `i = C i₁ + i₂`
+//!
+//! `X_i = Σ_{j₁} ω_R^(j₁ i₁) · (s ω_m^{i₂})^{j₁} · Σ_{j₂} a_j (s^R ω_C^{i₂})^{j₂}`:
+//!
+//! a transform of each row, a factor, a transform of each column. Rows and columns are copied, eight at a time and
+//! interleaved, into a buffer that fits a core's cache. The coset costs nothing: s goes into the tables of the rows.
+//!
+//! Sources: D. Bailey, "FFTs in external or hierarchical memory" (1990); `spec/snark.md` 0.1, 3.1, 6.3.
+//! The reference's word is `fft`.
+
+use ff::{Field, PrimeField};
+use rayon::prelude::*;
+
+use crate::field::Fr;
+
+/// Rows or columns that are transformed together.
+const LANES: usize = 8;
+
+/// The same element of eight interleaved vectors.
+type Lane = [Fr; LANES];
+
+/// The largest binary logarithm of a domain's size, the two-adicity of Fr.
+pub const MAX_LOG2: u32 = Fr::S;
+
+/// Where polynomials are evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Points {
+    /// At the powers of ω.
+    Roots,
+    /// At 7 times the powers of ω.
+    Coset,
+}
+
+impl Points {
+    /// The factor of the powers of ω.
+    pub fn shift(self) -> Fr {
+        match self {
+            Self::Roots => Fr::ONE,
+            Self::Coset => Fr::MULTIPLICATIVE_GENERATOR,
+        }
+    }
+}
+
+/// The powers of a root of unity of order 2ᵏ.
+#[derive(Clone, Copy, Debug)]
+pub struct Domain {
+    log2: u32,
+    root: Fr,
+}
+
+/// More points than there are roots of unity of the wanted order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a domain of at least {0} points is larger than 2^{MAX_LOG2}")]
+pub struct DomainTooLarge(pub u64);
+
+impl Domain {
+    /// The smallest domain of at least `points` points.
+    ///
+    /// # Errors
+    /// [`DomainTooLarge`] above 2³² points.
+    pub fn at_least(points: usize) -> Result<Self, DomainTooLarge> {
+        let too_large = DomainTooLarge(points as u64);
+        let log2 = points.checked_next_power_of_two().ok_or(too_large)?.trailing_zeros();
+        if log2 > MAX_LOG2 { Err(too_large) } else { Ok(Self { log2, root: root(log2) }) }
+    }
+
+    /// Number of points.
+    pub fn size(&self) -> usize {
+        1 << self.log2
+    }
+
+    /// Binary logarithm of the number of points.
+    pub fn log2(&self) -> u32 {
+        self.log2
+    }
+
+    /// ω.
+    pub fn root(&self) -> Fr {
+        self.root
+    }
+
+    /// The place of coefficient `index`, and the coefficient at place `index`.
+    pub fn reversed(&self, index: usize) -> usize {
+        reverse(index, self.log2)
+    }
+
+    /// `t^m − 1`, the polynomial that vanishes on the powers of ω, at t.
+    pub fn vanishing_at(&self, t: &Fr) -> Fr {
+        (0..self.log2).fold(*t, |power, _| power.square()) - Fr::ONE
+    }
+
+    /// Coefficients in bit-reversed order to values in natural order.
+    ///
+    /// # Panics
+    /// Unless there are [`Self::size`] coefficients.
+    pub fn evaluate(&self, coefficients: &mut [Fr], points: Points) {
+        assert_eq!(coefficients.len(), self.size(), "as many coefficients as points");
+        let Some(plan) = Plan::new(self, points, Fr::ONE, self.root, points.shift()) else {
+            let table = table(self.size(), self.root, points.shift());
+            return dit(coefficients, &table, |value, factor| value * factor);
+        };
+        plan.rows(coefficients, |buffer, factors| {
+            dit(buffer, &plan.row_table, scale);
+            plan.apply(buffer, factors);
+        });
+        plan.columns(coefficients, |buffer| dit(buffer, &plan.column_table, scale));
+    }
+
+    /// Values in natural order to coefficients in bit-reversed order.
+    ///
+    /// # Panics
+    /// Unless there are [`Self::size`] values.
+    pub fn interpolate(&self, values: &mut [Fr], points: Points) {
+        assert_eq!(values.len(), self.size(), "as many values as points");
+        let invert = |value: Fr| Option::from(value.invert()).unwrap_or(Fr::ZERO);
+        let (root, shift) = (invert(self.root), invert(points.shift()));
+        let scale_down = invert(Fr::from(self.size() as u64));
+        let Some(plan) = Plan::new(self, points, scale_down, root, shift) else {
+            let table = table(self.size(), root, shift);
+            dif(values, &table, |value, factor| value * factor);
+            return values.iter_mut().for_each(|value| *value *= scale_down);
+        };
+        plan.columns(values, |buffer| dif(buffer, &plan.column_table, scale));
+        plan.rows(values, |buffer, factors| {
+            plan.apply(buffer, factors);
+            dif(buffer, &plan.row_table, scale);
+        });
+    }
+}
+
+/// The root of unity of order `2^log2` that decides all keys.
+fn root(log2: u32) -> Fr {
+    (log2..Fr::S).fold(Fr::ROOT_OF_UNITY, |root, _| root.square())
+}
+
+/// The `bits` low bits of `index` in reverse order.
+fn reverse(index: usize, bits: u32) -> usize {
+    if bits == 0 { 0 } else { index.reverse_bits() >> (usize::BITS - bits) }
+}
+
+/// Factors of the butterflies of a transform of `size` values at `shift · rootⁱ`: entry h + j is `s_h · ω_{2h}ʲ` for
+/// blocks of 2h values and j < h, with `s_h = shift^(size / 2h)`.
+fn table(size: usize, root: Fr, shift: Fr) -> Vec<Fr> {
+    let mut table = vec![Fr::ONE; size];
+    let (mut root, mut shift) = (root, shift);
+    let mut half = size / 2;
+    while half > 0 {
+        let mut factor = shift;
+        for entry in &mut table[half..2 * half] {
+            *entry = factor;
+            factor *= root;
+        }
+        root = root.square();
+        shift = shift.square();
+        half /= 2;
+    }
+    table
+}
+
+fn scale(mut lane: Lane, factor: &Fr) -> Lane {
+    lane.iter_mut().for_each(|value| *value *= factor);
+    lane
+}
+
+/// What a butterfly adds and subtracts.
+trait Operand: Copy {
+    fn plus(self, other: Self) -> Self;
+    fn minus(self, other: Self) -> Self;
+}
+
+impl Operand for Fr {
+    fn plus(self, other: Self) -> Self {
+        self + other
+    }
+
+    fn minus(self, other: Self) -> Self {
+        self - other
+    }
+}
+
+impl Operand for Lane {
+    fn plus(mut self, other: Self) -> Self {
+        self.iter_mut().zip(other).for_each(|(value, other)| *value += other);
+        self
+    }
+
+    fn minus(mut self, other: Self) -> Self {
+        self.iter_mut().zip(other).for_each(|(value, other)| *value -= other);
+        self
+    }
+}
+
+/// Decimation in time: bit-reversed in, natural out.
+fn dit<T: Operand>(values: &mut [T], table: &[Fr], scale: impl Fn(T, &Fr) -> T) {
+    let mut half = 1;
+    while half < values.len() {
+        let factors = &table[half..2 * half];
+        for block in values.chunks_exact_mut(2 * half) {
+            let (low, high) = block.split_at_mut(half);
+            for ((low, high), factor) in low.iter_mut().zip(high).zip(factors) {
+                let scaled = if *factor == Fr::ONE { *high } else { scale(*high, factor) };
+                *high = low.minus(scaled);
+                *low = low.plus(scaled);
+            }
+        }
+        half *= 2;
+    }
+}
+
+/// Decimation in frequency: natural in, bit-reversed out. Undoes [`dit`] up to a factor when given the inverse table.
+fn dif<T: Operand>(values: &mut [T], table: &[Fr], scale: impl Fn(T, &Fr) -> T) {
+    let mut half = values.len() / 2;
+    while half > 0 {
+        let factors = &table[half..2 * half];
+        for block in values.chunks_exact_mut(2 * half) {
+            let (low, high) = block.split_at_mut(half);
+            for ((low, high), factor) in low.iter_mut().zip(high).zip(factors) {
+                let difference = low.minus(*high);
+                *low = low.plus(*high);
+                *high = if *factor == Fr::ONE { difference } else { scale(difference, factor) };
+            }
+        }
+        half /= 2;
+    }
+}
+
+/// A transform cut into rows and columns.
+struct Plan {
+    rows_log2: u32,
+    columns: usize,
+    row_table: Vec<Fr>,
+    column_table: Vec<Fr>,
+    /// Factor of everything.
+    scale: Fr,
+    root: Fr,
+    shift: Fr,
+}
+
+/// The factors of eight rows: of their first elements, and from each element to the next.
+struct Factors {
+    first: Lane,
+    ratio: Lane,
+}
+
+impl Plan {
+    /// None for a domain that is too small to be cut.
+    fn new(domain: &Domain, points: Points, scale: Fr, root: Fr, shift: Fr) -> Option<Self> {
+        let rows_log2 = domain.log2 / 2;
+        if 1 << rows_log2 < LANES {
+            return None;
+        }
+        let (rows, columns) = (1_usize << rows_log2, domain.size() >> rows_log2);
+        let power = |log2: u32, base: Fr| (0..log2).fold(base, |power, _| power.square());
+        let row_root = power(rows_log2, root);
+        let row_shift = if points == Points::Roots { Fr::ONE } else { power(rows_log2, shift) };
+        Some(Self {
+            rows_log2,
+            columns,
+            row_table: table(columns, row_root, row_shift),
+            column_table: table(rows, power(domain.log2 - rows_log2, root), Fr::ONE),
+            scale,
+            root,
+            shift,
+        })
+    }
+
+    /// Row j₁ gets the factors `scale · shift^j₁ · root^(j₁ i₂)`, i₂ = 0, 1, ...
+    fn factors(&self, first_row: usize) -> Factors {
+        let mut factors = Factors { first: [self.scale; LANES], ratio: [Fr::ONE; LANES] };
+        for lane in 0..LANES {
+            let row = [reverse(first_row + lane, self.rows_log2) as u64];
+            factors.first[lane] *= self.shift.pow_vartime(row);
+            factors.ratio[lane] = self.root.pow_vartime(row);
+        }
+        factors
+    }
+
+    fn apply(&self, buffer: &mut [Lane], Factors { first, ratio }: &Factors) {
+        let mut factors = *first;
+        for lane in buffer {
+            for ((value, factor), ratio) in lane.iter_mut().zip(&mut factors).zip(ratio) {
+                *value *= &*factor;
+                *factor *= ratio;
+            }
+        }
+    }
+
+    /// Calls `transform` on each eight rows, with their factors.
+    fn rows(&self, values: &mut [Fr], transform: impl Fn(&mut [Lane], &Factors) + Sync) {
+        let buffer = || vec![[Fr::ZERO; LANES]; self.columns];
+        values.par_chunks_mut(LANES * self.columns).enumerate().for_each_init(buffer, |buffer, (group, rows)| {
+            for (lane, row) in rows.chunks_exact(self.columns).enumerate() {
+                buffer.iter_mut().zip(row).for_each(|(to, from)| to[lane] = *from);
+            }
+            transform(buffer, &self.factors(LANES * group));
+            for (lane, row) in rows.chunks_exact_mut(self.columns).enumerate() {
+                buffer.iter().zip(row).for_each(|(from, to)| *to = from[lane]);
+            }
+        });
+    }
+
+    /// Calls `transform` on each eight columns.
+    fn columns(&self, values: &mut [Fr], transform: impl Fn(&mut [Lane]) + Sync) {
+        // Each task gets a strip of columns: a piece of every row.
+        let strips = (4 * rayon::current_num_threads()).next_power_of_two().min(self.columns / LANES);
+        let mut tasks: Vec<Vec<&mut [Fr]>> = (0..strips).map(|_| Vec::with_capacity(1 << self.rows_log2)).collect();
+        for row in values.chunks_exact_mut(self.columns) {
+            tasks.iter_mut().zip(row.chunks_exact_mut(self.columns / strips)).for_each(|(task, part)| task.push(part));
+        }
+        let buffer = || vec![[Fr::ZERO; LANES]; 1 << self.rows_log2];
+        tasks.into_par_iter().for_each_init(buffer, |buffer, mut strip| {
+            for start in (0..self.columns / strips).step_by(LANES) {
+                for (to, from) in buffer.iter_mut().zip(&strip) {
+                    to.copy_from_slice(&from[start..start + LANES]);
+                }
+                transform(buffer);
+                for (from, to) in buffer.iter().zip(&mut strip) {
+                    to[start..start + LANES].copy_from_slice(from);
+                }
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::cpu::curve::tests::rng;
+
+    fn sample(len: usize) -> Vec<Fr> {
+        let mut rng = rng(6);
+        (0..len).map(|_| Fr::random(&mut rng)).collect()
+    }
+
+    fn to_reversed(domain: &Domain, natural: &[Fr]) -> Vec<Fr> {
+        (0..natural.len()).map(|place| natural[domain.reversed(place)]).collect()
+    }
+
+    /// spec/snark.md 0.1.
+    #[test]
+    fn root_matches_reference() {
+        let expected = "2b0d9f431f972938b980228c508336b6b413c82219689bd0201fe8df9ea1a216";
+        assert_eq!(hex::encode(root(32).to_repr()), expected);
+        assert_eq!(Points::Coset.shift(), Fr::from(7));
+        assert_eq!(root(0), Fr::ONE);
+        assert_eq!(root(1), -Fr::ONE);
+    }
+
+    #[test]
+    fn values_equal_those_of_horner() {
+        for log2 in 0..=9 {
+            let domain = Domain::at_least(1 << log2).unwrap();
+            let coefficients = sample(domain.size());
+            for points in [Points::Roots, Points::Coset] {
+                let mut values = to_reversed(&domain, &coefficients);
+                domain.evaluate(&mut values, points);
+                let mut at = points.shift();
+                for value in &values {
+                    let expected = coefficients.iter().rev().fold(Fr::ZERO, |sum, coefficient| sum * at + coefficient);
+                    assert_eq!(*value, expected, "2^{log2} at {points:?}");
+                    at *= domain.root();
+                }
+                domain.interpolate(&mut values, points);
+                assert_eq!(values, to_reversed(&domain, &coefficients), "2^{log2} at {points:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn large_transforms_come_back() {
+        for log2 in 10..=16 {
+            let domain = Domain::at_least((1 << log2) - 1).unwrap();
+            let original = sample(domain.size());
+            let mut values = original.clone();
+            domain.interpolate(&mut values, Points::Roots);
+            let by_hand = {
+                let (at, mut sum, mut power) = (domain.root().pow_vartime([5]), Fr::ZERO, Fr::ONE);
+                for index in 0..domain.size() {
+                    sum += values[domain.reversed(index)] * power;
+                    power *= at;
+                }
+                sum
+            };
+            assert_eq!(by_hand, original[5]);
+            domain.evaluate(&mut values, Points::Coset);
+            domain.interpolate(&mut values, Points::Coset);
+            domain.evaluate(&mut values, Points::Roots);
+            assert_eq!(values, original);
+        }
+    }
+
+    #[test]
+    fn sizes_are_checked() {
+        assert_eq!(Domain::at_least(0).unwrap().size(), 1);
+        assert_eq!(Domain::at_least(5).unwrap().size(), 8);
+        assert!(Domain::at_least((1 << 32) + 1).is_err());
+        assert!(Domain::at_least(usize::MAX).is_err());
+        let domain = Domain::at_least(8).unwrap();
+        assert_eq!(domain.vanishing_at(&domain.root()), Fr::ZERO);
+        assert_eq!(domain.vanishing_at(&Fr::from(2)), Fr::from(255));
+    }
+}

@@ -20,9 +20,9 @@ impl<'a, CS: ConstraintSystem<Fr>> Plain<'a, CS> {
 }
 
 fn combination(lc: &Lc) -> LinearCombination<Fr> {
-    lc.terms().iter().fold(LinearCombination::zero(), |sum, (column, coefficient)| {
-        sum + (*coefficient, variable(*column))
-    })
+    lc.terms()
+        .iter()
+        .fold(LinearCombination::zero(), |sum, (column, coefficient)| sum + (*coefficient, variable(*column)))
 }
 
 impl<CS: ConstraintSystem<Fr>> CircuitSystem for Plain<'_, CS> {

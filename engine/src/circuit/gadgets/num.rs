@@ -20,7 +20,11 @@ pub const CAPACITY: usize = 254;
 /// `2^i` for i below [`NUM_BITS`].
 static POWERS: LazyLock<[Fr; NUM_BITS]> = LazyLock::new(|| {
     let mut power = Fr::ONE;
-    std::array::from_fn(|_| std::mem::replace(&mut power, power.double()))
+    std::array::from_fn(|_| {
+        let this = power;
+        power = power.double();
+        this
+    })
 });
 
 /// `2^exponent`, for exponents below [`NUM_BITS`].

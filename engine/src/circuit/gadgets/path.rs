@@ -73,6 +73,19 @@ pub fn path<CS: CircuitSystem>(
     levels: Option<&[Level]>,
     root: Num<CS::Wire>,
 ) -> Result<(), SynthesisError> {
+    let computed = computed_root(cs, hash, leaf, arities, levels)?;
+    num::equal(cs, computed, root);
+    Ok(())
+}
+
+/// The root that [`path`] arrives at; the index is a public input.
+pub(super) fn computed_root<CS: CircuitSystem>(
+    cs: &mut CS,
+    hash: NodeHash,
+    leaf: Num<CS::Wire>,
+    arities: &[usize],
+    levels: Option<&[Level]>,
+) -> Result<Num<CS::Wire>, SynthesisError> {
     let mut node = leaf;
     let mut index = Vec::with_capacity(64);
     for (number, arity) in arities.iter().enumerate() {
@@ -89,6 +102,5 @@ pub fn path<CS: CircuitSystem>(
         cs.leave();
     }
     num::pack_into_inputs(cs, &index)?;
-    num::equal(cs, node, root);
-    Ok(())
+    Ok(node)
 }

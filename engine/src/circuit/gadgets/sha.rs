@@ -88,18 +88,12 @@ const ROUND: [u64; 80] = [
 ];
 
 /// SHA-256 of a message of bits, each byte from its most significant: 256 bits in the same order.
-pub fn sha256<CS: CircuitSystem>(
-    cs: &mut CS,
-    message: &[Bit<CS::Wire>],
-) -> Result<Vec<Bit<CS::Wire>>, SynthesisError> {
+pub fn sha256<CS: CircuitSystem>(cs: &mut CS, message: &[Bit<CS::Wire>]) -> Result<Vec<Bit<CS::Wire>>, SynthesisError> {
     hash::<CS, 32>(cs, &SHA256, message)
 }
 
 /// SHA-512 of a message of bits, each byte from its most significant: 512 bits in the same order.
-pub fn sha512<CS: CircuitSystem>(
-    cs: &mut CS,
-    message: &[Bit<CS::Wire>],
-) -> Result<Vec<Bit<CS::Wire>>, SynthesisError> {
+pub fn sha512<CS: CircuitSystem>(cs: &mut CS, message: &[Bit<CS::Wire>]) -> Result<Vec<Bit<CS::Wire>>, SynthesisError> {
     hash::<CS, 64>(cs, &SHA512, message)
 }
 

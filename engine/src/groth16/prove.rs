@@ -1,0 +1,359 @@
+//! The prover.
+//!
+//! From a witness z and random r, s: `h(X) = (a(X) b(X) − c(X)) / Z(X)`, then
+//! `A = α + Σ z_v A_v + r δ` and `B = β + Σ z_v B_v + s δ` (in G2, and in G1 as B₁) and
+//! `C = Σ_aux z_v L_v + Σ h_i H_i + s A + r B₁ − r s δ`.
+//!
+//! Two vectors of m elements and six transforms are enough: a and b go to the coset, where their product is formed, and
+//! come back as coefficients of `a b mod (X^m − gᵐ)`; c never visits the coset, and since `a b − c = h · (X^m − 1)`,
+//! `h = (coset⁻¹[coset(a) · coset(b)] − c) / (gᵐ − 1)` in coefficients. A witness that does not satisfy the circuit
+//! shows in the coefficient m − 1, which has to be 0.
+//!
+//! Each section of the parameter file is read once, in windows. Of L, A and B, whose scalars are the witness, points of
+//! zeros are not even decoded, points of ones are added up, and only the others go through the bucket method.
+//!
+//! Source: `spec/snark.md` 3.3, 6.3, 6.4.
+
+use blstrs::{G1Affine, G1Projective, G2Affine, G2Projective};
+use ff::Field;
+use group::{Curve, Group};
+use rayon::prelude::*;
+
+use super::density::Density;
+use super::key::{KeyError, KeyProblem, ParamsFile, Section};
+use super::proof::Proof;
+use crate::backend::cpu::curve::{Kernel, PortableG1, PortableG2};
+use crate::backend::cpu::msm::{Msm, Sum};
+use crate::backend::cpu::ntt::{Domain, DomainTooLarge, Points};
+use crate::circuit::values::Class;
+use crate::circuit::{Evaluations, Values, Witness};
+use crate::field::Fr;
+use crate::job::{Cancelled, Job, Stage, Unit};
+
+/// Bytes of a window of a parameter file, at most.
+const WINDOW_BYTES: u64 = 8 << 20;
+/// Windows in memory at a time: one read, one in use, its decoded points and what is collected of them.
+const WINDOWS: u64 = 5;
+/// Least memory for windows and buckets.
+const MIN_WORKING: u64 = 8 << 20;
+/// Multiples are collected to at least so many before they go to the buckets.
+const COLLECTED: usize = 1 << 14;
+
+/// Why a proof could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the messages are the docs")]
+pub enum ProveError {
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    #[error(transparent)]
+    Domain(#[from] DomainTooLarge),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(
+        "wrong parameters for this circuit: section {section} has {actual} points, the circuit asks for {expected}"
+    )]
+    WrongParameters { section: Section, expected: u64, actual: u64 },
+    #[error("{actual} {what}, the circuit has {expected}")]
+    Counts { what: &'static str, expected: usize, actual: usize },
+    #[error("input 0 is not 1")]
+    One,
+    #[error("the witness does not satisfy the circuit")]
+    Unsatisfied,
+    #[error("proving needs {needed} bytes of memory, {} more than the budget", needed - available)]
+    Memory { needed: u64, available: u64 },
+}
+
+/// Makes the proof that belongs to a witness and to r and s, which must be random and never used twice.
+///
+/// `evaluations` are `A·z`, `B·z` and `C·z` over the circuit's own constraints.
+///
+/// # Errors
+/// [`ProveError`]; a witness that does not satisfy the circuit is among them.
+pub fn prove(
+    job: &Job<'_>,
+    params: &ParamsFile,
+    density: &Density,
+    evaluations: Evaluations,
+    witness: &Witness,
+    r: Fr,
+    s: Fr,
+) -> Result<Proof, ProveError> {
+    prove_with::<PortableG1, PortableG2>(job, params, density, evaluations, witness, [r, s])
+}
+
+/// Checks that parameters have as many points as a circuit needs.
+///
+/// # Errors
+/// [`ProveError::WrongParameters`] naming the first section that has not.
+pub fn check_counts(params: &ParamsFile, density: &Density) -> Result<(), ProveError> {
+    let domain = Domain::at_least(density.rows())?;
+    let expected = [
+        (Section::Ic, density.inputs),
+        (Section::H, domain.size() - 1),
+        (Section::L, density.aux),
+        (Section::A, density.a_points()),
+        (Section::B1, density.b_points()),
+        (Section::B2, density.b_points()),
+    ];
+    for (section, expected) in expected {
+        let (expected, actual) = (expected as u64, params.count(section));
+        if expected != actual {
+            return Err(ProveError::WrongParameters { section, expected, actual });
+        }
+    }
+    Ok(())
+}
+
+fn prove_with<G1, G2>(
+    job: &Job<'_>,
+    params: &ParamsFile,
+    density: &Density,
+    evaluations: Evaluations,
+    witness: &Witness,
+    [r, s]: [Fr; 2],
+) -> Result<Proof, ProveError>
+where
+    G1: Kernel<Group = G1Projective, Affine = G1Affine>,
+    G2: Kernel<Group = G2Projective, Affine = G2Affine>,
+{
+    check_counts(params, density)?;
+    check_lengths(density, &evaluations, witness)?;
+    let domain = Domain::at_least(density.rows())?;
+    let vector_bytes = (domain.size() * size_of::<Fr>()) as u64;
+    let compact_bytes = witness.aux.memory_bytes()
+        + [&evaluations.a, &evaluations.b, &evaluations.c].map(Values::memory_bytes).iter().sum::<usize>();
+    let needed = 2 * vector_bytes + compact_bytes as u64 + MIN_WORKING;
+    let available = job.config.memory_bytes;
+    if needed > available {
+        return Err(ProveError::Memory { needed, available });
+    }
+
+    let quotient = quotient(job, &domain, evaluations, &witness.inputs)?;
+    // The second vector is free again.
+    let working = available - needed + vector_bytes + MIN_WORKING;
+    let total = Section::PROVING.iter().map(|section| params.count(*section)).sum();
+    let sums = Sums { params, stage: job.stage("sums over points", Unit::Items, total), working };
+    let h = sums.h::<G1>(&domain, quotient)?;
+    let inputs = || witness.inputs.iter().map(classify);
+    let l = sums.witness::<G1>(Section::L, all(&witness.aux))?;
+    let a = sums.witness::<G1>(Section::A, inputs().chain(chosen(&witness.aux, density.a_aux.iter())))?;
+    let b_scalars = || {
+        let inputs = density.b_inputs.iter().map(|index| classify(&witness.inputs[index]));
+        inputs.chain(chosen(&witness.aux, density.b_aux.iter()))
+    };
+    let b1 = sums.witness::<G1>(Section::B1, b_scalars())?;
+    let b2 = sums.witness::<G2>(Section::B2, b_scalars())?;
+
+    let key = params.verifying_key();
+    let a = a + key.alpha_g1 + key.delta_g1 * r;
+    let b1 = b1 + key.beta_g1 + key.delta_g1 * s;
+    let b = b2 + key.beta_g2 + key.delta_g2 * s;
+    let c = l + h + a * s + b1 * r - key.delta_g1 * (r * s);
+    Ok(Proof { a: a.to_affine(), b: b.to_affine(), c: c.to_affine() })
+}
+
+fn check_lengths(density: &Density, evaluations: &Evaluations, witness: &Witness) -> Result<(), ProveError> {
+    for (what, expected, actual) in [
+        ("inputs", density.inputs, witness.inputs.len()),
+        ("aux variables", density.aux, witness.aux.len()),
+        ("evaluations of A", density.constraints, evaluations.a.len()),
+        ("evaluations of B", density.constraints, evaluations.b.len()),
+        ("evaluations of C", density.constraints, evaluations.c.len()),
+    ] {
+        if expected != actual {
+            return Err(ProveError::Counts { what, expected, actual });
+        }
+    }
+    if witness.inputs.first() == Some(&Fr::ONE) { Ok(()) } else { Err(ProveError::One) }
+}
+
+/// The coefficients of h, in bit-reversed order, and 0 as the last.
+fn quotient(
+    job: &Job<'_>,
+    domain: &Domain,
+    Evaluations { a, b, c }: Evaluations,
+    inputs: &[Fr],
+) -> Result<Vec<Fr>, ProveError> {
+    let size = domain.size() as u64;
+    let stage = job.stage("transforms", Unit::Items, 6 * size);
+    let mut first = expand(domain, a, inputs);
+    to_coset(domain, &mut first, &stage)?;
+    let mut second = expand(domain, b, &[]);
+    to_coset(domain, &mut second, &stage)?;
+    first.par_iter_mut().zip(&second).for_each(|(first, second)| *first *= second);
+    domain.interpolate(&mut first, Points::Coset);
+    stage.advance(size)?;
+    expand_into(&mut second, c, &[]);
+    domain.interpolate(&mut second, Points::Roots);
+    stage.advance(size)?;
+    let factor = domain.vanishing_at(&Points::Coset.shift()).invert();
+    // gᵐ ≠ 1, since g generates the whole group and m divides 2³².
+    let factor = Option::<Fr>::from(factor).unwrap_or(Fr::ZERO);
+    first.par_iter_mut().zip(&second).for_each(|(first, second)| *first = (*first - second) * factor);
+    if first.last() == Some(&Fr::ZERO) { Ok(first) } else { Err(ProveError::Unsatisfied) }
+}
+
+fn to_coset(domain: &Domain, values: &mut [Fr], stage: &Stage<'_>) -> Result<(), Cancelled> {
+    domain.interpolate(values, Points::Roots);
+    stage.advance(values.len() as u64)?;
+    domain.evaluate(values, Points::Coset);
+    stage.advance(values.len() as u64)
+}
+
+fn expand(domain: &Domain, values: Values, inputs: &[Fr]) -> Vec<Fr> {
+    let mut vector = vec![Fr::ZERO; domain.size()];
+    expand_into(&mut vector, values, inputs);
+    vector
+}
+
+/// Values, then the consistency rows' inputs, then zeros.
+fn expand_into(vector: &mut [Fr], values: Values, inputs: &[Fr]) {
+    const PIECE: usize = 1 << 14;
+    vector.par_chunks_mut(PIECE).enumerate().for_each(|(piece, vector)| {
+        for (offset, value) in vector.iter_mut().enumerate() {
+            let index = piece * PIECE + offset;
+            *value = if index < values.len() {
+                values.get(index)
+            } else {
+                inputs.get(index - values.len()).copied().unwrap_or(Fr::ZERO)
+            };
+        }
+    });
+}
+
+/// A scalar of the witness by kind.
+enum Scalar {
+    Zero,
+    One,
+    Wide(Fr),
+}
+
+fn classify(value: &Fr) -> Scalar {
+    if *value == Fr::ZERO {
+        Scalar::Zero
+    } else if *value == Fr::ONE {
+        Scalar::One
+    } else {
+        Scalar::Wide(*value)
+    }
+}
+
+fn at(values: &Values, index: usize) -> Scalar {
+    match values.class(index) {
+        Class::Zero => Scalar::Zero,
+        Class::One => Scalar::One,
+        Class::Wide => Scalar::Wide(values.get(index)),
+    }
+}
+
+fn all(values: &Values) -> impl Iterator<Item = Scalar> + '_ {
+    (0..values.len()).map(|index| at(values, index))
+}
+
+fn chosen(values: &Values, indices: impl Iterator<Item = usize>) -> impl Iterator<Item = Scalar> {
+    indices.map(|index| at(values, index))
+}
+
+/// The sums over the sections of a file.
+struct Sums<'a> {
+    params: &'a ParamsFile,
+    stage: Stage<'a>,
+    /// Bytes for windows and buckets.
+    working: u64,
+}
+
+impl Sums<'_> {
+    /// Points of a window.
+    fn window<K: Kernel>(&self) -> usize {
+        let point = K::POINT_BYTES.max(size_of::<K::Point>()) as u64;
+        ((self.working / 2 / WINDOWS).min(WINDOW_BYTES) / point).max(1) as usize
+    }
+
+    /// Memory for buckets.
+    fn buckets<K: Kernel>(&self) -> u64 {
+        self.working - WINDOWS * self.window::<K>() as u64 * K::POINT_BYTES as u64
+    }
+
+    /// Decodes chosen points of a window that begins with point `first` of the section.
+    fn decode<K: Kernel>(
+        &self,
+        section: Section,
+        first: usize,
+        bytes: &[u8],
+        chosen: impl IndexedParallelIterator<Item = usize>,
+        points: &mut Vec<K::Point>,
+    ) -> Result<(), ProveError> {
+        points.resize(chosen.len(), K::Point::default());
+        chosen.zip(&mut points[..]).try_for_each(|(index, point)| {
+            *point = K::decode(&bytes[index * K::POINT_BYTES..][..K::POINT_BYTES]).map_err(|problem| {
+                self.params.error(KeyProblem::Point { section, index: (first + index) as u64, problem })
+            })?;
+            Ok(())
+        })
+    }
+
+    /// `Σ h_i H_i`; the coefficients are in bit-reversed order.
+    fn h<K: Kernel>(&self, domain: &Domain, coefficients: Vec<Fr>) -> Result<K::Group, ProveError> {
+        let mut msm = Msm::<K>::new(domain.size(), self.buckets::<K>());
+        let (mut points, mut scalars) = (Vec::new(), Vec::new());
+        self.params.windows(Section::H, self.window::<K>(), |first, bytes| {
+            let first = first as usize;
+            let count = bytes.len() / K::POINT_BYTES;
+            let range = first..first + count;
+            range.into_par_iter().map(|index| coefficients[domain.reversed(index)]).collect_into_vec(&mut scalars);
+            self.decode::<K>(Section::H, first, bytes, (0..count).into_par_iter(), &mut points)?;
+            msm.feed(&points, &scalars);
+            Ok::<_, ProveError>(self.stage.advance(count as u64)?)
+        })?;
+        Ok(msm.finish())
+    }
+
+    /// `Σ z_v P_v` over a section whose scalars are parts of the witness, in file order.
+    fn witness<K: Kernel>(
+        &self,
+        section: Section,
+        mut scalars: impl Iterator<Item = Scalar>,
+    ) -> Result<K::Group, ProveError> {
+        let count = self.params.count(section) as usize;
+        let mut ones = Sum::<K>::default();
+        // Made when the first multiples come, for as many as their share in the first window makes likely.
+        let mut msm: Option<Msm<K>> = None;
+        let (mut one_indices, mut wide_indices) = (Vec::new(), Vec::new());
+        let (mut one_points, mut wide_points, mut collected) = (Vec::new(), Vec::new(), Vec::new());
+        let mut wide_scalars = Vec::new();
+        let mut seen = 0;
+        self.params.windows(section, self.window::<K>(), |first, bytes| {
+            let first = first as usize;
+            let len = bytes.len() / K::POINT_BYTES;
+            one_indices.clear();
+            wide_indices.clear();
+            for (index, scalar) in (0..len).zip(&mut scalars) {
+                match scalar {
+                    Scalar::Zero => {}
+                    Scalar::One => one_indices.push(index),
+                    Scalar::Wide(scalar) => {
+                        wide_indices.push(index);
+                        wide_scalars.push(scalar);
+                    }
+                }
+            }
+            self.decode::<K>(section, first, bytes, one_indices.par_iter().copied(), &mut one_points)?;
+            ones.feed(&mut one_points);
+            self.decode::<K>(section, first, bytes, wide_indices.par_iter().copied(), &mut wide_points)?;
+            collected.extend_from_slice(&wide_points);
+            seen += len;
+            if collected.len() >= COLLECTED || (seen == count && !collected.is_empty()) {
+                let msm = msm.get_or_insert_with(|| {
+                    let expected = (collected.len() as u64 * count as u64).div_ceil(seen as u64);
+                    Msm::new(expected as usize, self.buckets::<K>())
+                });
+                msm.feed(&collected, &wide_scalars);
+                collected.clear();
+                wide_scalars.clear();
+            }
+            Ok::<_, ProveError>(self.stage.advance(len as u64)?)
+        })?;
+        Ok(ones.finish() + msm.map_or_else(K::Group::identity, Msm::finish))
+    }
+}

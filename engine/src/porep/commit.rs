@@ -1,0 +1,143 @@
+//! Pre-commit phase 2: columns, encoding, the two compound trees, CommR.
+//!
+//! `comm_c = root(TreeC over columns)`, `replica(v) = data(v) + label_L(v) mod r`, `comm_r_last = root(TreeR-last over
+//! the replica)`, `comm_r = H_2(comm_c, comm_r_last)`.
+//!
+//! Data is read from row 0 of TreeD, not from the file that becomes the replica: the phase can be repeated after a
+//! stop at any point, and replaces whatever an earlier attempt left. While data streams by, its tree is recomputed and
+//! compared with the root of TreeD, so that a damaged file is noticed before anything is replaced.
+//!
+//! Source: `spec/replication.md` 6.3, 6.4, 6.6.
+
+use std::path::{Path, PathBuf};
+
+use crate::backend::Backend;
+use crate::backend::cpu::Cpu;
+use crate::field::{Node, NonCanonical};
+use crate::hash::poseidon::hash2;
+use crate::job::{Cancelled, Job, Unit};
+use crate::merkle::build::{BuildError, Cascade, NodeHash, batch_nodes, build_tree_c, stream, tree_r_last};
+use crate::merkle::names;
+use crate::merkle::node_file::{NewFile, NodeFile, NodeFileError};
+use crate::merkle::shape::Geometry;
+use crate::merkle::tree_file::Joined;
+use crate::porep::encode::{EncodeError, Operand, encode};
+use crate::sector::PoRepConfig;
+use crate::sector::params::NODE_SIZE;
+
+/// What binds a replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Commitments {
+    /// Root of TreeD: the data.
+    pub comm_d: Node,
+    /// Root of TreeC: the columns of labels.
+    pub comm_c: Node,
+    /// Root of TreeR-last: the replica.
+    pub comm_r_last: Node,
+    /// `H_2(comm_c, comm_r_last)`.
+    pub comm_r: Node,
+}
+
+/// Why phase 2 failed. Nothing was replaced unless the disk failed while files got their names.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the messages are the docs")]
+pub enum CommitError {
+    #[error(transparent)]
+    Build(BuildError),
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    #[error("the leaves of {} hash to {}, its root is {}", path.display(), hex::encode(computed), hex::encode(stored))]
+    Data { path: PathBuf, stored: Node, computed: Node },
+    #[error("root of a tree: {0}")]
+    Root(#[from] NonCanonical),
+}
+
+impl From<BuildError> for CommitError {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Cancelled(cancelled) => Self::Cancelled(cancelled),
+            error => Self::Build(error),
+        }
+    }
+}
+
+impl From<NodeFileError> for CommitError {
+    fn from(error: NodeFileError) -> Self {
+        Self::Build(error.into())
+    }
+}
+
+/// Commits to the layers in `cache` and encodes the data of TreeD there into `replica`.
+///
+/// Writes the TreeC and TreeR-last files into `cache` and replaces `replica`, each under a temporary name first.
+///
+/// # Errors
+/// [`CommitError`] names the file that is missing, has another length, holds a node that is no field element, or
+/// contradicts itself.
+pub fn commit(job: &Job<'_>, config: &PoRepConfig, cache: &Path, replica: &Path) -> Result<Commitments, CommitError> {
+    commit_with(&Cpu, job, Geometry::of(config.params), cache, replica)
+}
+
+/// [`commit`] on a device of the caller's, for a sector of any geometry.
+///
+/// # Errors
+/// As [`commit`].
+pub fn commit_with(
+    backend: &dyn Backend,
+    job: &Job<'_>,
+    geometry: Geometry,
+    cache: &Path,
+    replica: &Path,
+) -> Result<Commitments, CommitError> {
+    let data = NodeFile::open(&names::tree_d(cache), geometry.data().stored())?;
+    let roots_c = build_tree_c(backend, job, cache, geometry)?;
+    let comm_c = Joined::new(geometry.shape(), roots_c)?.root();
+    let (comm_d, roots_r_last) = encode_sector(backend, job, geometry, &data, cache, replica)?;
+    let comm_r_last = Joined::new(geometry.shape(), roots_r_last)?.root();
+    Ok(Commitments { comm_d, comm_c, comm_r_last, comm_r: hash2(&comm_c, &comm_r_last)? })
+}
+
+/// Encodes the leaves of TreeD into the replica and builds TreeR-last over it; returns CommD and the base roots.
+fn encode_sector(
+    backend: &dyn Backend,
+    job: &Job<'_>,
+    geometry: Geometry,
+    data: &NodeFile,
+    cache: &Path,
+    replica: &Path,
+) -> Result<(Node, Vec<Node>), CommitError> {
+    let keys = NodeFile::open(&names::layer(cache, geometry.layers()), geometry.nodes())?;
+    // Two buffers each of data and keys, and the rows above both.
+    let batch = batch_nodes(job, 7);
+    let stage = job.stage("encode", Unit::Items, geometry.nodes());
+    let output = NewFile::create(replica, geometry.nodes())?;
+    let mut tree_d = Cascade::new(backend, NodeHash::Sha256, geometry.data(), batch, None);
+    let mut trees = tree_r_last(backend, job, cache, geometry, batch);
+    let read = |first, count, [values, labels]: &mut [Vec<Node>; 2]| {
+        for (file, nodes) in [(data, values), (&keys, labels)] {
+            nodes.resize(count, [0; NODE_SIZE]);
+            file.read(first, nodes)?;
+        }
+        Ok::<_, CommitError>(())
+    };
+    stream(geometry.nodes(), batch, read, |first, [values, labels]| {
+        tree_d.push(values)?;
+        encode(values, labels).map_err(|EncodeError { index, operand, source }| {
+            let file = if operand == Operand::Value { data } else { &keys };
+            BuildError::NonCanonical { path: file.path().to_owned(), index: first + index as u64, source }
+        })?;
+        output.write(first, values)?;
+        trees.push(values)?;
+        Ok(stage.advance(values.len() as u64)?)
+    })?;
+    let (computed, _) = tree_d.finish()?;
+    let stored = data.node(data.nodes() - 1)?;
+    if computed != stored {
+        return Err(CommitError::Data { path: data.path().to_owned(), stored, computed });
+    }
+    let (roots, files) = trees.finish()?;
+    output.publish()?;
+    files.into_iter().try_for_each(NewFile::publish)?;
+    Ok((stored, roots))
+}

@@ -1,0 +1,205 @@
+//! All layers of a sector as files: the labelling half of PC1, resumable at every layer.
+//!
+//! Layer ℓ is `sc-02-data-layer-<ℓ>.dat`, the n labels in node order and nothing else. It is computed into a file of
+//! another name, which is mapped into memory, as is the layer before: labels are written in order and read all over.
+//! Where the machine has two sectors' worth of free memory, nothing is ever read from the disk; where it has less, the
+//! system drops and reads pages as it must, and the computation still ends, at the speed of the disk's random reads.
+//! No memory is set aside, so the budget of a job does not enter.
+//!
+//! A finished layer is flushed, gets its name, and is noted with its SHA-256 in the manifest beside it. A job that
+//! starts again keeps the layers that the manifest vouches for and computes the others. Source: `spec/replication.md` 5.
+
+use std::fs::{self, File};
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::field::Node;
+use crate::graph::{ParentTable, ParentTableError};
+use crate::job::{Cancelled, Job, Stage, Unit};
+use crate::porep::labels_pipelined::{BadParents, LayerLabels};
+use crate::sector::params::NODE_SIZE;
+use crate::sector::{PoRepConfig, ReplicaId};
+use crate::store::lock::FileLock;
+use crate::store::manifest::{CheckError, FileRecord, Identity, Manifest, sync_folder};
+use crate::store::mapped::{Access, Mapped, MappedMut};
+
+/// Labels between two reports of progress: tens of milliseconds.
+const BLOCK_NODES: usize = 1 << 14;
+/// Locked while a job writes into the folder.
+const LOCK_NAME: &str = "filecash.lock";
+
+/// Why layers could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the messages are the docs")]
+pub enum LabelError {
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    #[error(transparent)]
+    ParentTable(#[from] ParentTableError),
+    #[error(transparent)]
+    BadParents(#[from] BadParents),
+    #[error("another job is writing layers into {}", folder.display())]
+    Busy { folder: PathBuf },
+    #[error("{}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+}
+
+impl LabelError {
+    /// What the system said about a path.
+    pub(super) fn io(path: &Path) -> impl Fn(io::Error) -> Self + '_ {
+        |source| Self::Io { path: path.to_owned(), source }
+    }
+
+    /// Why a file could not be checked.
+    pub(super) fn check(path: &Path, error: CheckError) -> Self {
+        match error {
+            CheckError::Cancelled(cancelled) => cancelled.into(),
+            CheckError::Io(source) => Self::Io { path: path.to_owned(), source },
+        }
+    }
+}
+
+/// The file of a layer in a sector's cache folder; layers count from 1.
+pub fn layer_file_name(layer: u32) -> String {
+    format!("sc-02-data-layer-{layer}.dat")
+}
+
+/// Makes every layer file of a replica in the folder `cache`, which has to exist, and keeps the right ones it finds.
+///
+/// # Errors
+/// [`LabelError::Cancelled`] at the job's wish: what was finished stays and is found by the next call. Otherwise when
+/// the folder or the parent table cannot be read and written, or another job is at it.
+pub fn generate_layers(
+    job: &Job<'_>,
+    config: &PoRepConfig,
+    replica_id: &ReplicaId,
+    cache: &Path,
+) -> Result<(), LabelError> {
+    let lock_path = cache.join(LOCK_NAME);
+    let Some(_lock) = FileLock::acquire(&lock_path).map_err(LabelError::io(&lock_path))? else {
+        return Err(LabelError::Busy { folder: cache.to_owned() });
+    };
+    let mut manifest = Manifest::load(cache, Identity::new(config, replica_id)).map_err(LabelError::io(cache))?;
+    let mut finished = finished_layers(job, config, &manifest, cache)?;
+    if finished.iter().all(|&finished| finished) {
+        return Ok(());
+    }
+
+    let table = ParentTable::open(job, config)?;
+    let nodes = config.params.nodes();
+    let missing = finished.iter().filter(|&&finished| !finished).count() as u64;
+    let stage = job.stage("labels", Unit::Items, missing * nodes);
+    for layer in 1..=config.params.layers as u32 {
+        let index = layer as usize - 1;
+        if finished[index] {
+            continue;
+        }
+        let previous = match layer {
+            1 => None,
+            _ => Some(open_layer(cache, layer - 1)?),
+        };
+        let labels = LayerLabels {
+            profile: config.profile,
+            replica_id,
+            layer,
+            parents: table.rows(),
+            previous: previous.as_ref().map(Mapped::nodes),
+        };
+        let record = write_layer(&stage, &labels, cache)?;
+
+        let name = layer_file_name(layer);
+        if manifest.file(&name).is_some_and(|noted| noted.sha256 != record.sha256) {
+            tracing::warn!(
+                layer,
+                "layer differs from the one computed before: the machine errs. Later layers are redone"
+            );
+            for later in layer + 1..=config.params.layers as u32 {
+                manifest.forget(&layer_file_name(later));
+                finished[later as usize - 1] = false;
+            }
+        }
+        manifest.record(name, record);
+        manifest.store(cache).map_err(LabelError::io(cache))?;
+    }
+    Ok(())
+}
+
+/// Which layers are there, by digest.
+fn finished_layers(
+    job: &Job<'_>,
+    config: &PoRepConfig,
+    manifest: &Manifest,
+    cache: &Path,
+) -> Result<Vec<bool>, LabelError> {
+    let names: Vec<String> = (1..=config.params.layers as u32).map(layer_file_name).collect();
+    let noted = names.iter().filter_map(|name| manifest.file(name)).map(|record| record.size_bytes).sum();
+    let stage = job.stage("check layers", Unit::Bytes, noted);
+    names
+        .iter()
+        .map(|name| {
+            let right =
+                manifest.holds(cache, name, &stage).map_err(|error| LabelError::check(&cache.join(name), error))?;
+            if !right && cache.join(name).exists() {
+                tracing::warn!(name, "layer file is not the one noted, making it again");
+            }
+            Ok(right)
+        })
+        .collect()
+}
+
+/// Maps a finished layer.
+fn open_layer(cache: &Path, layer: u32) -> Result<Mapped, LabelError> {
+    let path = cache.join(layer_file_name(layer));
+    let file = File::open(&path).map_err(LabelError::io(&path))?;
+    Mapped::open(&file, Access::Random).map_err(LabelError::io(&path))
+}
+
+/// Computes a layer into its file, by way of a temporary one.
+fn write_layer(stage: &Stage<'_>, labels: &LayerLabels<'_>, cache: &Path) -> Result<FileRecord, LabelError> {
+    let path = cache.join(layer_file_name(labels.layer));
+    let temporary = path.with_extension("dat.tmp");
+    let in_temporary = LabelError::io(&temporary);
+    let file =
+        File::options().read(true).write(true).create(true).truncate(true).open(&temporary).map_err(&in_temporary)?;
+    let result = (|| {
+        let mut map = MappedMut::create(&file, (labels.parents.len() * NODE_SIZE) as u64).map_err(&in_temporary)?;
+        let mut hasher = Sha256::new();
+        let nodes = 0..map.nodes_mut().len();
+        fill_layer(stage, labels, map.nodes_mut(), nodes, |block| hasher.update(block.as_flattened()))?;
+        map.sync().and_then(|()| file.sync_all()).map_err(&in_temporary)?;
+        Ok(FileRecord { size_bytes: map.len() as u64, sha256: hasher.finalize().into() })
+    })();
+    match result {
+        Ok(_) => {
+            fs::rename(&temporary, &path).map_err(LabelError::io(&path))?;
+            sync_folder(cache).map_err(LabelError::io(cache))?;
+        }
+        // What the computation died of is the error to report.
+        Err(_) => drop(fs::remove_file(&temporary)),
+    }
+    result
+}
+
+/// Labels the nodes of `range` in blocks and shows each finished block to `done`.
+pub(super) fn fill_layer(
+    stage: &Stage<'_>,
+    labels: &LayerLabels<'_>,
+    layer: &mut [Node],
+    range: Range<usize>,
+    mut done: impl FnMut(&[Node]),
+) -> Result<(), LabelError> {
+    for start in range.clone().step_by(BLOCK_NODES) {
+        let block = start..range.end.min(start + BLOCK_NODES);
+        labels.fill(layer, block.clone())?;
+        done(&layer[block.clone()]);
+        stage.advance(block.len() as u64)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

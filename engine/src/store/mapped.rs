@@ -1,0 +1,168 @@
+//! Files as slices: whole files mapped into memory.
+//!
+//! Layers and tables are larger than the memory of the machines that we care for, and are read in no order, so they are
+//! mapped: the system keeps the pages that it has room for. Writing goes the same way where a file is filled and read
+//! at once (a layer), into a file whose blocks are allocated beforehand: a full disk is then an error here, and no
+//! fault at some later store.
+
+#![allow(unsafe_code, reason = "memory maps")]
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::ops::{Deref, DerefMut};
+
+use memmap2::{Mmap, MmapMut, MmapOptions};
+
+use crate::field::Node;
+use crate::sector::params::NODE_SIZE;
+
+/// A file that is only read. Derefs to its bytes.
+#[derive(Debug)]
+pub struct Mapped(Mmap);
+
+/// How a mapped file is going to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// From the first byte to the last.
+    Ascending,
+    /// Here and there.
+    Random,
+}
+
+impl Mapped {
+    /// Maps a whole file.
+    ///
+    /// Nothing may shorten the file or write to it while it is mapped. The engine keeps that by writing files under
+    /// another name, or under a lock, and never again after they have their own.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(file: &File, access: Access) -> io::Result<Self> {
+        // SAFETY: the file does not change while mapped, as said above, so its bytes are those of a shared slice.
+        let map = unsafe { Mmap::map(file)? };
+        advise(access, |advice| map.advise(advice));
+        Ok(Self(map))
+    }
+
+    /// The bytes as nodes; a last part of a node is left out.
+    pub fn nodes(&self) -> &[Node] {
+        self.0.as_chunks::<NODE_SIZE>().0
+    }
+}
+
+impl Deref for Mapped {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A file that is filled and read at once. Derefs to its bytes.
+#[derive(Debug)]
+pub struct MappedMut(MmapMut);
+
+impl MappedMut {
+    /// Gives a file its length, allocates its blocks and maps it for reading and writing.
+    ///
+    /// Nobody else may have the file open for writing; a lock is the caller's business.
+    ///
+    /// # Errors
+    /// What the system says; a disk without room for `len` bytes is noticed here.
+    pub fn create(file: &File, len: u64) -> io::Result<Self> {
+        file.set_len(len)?;
+        allocate(file, len)?;
+        // SAFETY: only we have the file open for writing, and it keeps its length until the map is gone.
+        let map = unsafe { MmapOptions::new().map_mut(file)? };
+        advise(Access::Random, |advice| map.advise(advice));
+        Ok(Self(map))
+    }
+
+    /// Writes what was changed to the disk, and waits for it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn sync(&self) -> io::Result<()> {
+        self.0.flush()
+    }
+
+    /// The bytes as nodes; a last part of a node is left out.
+    pub fn nodes_mut(&mut self) -> &mut [Node] {
+        self.0.as_chunks_mut::<NODE_SIZE>().0
+    }
+}
+
+impl Deref for MappedMut {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl DerefMut for MappedMut {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+/// Tells the system about the access; a refusal changes speed only.
+#[cfg(unix)]
+fn advise(access: Access, tell: impl FnOnce(memmap2::Advice) -> io::Result<()>) {
+    let advice = match access {
+        Access::Ascending => memmap2::Advice::Sequential,
+        Access::Random => memmap2::Advice::Random,
+    };
+    if let Err(error) = tell(advice) {
+        tracing::debug!(%error, "the system takes no advice on a mapped file");
+    }
+}
+
+/// Allocates the blocks of a file, by writing zeros where the file system knows no other way.
+fn allocate(mut file: &File, len: u64) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        match fallocate(file, FallocateFlags::empty(), 0, len) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+            result => return result.map_err(io::Error::from),
+        }
+    }
+    let zeros = vec![0; 1 << 20];
+    let mut left = len;
+    while left > 0 {
+        let now = left.min(zeros.len() as u64);
+        file.write_all(&zeros[..now as usize])?;
+        left -= now;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mapped_bytes_reach_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("map");
+        let file = File::create_new(&path).unwrap();
+        drop(file);
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        let mut map = MappedMut::create(&file, 96).unwrap();
+        assert_eq!(map.nodes_mut().len(), 3);
+        map.nodes_mut()[2] = [7; 32];
+        map.sync().unwrap();
+        drop(map);
+        let mapped = Mapped::open(&File::open(&path).unwrap(), Access::Random).unwrap();
+        assert_eq!(mapped.nodes(), [[0; 32], [0; 32], [7; 32]]);
+        assert_eq!(std::fs::read(&path).unwrap(), &*mapped);
+    }
+
+    #[test]
+    fn room_that_no_disk_has_is_an_error() {
+        let file = tempfile::tempfile().unwrap();
+        assert!(MappedMut::create(&file, 1 << 60).is_err());
+    }
+}
