@@ -284,13 +284,13 @@ impl<'a> Qap<'a> {
     }
 
     /// Adds `Σ_i M_{i,v} Λ_i(τ)` to `values[v]`, inputs first. Each task reads all terms and adds those of its variables.
-    fn add_columns(&self, matrix: &Matrix, values: &mut [Fr]) {
+    fn add_columns(&self, matrix: Matrix<'_>, values: &mut [Fr]) {
         let inputs = self.shape.inputs();
         let part = values.len().div_ceil(rayon::current_num_threads()).max(1);
         values.par_chunks_mut(part).enumerate().for_each(|(task, values)| {
             let first = task * part;
-            for (row, lagrange) in (0..matrix.rows()).zip(&self.lagrange) {
-                for (column, number) in matrix.row(row) {
+            for ((_, row), lagrange) in matrix.rows_of(0..matrix.rows()).zip(&self.lagrange) {
+                for (column, number) in row {
                     let variable = column.index() + if column.is_aux() { inputs } else { 0 };
                     if let Some(value) = variable.checked_sub(first).and_then(|index| values.get_mut(index)) {
                         *value += *self.shape.coefficient(number) * lagrange;
