@@ -14,6 +14,8 @@ pub mod fixed_base;
 pub mod lanes;
 pub mod msm;
 pub mod ntt;
+#[cfg(target_arch = "x86_64")]
+mod ntt_ifma;
 
 /// The fastest arithmetic of this kind of machine; portable arithmetic where there is none or it is not available.
 pub mod fast {
