@@ -158,6 +158,7 @@ pub fn pre_commit_phase2(
 ///
 /// # Errors
 /// [`Error::Commit1`].
+#[allow(clippy::too_many_arguments, reason = "where the sector is, whose it is, and what was committed")]
 pub fn commit_phase1(
     job: &Job<'_>,
     config: &PoRepConfig,

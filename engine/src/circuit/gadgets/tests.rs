@@ -1,3 +1,5 @@
-//! Units of `spec/snark.md` 7.1 and 7.2, and comparisons with bellman's gadgets.
+//! Gadgets against the reference's digests, against bellman's gadgets, and against the plain functions they express.
 
+mod bellman_twins;
 mod units;
+mod values;
