@@ -83,6 +83,7 @@ impl Global {
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one value in a run")]
 pub enum Verb {
     /// Seal a file into a small test sector, prove it, verify it, get it back: the whole life in one go
     Quickstart(Quickstart),
@@ -194,6 +195,7 @@ pub struct SectorInspect {
 
 /// `filecash seal`.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one value in a run")]
 pub enum Seal {
     /// Append a piece to a staged file
     AddPiece(AddPiece),

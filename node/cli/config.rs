@@ -1,12 +1,12 @@
 //! `filecash config show`: every setting, its value, and who said so.
 
-use serde_json::json;
-
 use filecash_node::size::ByteSize;
+use serde_json::json;
 
 use crate::args;
 use crate::context::Context;
 use crate::report::Report;
+use crate::text::Align::Left;
 use crate::text::Table;
 
 /// Runs the verb.
@@ -66,5 +66,3 @@ fn show(context: &Context) -> Report {
     }
     Report::done(text, json!({ "settings": values, "file": file }))
 }
-
-use crate::text::Align::Left;

@@ -15,10 +15,12 @@ use filecash_node::config::{self, Settings, Source, Sourced};
 
 use crate::args::Global;
 use crate::progress::{Style, Teller};
-use crate::report::{Failure, Kind};
+use crate::report::{Failure, Kind, print};
 
 /// Exit status after a second Ctrl-C, as a shell gives it.
 const INTERRUPTED: i32 = 130;
+
+const STOPPING: &str = "\nstopping at the next safe point; Ctrl-C again quits at once\n";
 
 /// Settings and helpers of one run.
 pub struct Context {
@@ -56,6 +58,7 @@ impl Context {
                 process::exit(INTERRUPTED);
             }
             switch.cancel();
+            print(io::stderr(), STOPPING);
         })
         .context("cannot catch Ctrl-C")?;
 

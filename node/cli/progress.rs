@@ -3,6 +3,7 @@
 //! Stages count into an atomic number, which costs a worker nothing. On a terminal one thread redraws ten times a
 //! second, and only what has lasted [`PATIENCE`], so that short stages do not flicker.
 
+use std::fmt;
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use filecash_engine::job::{Progress, Unit};
 use filecash_node::size::ByteSize;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::report::print;
 use crate::text;
@@ -21,9 +22,10 @@ const PATIENCE: Duration = Duration::from_millis(700);
 /// Between two redraws.
 const FRAME: Duration = Duration::from_millis(100);
 
+const SINGLE: &str = "  {prefix:.bold}{msg}  {elapsed}";
 const BAR: &str = "  {prefix:.bold}{msg}  {bar:24.cyan/dim} {percent:>3}%";
-const BYTES: &str = "  {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left";
-const ITEMS: &str = "  {human_pos} of {human_len}, {per_sec:0}, {eta} left";
+const BYTES: &str = "  {binary_bytes} of {binary_total_bytes}{pace}";
+const ITEMS: &str = "  {human_pos} of {human_len}{pace}";
 
 /// How progress is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,19 +173,49 @@ impl Shared {
 
 impl Stage {
     fn rate(&self, time: Duration) -> String {
-        match self.unit {
-            Unit::Bytes => format!(", {}", text::rate(self.total, time)),
-            Unit::Items if time.is_zero() => String::new(),
-            Unit::Items => format!(", {}/s", text::grouped((self.total as f64 / time.as_secs_f64()) as u64)),
+        if self.total <= 1 || time.is_zero() {
+            return String::new();
         }
+        rate(self.unit, self.total as f64 / time.as_secs_f64())
+    }
+}
+
+/// A time to come, to the second.
+fn left(time: Duration) -> String {
+    match time.as_secs_f64().round() {
+        seconds if seconds < 100.0 => format!("{seconds} s"),
+        _ => text::duration(time),
+    }
+}
+
+/// Units a second, after a comma; nothing where the number says nothing.
+fn rate(unit: Unit, per_second: f64) -> String {
+    match unit {
+        Unit::Bytes => format!(", {}/s", ByteSize(per_second as u64)),
+        Unit::Items if per_second < 10.0 => String::new(),
+        Unit::Items => format!(", {}/s", text::grouped(per_second as u64)),
     }
 }
 
 fn new_bar(phase: &'static str, name: &'static str, unit: Unit, total: u64, begun: Instant) -> ProgressBar {
-    let template = format!("{BAR}{}", if unit == Unit::Bytes { BYTES } else { ITEMS });
+    let template = match (total, unit) {
+        // One thing, of which nothing is known until it is done.
+        (..=1, _) => SINGLE.to_owned(),
+        (_, Unit::Bytes) => format!("{BAR}{BYTES}"),
+        (_, Unit::Items) => format!("{BAR}{ITEMS}"),
+    };
     let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr())
-        .with_style(style.progress_chars("━━─"))
+        .with_style(style.progress_chars("━━─").with_key(
+            "pace",
+            move |state: &ProgressState, out: &mut dyn fmt::Write| {
+                // Before the first unit nothing is known.
+                if state.pos() > 0 {
+                    let (rate, left) = (rate(unit, state.per_sec()), left(state.eta()));
+                    let _ = write!(out, "{rate}, {left} left");
+                }
+            },
+        ))
         .with_prefix(prefix(phase))
         .with_message(name)
         .with_elapsed(begun.elapsed())
@@ -196,6 +228,6 @@ fn prefix(phase: &str) -> String {
 fn amount(unit: Unit, total: u64) -> String {
     match unit {
         Unit::Bytes => ByteSize(total).to_string(),
-        Unit::Items => format!("{} items", text::grouped(total)),
+        Unit::Items => text::count(total, "item"),
     }
 }

@@ -102,7 +102,7 @@ pub fn run(args: &args::Quickstart, context: &Context) -> anyhow::Result<Report>
     let identity = SectorIdentity { prover_id: MINER.prover_id(), sector_id: number, ticket: TICKET };
     let mut run = Run { context, subject, proof, folder, identity, costs: vec![] };
     let outcome = run.seal();
-    let outcome = context.kept(outcome, || format!("finished steps stay in {}", run.folder.path().display()))?;
+    let outcome = context.kept(outcome, || run.kept())?;
     run.report(&outcome)
 }
 
@@ -167,9 +167,10 @@ impl Run<'_> {
         let pc1 = self.phase("PC1", |run| {
             let staged = run.folder.staged();
             let job = run.context.job();
-            let output = seal::pre_commit_phase1(&job, &config, &cache, &staged, &sealed, &run.identity, &pieces)?;
-            output.write_file(&proof, &run.folder.pc1(), false)?;
             run.folder.write_identity(&run.description(), false)?;
+            let output = seal::pre_commit_phase1(&job, &config, &cache, &staged, &sealed, &run.identity, &pieces)
+                .inspect_err(|_| drop(fs::remove_file(&sealed)))?;
+            output.write_file(&proof, &run.folder.pc1(), false)?;
             Ok(output)
         })?;
         let pc2 = self.phase("PC2", |run| {
@@ -195,6 +196,18 @@ impl Run<'_> {
         self.phase("unseal", |run| run.unseal(&pc2.comm_d))?;
         let piece = pieces[0];
         Ok(Outcome { piece, comm_d: pc2.comm_d, comm_r: pc2.comm_r, proof: snark, parameters, origin })
+    }
+
+    /// What stays after a stop, and how to go on.
+    fn kept(&self) -> String {
+        let folder = &self.folder;
+        let path = shell_word(folder.path());
+        let steps = [(folder.pc1(), "pc1"), (folder.pc2(), "pc2"), (folder.c1(), "c1"), (folder.proof(), "c2")];
+        match steps.iter().find(|(output, _)| !output.exists()) {
+            _ if !folder.identity().exists() => format!("the sector in {path} was not begun"),
+            Some((_, step)) => format!("finished steps stay in {path}; go on with filecash seal {step} --dir {path}"),
+            None => format!("the sector in {path} is complete"),
+        }
     }
 
     /// The file as one piece, then zero pieces until the sector is full.

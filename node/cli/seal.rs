@@ -80,7 +80,7 @@ fn add_piece(args: &args::AddPiece, context: &Context) -> anyhow::Result<Report>
     let mut zero_pieces = 0;
     if args.fill {
         let zeros = filler(params, &pieces)?;
-        zero_pieces = zeros.len();
+        zero_pieces = zeros.len() as u64;
         pieces.extend(zeros);
     }
     files::write(&list, &files::json(&pieces)?, true)?;
@@ -205,8 +205,11 @@ fn c1(args: &args::C1, context: &Context) -> anyhow::Result<Report> {
     let cost = meter.stop();
 
     let params = proof.config().params;
-    let challenges =
-        format!("{} challenges in each of {}", params.partition_challenges(), count(params.partitions, "partition"));
+    let challenges = format!(
+        "{} challenges in each of {}",
+        params.partition_challenges(),
+        count(params.partitions as u64, "partition")
+    );
     let mut fields = Table::fields();
     fields.row(["Vanilla", &challenges]);
     fields.row(["Output", &out.display().to_string()]);

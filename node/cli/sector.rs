@@ -209,7 +209,7 @@ impl Findings {
                 (false, false) => Stage::Pc1Unfinished,
             };
         }
-        let sealed_is_right = self.files.iter().all(|row| row.name != "sealed" || row.is_right());
+        let sealed_is_missing = self.files.iter().any(|row| row.name == "sealed" && row.actual.is_none());
         let mut missing = |what: &str, step: &str| self.problems.push(format!("{what} is missing, {step} needs it"));
         if !(p_aux && t_aux) {
             missing(if p_aux { T_AUX } else { P_AUX }, "every later step");
@@ -217,10 +217,11 @@ impl Findings {
         if !tree_r_last.all {
             missing("part of tree-r-last", "every proof");
         }
-        if !sealed_is_right {
+        if sealed_is_missing {
             missing("the sealed file", "every later step");
         }
-        if !none_of_pc1 && !(needed.all && tree_c.all) {
+        let for_commit = needed.all && tree_c.all;
+        if !none_of_pc1 && !for_commit {
             missing("part of the layers, tree-d or tree-c", "C1");
         }
         match none_of_pc1 {

@@ -90,8 +90,8 @@ pub fn rate(bytes: u64, time: Duration) -> String {
 }
 
 /// `1 piece`, `2 pieces`.
-pub fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+pub fn count(number: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
 /// `1,234,567`.

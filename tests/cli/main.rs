@@ -3,6 +3,8 @@
 //! Each test runs `filecash` in a folder and an environment of its own. Expected commitments are those of the
 //! specification (`spec/replication.md` 2.5, 12.2 and 12.7, the 2 KiB sector of proof 5).
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
 mod settings;
 mod steps;
 mod support;
