@@ -6,6 +6,7 @@
 //!
 //! Source: `spec/snark.md` 2.2, 3.3, 3.4.
 
+use ff::Field;
 use rand_core::OsRng;
 use tracing::info_span;
 
@@ -107,22 +108,12 @@ fn prove_partitions(
         circuit.record()
     };
     let density = Density::new(&shape);
-    let mut shape = Some(shape);
-    let partitions = phase1.vanilla_proofs.len();
-    let mut proofs = Vec::with_capacity(partitions);
-    for (partition, vanilla) in phase1.vanilla_proofs.iter().enumerate() {
-        let (witness, evaluations) = match &shape {
-            Some(shape) => evaluate(job, circuit, shape, phase1, partition, vanilla)?,
-            None => break,
-        };
-        if partition + 1 == partitions {
-            // The matrices are done with; the transforms need the room.
-            shape = None;
-        }
-        let [r, s] = [(); 2].map(|()| <Fr as ff::Field>::random(OsRng));
-        proofs.push(prove(job, params, &density, evaluations, &witness, r, s)?);
-    }
-    Ok(proofs)
+    let prove_partition = |(partition, vanilla): (usize, &Vec<Proof>)| {
+        let (witness, evaluations) = evaluate(job, circuit, &shape, phase1, partition, vanilla)?;
+        let [r, s] = [(); 2].map(|()| Fr::random(OsRng));
+        Ok(prove(job, params, &density, evaluations, &witness, r, s)?)
+    };
+    phase1.vanilla_proofs.iter().enumerate().map(prove_partition).collect()
 }
 
 fn evaluate(

@@ -160,7 +160,7 @@ impl LayerLabels<'_> {
     }
 
     fn fill_sha512_expanded(&self, labels: &mut [Node], range: Range<usize>) -> Result<(), BadParents> {
-        let mut schedules = Schedules::default();
+        let mut schedules = Schedules::new();
         let mut blocks = [[0; LANES]; 16];
         let mut states = [[0; LANES]; 8];
         let lanes = if self.previous.is_none() { &LANES_OF_FIRST_LAYER } else { &LANES_OF_LATER_LAYERS };

@@ -10,7 +10,7 @@ use group::prime::PrimeCurveAffine;
 use group::{Curve, Group};
 use rayon::prelude::*;
 
-use super::curve::{Addition, Kernel};
+use super::curve::{Addition, Kernel, prefetch};
 use super::digits::{MIN_BITS, Recoded, Windows};
 use crate::field::Fr;
 
@@ -69,6 +69,7 @@ impl<K: Kernel> FixedBase<K> {
         for (index, scalar) in recoded.iter().enumerate() {
             let digit = self.windows.digit(scalar, window);
             if digit != 0 {
+                prefetch(&self.tables[window][digit.unsigned_abs() as usize - 1]);
                 additions.push(Addition::new(index as u32, digit.unsigned_abs() - 1, digit < 0));
             }
         }

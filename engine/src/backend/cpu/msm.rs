@@ -15,7 +15,7 @@ use group::Group;
 use group::prime::PrimeCurveAffine;
 use rayon::prelude::*;
 
-use super::curve::{Addition, Kernel};
+use super::curve::{Addition, Kernel, prefetch};
 use super::digits::{MIN_BITS, Recoded, Windows};
 use crate::field::Fr;
 
@@ -128,6 +128,7 @@ impl<K: Kernel> Slice<K> {
                     self.flush_waiting(points, worker);
                 }
             } else {
+                prefetch(&self.buckets[bucket as usize]);
                 self.used[bucket as usize] = self.batch;
                 worker.batch.push(addition);
                 if worker.batch.len() == K::BATCH {

@@ -9,6 +9,7 @@
 use bellman::SynthesisError;
 
 use super::bit::Bit;
+use super::blocks;
 use super::packer::Packer;
 use super::word::{Word, ch, maj, xor};
 use crate::circuit::cs::CircuitSystem;
@@ -150,8 +151,34 @@ fn large<CS: CircuitSystem, const BITS: usize>(
     xor3(cs, x, y, z)
 }
 
-/// The compression function on one block of 16 words.
+/// The compression function on one block of 16 words, as a block of the circuit.
 fn compress<CS: CircuitSystem, const BITS: usize>(
+    cs: &mut CS,
+    family: &Sha2,
+    state: &[Word<CS::Wire, BITS>; 8],
+    block: &[Word<CS::Wire, BITS>; 16],
+) -> Result<[Word<CS::Wire, BITS>; 8], SynthesisError> {
+    let inputs = || state.iter().chain(block);
+    if !CS::BLOCKS || inputs().all(Word::is_constant) {
+        return rounds(cs, family, state, block);
+    }
+    let mut key = vec![blocks::SHA, BITS as u64];
+    key.extend(inputs().flat_map(Word::pattern));
+    let outside: Vec<_> = inputs().flat_map(Word::variables).collect();
+    let results = cs.block(&key, &outside, |cs, names| {
+        let mut names = names.iter().copied();
+        let state = state.map(|word| word.renamed(&mut names));
+        let block = block.map(|word| word.renamed(&mut names));
+        let out = rounds(cs, family, &state, &block)?;
+        Ok(out.iter().flat_map(Word::variables).collect())
+    })?;
+    // Every sum with a variable among its operands is made of new variables, and each word of the result is one.
+    debug_assert_eq!(results.len(), 8 * BITS);
+    let mut results = results.into_iter();
+    Ok([(); 8].map(|()| Word::plain(0, [CS::Wire::default(); BITS]).renamed(&mut results)))
+}
+
+fn rounds<CS: CircuitSystem, const BITS: usize>(
     cs: &mut CS,
     family: &Sha2,
     state: &[Word<CS::Wire, BITS>; 8],
