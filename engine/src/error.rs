@@ -10,6 +10,12 @@ pub enum Error {
     #[error(transparent)]
     NonCanonical(#[from] crate::field::NonCanonical),
     #[error(transparent)]
+    ParentTable(#[from] crate::graph::ParentTableError),
+    #[error(transparent)]
+    Labels(#[from] crate::porep::layers::LabelError),
+    #[error(transparent)]
+    Unseal(#[from] crate::porep::unseal::UnsealError),
+    #[error(transparent)]
     UnknownProof(#[from] crate::sector::UnknownProof),
     #[error(transparent)]
     UnsupportedSectorSize(#[from] crate::sector::UnsupportedSectorSize),
