@@ -1,40 +1,58 @@
 //! Every error of the engine under one type.
 
-/// What can go wrong anywhere in the engine; each component has an enum of its own.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-#[allow(missing_docs, reason = "the messages are the docs")]
-pub enum Error {
-    #[error(transparent)]
-    Cancelled(#[from] crate::job::Cancelled),
-    #[error(transparent)]
-    NonCanonical(#[from] crate::field::NonCanonical),
-    #[error(transparent)]
-    Piece(#[from] crate::sector::piece::PieceError),
-    #[error(transparent)]
-    Cid(#[from] crate::sector::cid::CidError),
-    #[error(transparent)]
-    Aux(#[from] crate::store::aux::AuxError),
-    #[error(transparent)]
-    CacheFile(#[from] crate::store::files::FileError),
-    #[error(transparent)]
-    Write(#[from] crate::store::atomic::WriteError),
-    #[error(transparent)]
-    UnknownProof(#[from] crate::sector::UnknownProof),
-    #[error(transparent)]
-    UnsupportedSectorSize(#[from] crate::sector::UnsupportedSectorSize),
-    #[error(transparent)]
-    Key(#[from] crate::groth16::KeyError),
-    #[error(transparent)]
-    Proof(#[from] crate::groth16::ProofError),
-    #[error(transparent)]
-    Prove(#[from] crate::groth16::ProveError),
-    #[error(transparent)]
-    Setup(#[from] crate::groth16::SetupError),
-    #[error(transparent)]
-    Verify(#[from] crate::groth16::VerifyError),
-    #[error(transparent)]
-    Params(#[from] crate::params::ParamError),
-    #[error(transparent)]
-    UnknownCircuit(#[from] crate::params::UnknownCircuit),
+use crate::groth16::VerifyError;
+
+macro_rules! errors {
+    ($($variant:ident($error:path),)*) => {
+        /// What can go wrong anywhere in the engine; each component has an enum of its own.
+        #[derive(Debug, thiserror::Error)]
+        #[non_exhaustive]
+        #[allow(missing_docs, reason = "the messages are the docs")]
+        pub enum Error {
+            $(#[error(transparent)] $variant(#[from] $error),)*
+        }
+    };
+}
+
+errors! {
+    Aux(crate::store::aux::AuxError),
+    Build(crate::merkle::build::BuildError),
+    CacheFile(crate::store::files::FileError),
+    Cancelled(crate::job::Cancelled),
+    Challenges(crate::porep::challenges::ChallengeError),
+    Cid(crate::sector::cid::CidError),
+    Codec(crate::porep::codec::CodecError),
+    Commit1(crate::porep::commit1::Commit1Error),
+    Commit2(crate::api::prove::CommitError),
+    Commitment(crate::api::verify::CommitmentError),
+    Key(crate::groth16::KeyError),
+    Labels(crate::porep::layers::LabelError),
+    NonCanonical(crate::field::NonCanonical),
+    Params(crate::params::ParamError),
+    Piece(crate::sector::piece::PieceError),
+    PreCommit2(crate::porep::commit::CommitError),
+    Proof(crate::groth16::ProofError),
+    Prove(crate::groth16::ProveError),
+    Range(crate::api::unseal::RangeError),
+    Seal(crate::api::seal::SealError),
+    Setup(crate::groth16::SetupError),
+    TreeFile(crate::merkle::tree_file::TreeFileError),
+    UnknownCircuit(crate::params::UnknownCircuit),
+    UnknownProof(crate::sector::UnknownProof),
+    Unseal(crate::porep::unseal::UnsealError),
+    UnsupportedSectorSize(crate::sector::UnsupportedSectorSize),
+    Vanilla(crate::porep::verify::VanillaError),
+    Verify(VerifyError),
+    Write(crate::store::atomic::WriteError),
+}
+
+impl Error {
+    /// Whether the error says that a proof is wrong, rather than that a check could not be made.
+    pub fn is_rejection(&self) -> bool {
+        match self {
+            Self::Verify(error) => matches!(error, VerifyError::Unsatisfied { .. }),
+            Self::Proof(_) => true,
+            _ => false,
+        }
+    }
 }

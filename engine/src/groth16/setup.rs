@@ -21,6 +21,7 @@ use rayon::prelude::*;
 
 use super::key::{VerifyingKey, write_count};
 use crate::backend::cpu::curve::{Kernel, PortableG1, PortableG2};
+use crate::backend::cpu::fast;
 use crate::backend::cpu::fixed_base::FixedBase;
 use crate::backend::cpu::ntt::{Domain, DomainTooLarge};
 use crate::circuit::{Matrix, Shape};
@@ -29,6 +30,8 @@ use crate::job::{Cancelled, Job, Stage, Unit};
 
 /// Points that are made, encoded and written together.
 const BLOCK: usize = 1 << 15;
+/// Points that one task encodes.
+const PIECE: usize = 1 << 9;
 /// Memory of a block: scalars, points, bytes.
 const BLOCK_BYTES: u64 = (BLOCK * 512) as u64;
 /// Least memory for tables of multiples.
@@ -93,10 +96,18 @@ pub enum SetupError {
 /// # Errors
 /// [`SetupError`]; nothing is left behind then.
 pub fn setup(job: &Job<'_>, shape: &Shape, toxic: &Toxic, out: &Path) -> Result<VerifyingKey, SetupError> {
-    setup_with::<PortableG1, PortableG2>(job, shape, toxic, out)
+    if fast::available() {
+        setup_with::<fast::G1, fast::G2>(job, shape, toxic, out)
+    } else {
+        setup_with::<PortableG1, PortableG2>(job, shape, toxic, out)
+    }
 }
 
-fn setup_with<G1, G2>(job: &Job<'_>, shape: &Shape, toxic: &Toxic, out: &Path) -> Result<VerifyingKey, SetupError>
+/// [`setup`] with a choice of arithmetic, which does not change the file.
+///
+/// # Errors
+/// As [`setup`].
+pub fn setup_with<G1, G2>(job: &Job<'_>, shape: &Shape, toxic: &Toxic, out: &Path) -> Result<VerifyingKey, SetupError>
 where
     G1: Kernel<Group = G1Projective, Affine = G1Affine>,
     G2: Kernel<Group = G2Projective, Affine = G2Affine>,
@@ -153,7 +164,10 @@ impl Writer<'_> {
             scalars(&mut block, BLOCK.min(count - done));
             let bytes = &mut bytes[..block.len() * K::POINT_BYTES];
             let points = base.multiply(&block);
-            bytes.par_chunks_mut(K::POINT_BYTES).zip(&points).for_each(|(bytes, point)| K::encode(point, bytes));
+            bytes
+                .par_chunks_mut(PIECE * K::POINT_BYTES)
+                .zip(points.par_chunks(PIECE))
+                .for_each(|(bytes, points)| K::encode_all(points, bytes));
             self.raw(|output| output.write_all(bytes))?;
             done += block.len();
             self.stage.advance(block.len() as u64)?;

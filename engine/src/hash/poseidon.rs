@@ -7,6 +7,7 @@ use ff::Field;
 
 pub use super::poseidon_constants::MAX_ARITY;
 use super::poseidon_constants::{Constants, HALF_FULL_ROUNDS, Tag, constants};
+use super::poseidon_scaled;
 use crate::field::fr::{from_node, to_node};
 use crate::field::{Fr, Node, NonCanonical};
 
@@ -15,12 +16,12 @@ use crate::field::{Fr, Node, NonCanonical};
 /// # Panics
 /// With no or more than [`MAX_ARITY`] inputs: arities are part of the protocol, never input.
 pub fn hash(inputs: &[Fr]) -> Fr {
-    hash_with(constants(inputs.len(), Tag::Merkle), inputs)
+    hash_with(inputs, Tag::Merkle)
 }
 
 /// The hash of two elements under the tag of update randomness (`Hc` in the specification).
 pub fn hash_random(inputs: &[Fr; 2]) -> Fr {
-    hash_with(constants(2, Tag::Random), inputs)
+    hash_with(inputs, Tag::Random)
 }
 
 /// The hash of 1 to 36 nodes under the tag of Merkle trees.
@@ -31,11 +32,11 @@ pub fn hash_random(inputs: &[Fr; 2]) -> Fr {
 /// # Panics
 /// As [`hash`].
 pub fn hash_nodes(inputs: &[Node]) -> Result<Node, NonCanonical> {
-    let mut elements = [Fr::ZERO; MAX_ARITY];
-    for (element, node) in elements.iter_mut().zip(inputs) {
-        *element = from_node(node)?;
+    if let Some(scaled) = poseidon_scaled::words_64(inputs.len(), Tag::Merkle) {
+        return poseidon_scaled::hash_nodes(scaled, inputs);
     }
-    Ok(to_node(&hash(&elements[..inputs.len()])))
+    let elements = inputs.iter().map(from_node).collect::<Result<Vec<_>, _>>()?;
+    Ok(to_node(&hash_sparse(&elements, Tag::Merkle)))
 }
 
 /// `hash_nodes` of two: CommR from CommC and CommRLast.
@@ -54,7 +55,11 @@ pub fn hash2(left: &Node, right: &Node) -> Result<Node, NonCanonical> {
 /// # Panics
 /// When `arity` is not that of an instance, as [`hash`].
 pub fn hash_batch(arity: usize, children: &[Node], parents: &mut [Node]) -> Result<(), NonCanonical> {
-    for (parent, children) in parents.iter_mut().zip(children.chunks_exact(arity)) {
+    #[cfg(target_arch = "x86_64")]
+    let done = super::poseidon_ifma::hash_groups(arity, children, parents)?;
+    #[cfg(not(target_arch = "x86_64"))]
+    let done = 0;
+    for (parent, children) in parents.iter_mut().zip(children.chunks_exact(arity)).skip(done) {
         *parent = hash_nodes(children)?;
     }
     Ok(())
@@ -71,7 +76,22 @@ pub fn hash_plain(inputs: &[Fr], tag: Tag) -> Fr {
     state[1]
 }
 
-fn hash_with(constants: &Constants, inputs: &[Fr]) -> Fr {
+fn hash_with(inputs: &[Fr], tag: Tag) -> Fr {
+    let Some(scaled) = poseidon_scaled::words_64(inputs.len(), tag) else { return hash_sparse(inputs, tag) };
+    let mut nodes = [[0; 32]; poseidon_scaled::MAX_WIDTH];
+    for (node, input) in nodes.iter_mut().zip(inputs) {
+        *node = to_node(input);
+    }
+    let hash = poseidon_scaled::hash_nodes(scaled, &nodes[..inputs.len()]);
+    hash.and_then(|hash| from_node(&hash)).expect("bytes of field elements and hashes are canonical")
+}
+
+/// The hash in the optimised form of the constants.
+///
+/// # Panics
+/// As [`hash`].
+pub fn hash_sparse(inputs: &[Fr], tag: Tag) -> Fr {
+    let constants = constants(inputs.len(), tag);
     let mut state = initial(constants, inputs);
     permute_sparse(constants, &mut state);
     state[1]
@@ -167,6 +187,7 @@ mod tests {
             let cases = [(numbers(0, arity), from_0), (numbers(1, arity), from_1), (vec![Fr::ZERO; arity], zeros)];
             for (inputs, expected) in cases {
                 assert_eq!(hex::encode(to_node(&hash_plain(&inputs, Tag::Merkle))), expected, "plain, {arity}");
+                assert_eq!(hex::encode(to_node(&hash_sparse(&inputs, Tag::Merkle))), expected, "sparse, {arity}");
                 assert_eq!(hex::encode(to_node(&hash(&inputs))), expected, "{arity}");
                 let nodes: Vec<_> = inputs.iter().map(to_node).collect();
                 assert_eq!(hex::encode(hash_nodes(&nodes).unwrap()), expected, "nodes, {arity}");
@@ -208,6 +229,7 @@ mod tests {
             inputs[arity / 2] = -Fr::ONE;
             inputs[arity - 1] = -Fr::from(7);
             assert_eq!(hash(&inputs), hash_plain(&inputs, Tag::Merkle), "{arity}");
+            assert_eq!(hash_sparse(&inputs, Tag::Merkle), hash_plain(&inputs, Tag::Merkle), "{arity}");
         }
     }
 

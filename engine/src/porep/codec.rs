@@ -279,3 +279,46 @@ pub(super) fn from_bincode<T: DeserializeOwned>(bytes: &[u8], expected: u64) -> 
     let options = bincode::options().with_fixint_encoding().with_limit(expected);
     options.deserialize(bytes).map_err(CodecError::Bincode)
 }
+
+/// Bare vanilla proofs in JSON, as the fork's samples of reduced shapes have them.
+#[cfg(test)]
+pub(crate) fn read_partitions(profile: Profile, bytes: &[u8]) -> Result<Vec<Vec<Proof>>, CodecError> {
+    fn read<N: Form>(bytes: &[u8]) -> Result<Vec<Vec<Proof>>, CodecError> {
+        let partitions = from_json::<Vec<Vec<Proof<N>>>>(bytes)?.into_iter();
+        Ok(partitions.map(|proofs| proofs.into_iter().map(|proof| proof.map(N::node)).collect()).collect())
+    }
+    match profile {
+        Profile::Filecoin => read::<Node>(bytes),
+        Profile::Filecash => read::<Limbs>(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// tests/vectors/filecash-mini*-vanilla.json.
+    #[test]
+    fn proofs_of_reduced_shapes_are_rewritten_byte_for_byte() {
+        let vectors: [&[u8]; 2] = [
+            include_bytes!("../../../tests/vectors/filecash-mini4-vanilla.json"),
+            include_bytes!("../../../tests/vectors/filecash-mini16-vanilla.json"),
+        ];
+        for bytes in vectors {
+            let proofs = read_partitions(Profile::Filecash, bytes).unwrap();
+            let mut written = Vec::new();
+            write_json(&Partitions { profile: Profile::Filecash, proofs: &proofs }, &mut written).unwrap();
+            assert_eq!(written, bytes);
+        }
+    }
+
+    #[test]
+    fn limbs_are_the_nodes_bytes_in_bincode() {
+        let node: Node = std::array::from_fn(|i| (i * 7) as u8);
+        assert_eq!(bincode::serialize(&Limbs(node)).unwrap(), node);
+        assert_eq!(bincode::deserialize::<Limbs>(&node).unwrap().node(), node);
+        let json = serde_json::to_string(&Limbs([0xff; 32])).unwrap();
+        assert_eq!(json, format!("[{0},{0},{0},{0}]", u64::MAX));
+        assert_eq!(serde_json::from_str::<Limbs>(&json).unwrap().node(), [0xff; 32]);
+    }
+}

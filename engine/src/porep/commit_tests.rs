@@ -244,9 +244,7 @@ fn big_8mib_matches_reference() {
     let cache = folder.path();
     with_job(4 << 20, 2, |job| {
         run.precommit(job, cache);
-        let start = std::time::Instant::now();
         let commitments = commit_with(&Cpu, job, run.geometry, cache, &cache.join("sealed")).unwrap();
-        println!("phase 2 of 8 MiB: {:?}", start.elapsed());
         run.check(&commitments);
         run.check_files(cache);
         check_openings(&run, &commitments, cache, 50_021);

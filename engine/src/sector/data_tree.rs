@@ -47,6 +47,8 @@ impl From<Cancelled> for SourceError {
 ///
 /// Reads up to `limit` raw bytes if given. Zeros follow the last byte up to a valid piece size: that of a chunk if there
 /// are several. `total` is for progress. The padded bytes go to `sink` as they are hashed.
+///
+/// An error, cancellation included, comes back once the read under way returns: a stalled source delays it.
 pub(super) fn subtrees(
     source: impl Read + Send,
     limit: Option<u64>,

@@ -7,5 +7,8 @@
 //! the working folder; the one beside this package's manifest keeps its parent tables in the build folder.
 
 pub mod case;
+pub mod ours;
+pub mod params;
 pub mod reference;
+pub mod side;
 pub mod snapshot;

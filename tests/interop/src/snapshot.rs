@@ -1,8 +1,12 @@
 //! The bytes of a folder, and the first difference between two.
+//!
+//! Our manifest of digests, which the reference does not know, is left out.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::{fs, io};
+
+use filecash_engine::store::manifest::MANIFEST_NAME;
 
 /// Every file below a folder by its relative path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,7 +71,7 @@ fn collect(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) -
         let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
         if entry.file_type()?.is_dir() {
             collect(&entry.path(), &format!("{name}/"), files)?;
-        } else {
+        } else if entry.file_name() != MANIFEST_NAME {
             files.insert(name, fs::read(entry.path())?);
         }
     }

@@ -108,7 +108,7 @@ impl World {
                     fs::write(folder.join(format!("piece-{index}")), case.data(index)).unwrap();
                     self.side(maker).add_piece(case, &folder, index).unwrap();
                 }
-                Rest(size) => filecash_interop::ours::list_zeros(&folder.join("pieces.json"), *size),
+                Rest(size) => filecash_interop::ours::list_zeros(&folder.join("pieces.json"), *size).unwrap(),
             }
         }
     }

@@ -53,6 +53,20 @@ impl Addition {
     }
 }
 
+/// Asks for a point that will be needed soon, where the machine has an instruction for it.
+#[inline]
+#[allow(unsafe_code, reason = "the instruction takes a pointer")]
+pub fn prefetch<T>(point: &T) {
+    #[cfg(target_arch = "x86_64")]
+    for offset in (0..size_of::<T>()).step_by(64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: the pointer stays within the point; a prefetch reads nothing that the program can see.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(point).cast::<i8>().add(offset)) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = point;
+}
+
 /// Why bytes are not a point of a parameter file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages are the docs")]
@@ -80,6 +94,8 @@ pub trait Kernel: Copy + Default + Debug + Send + Sync + 'static {
 
     /// Bytes of an uncompressed point.
     const POINT_BYTES: usize;
+    /// Additions that should share an inversion, so that little of its cost is left to each.
+    const BATCH: usize;
 
     /// Takes a point of the curve crate over.
     fn import(point: &Self::Affine) -> Self::Point;
@@ -95,6 +111,26 @@ pub trait Kernel: Copy + Default + Debug + Send + Sync + 'static {
 
     /// Writes an uncompressed point into [`Self::POINT_BYTES`] bytes.
     fn encode(point: &Self::Point, bytes: &mut [u8]);
+
+    /// Reads point number `chosen[i]` of `bytes` into `points[i]`.
+    ///
+    /// # Errors
+    /// The first i whose point is bad, with the reason, as [`Self::decode`].
+    fn decode_chosen(bytes: &[u8], chosen: &[u32], points: &mut [Self::Point]) -> Result<(), (usize, BadPoint)> {
+        for (index, (chosen, point)) in chosen.iter().zip(points).enumerate() {
+            let start = *chosen as usize * Self::POINT_BYTES;
+            let bytes = bytes.get(start..start + Self::POINT_BYTES).unwrap_or_default();
+            *point = Self::decode(bytes).map_err(|problem| (index, problem))?;
+        }
+        Ok(())
+    }
+
+    /// Writes uncompressed points, one after the other.
+    fn encode_all(points: &[Self::Point], bytes: &mut [u8]) {
+        for (point, bytes) in points.iter().zip(bytes.chunks_exact_mut(Self::POINT_BYTES)) {
+            Self::encode(point, bytes);
+        }
+    }
 
     /// `sums[a.to] ±= points[a.from()]` for each addition. No two additions may have the same `to`.
     fn accumulate(
@@ -204,8 +240,10 @@ base_field!(
 /// An affine point; (0, 0) is the identity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Point<F> {
-    x: F,
-    y: F,
+    /// Abscissa.
+    pub x: F,
+    /// Ordinate.
+    pub y: F,
 }
 
 /// An addition that divides: between its two passes it waits here for the inverse of its divisor.
@@ -296,6 +334,7 @@ macro_rules! kernel {
             type Scratch = Scratch<$field>;
 
             const POINT_BYTES: usize = $bytes;
+            const BATCH: usize = 512;
 
             fn import(point: &$affine) -> Self::Point {
                 let raw: &$raw = point.as_ref();

@@ -10,12 +10,9 @@ use group::prime::PrimeCurveAffine;
 use group::{Curve, Group};
 use rayon::prelude::*;
 
-use super::curve::{Addition, Kernel};
+use super::curve::{Addition, Kernel, prefetch};
 use super::digits::{MIN_BITS, Recoded, Windows};
 use crate::field::Fr;
-
-/// Products of one task, whose additions share inversions.
-const BATCH: usize = 512;
 
 /// Tables of a base.
 pub struct FixedBase<K: Kernel> {
@@ -53,8 +50,8 @@ impl<K: Kernel> FixedBase<K> {
     /// `scalars[i] · B` for each i.
     pub fn multiply(&self, scalars: &[Fr]) -> Vec<K::Point> {
         let mut products = vec![K::Point::default(); scalars.len()];
-        products.par_chunks_mut(BATCH).zip(scalars.par_chunks(BATCH)).for_each_init(
-            || (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH), K::Scratch::default()),
+        products.par_chunks_mut(K::BATCH).zip(scalars.par_chunks(K::BATCH)).for_each_init(
+            || (Vec::with_capacity(K::BATCH), Vec::with_capacity(K::BATCH), K::Scratch::default()),
             |(recoded, additions, scratch), (products, scalars)| {
                 recoded.clear();
                 recoded.extend(scalars.iter().map(|scalar| self.windows.recode(scalar)));
@@ -72,6 +69,7 @@ impl<K: Kernel> FixedBase<K> {
         for (index, scalar) in recoded.iter().enumerate() {
             let digit = self.windows.digit(scalar, window);
             if digit != 0 {
+                prefetch(&self.tables[window][digit.unsigned_abs() as usize - 1]);
                 additions.push(Addition::new(index as u32, digit.unsigned_abs() - 1, digit < 0));
             }
         }
@@ -88,7 +86,7 @@ fn multiples<K: Kernel>(base: &K::Affine, len: usize) -> Vec<K::Point> {
         // The table has 1..n; n + 1 .. 2n are these plus n·B.
         let step = [K::import(&top.to_affine())];
         let mut next = table.clone();
-        for next in next.chunks_mut(BATCH) {
+        for next in next.chunks_mut(K::BATCH) {
             let additions: Vec<_> = (0..next.len() as u32).map(|index| Addition::new(index, 0, false)).collect();
             K::accumulate(next, &additions, &step, &mut scratch);
         }

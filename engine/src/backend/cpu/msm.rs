@@ -15,12 +15,10 @@ use group::Group;
 use group::prime::PrimeCurveAffine;
 use rayon::prelude::*;
 
-use super::curve::{Addition, Kernel};
+use super::curve::{Addition, Kernel, prefetch};
 use super::digits::{MIN_BITS, Recoded, Windows};
 use crate::field::Fr;
 
-/// Additions that share an inversion. An inversion costs about 90 multiplications, so this leaves 0.2 to each addition.
-const BATCH: usize = 512;
 /// Waiting points that are worth sorting.
 const WAITING: usize = 2048;
 /// Points that are summed up in one task, and in its cache.
@@ -32,13 +30,10 @@ const REDUCTION: usize = 5;
 
 /// Adds `from[i]` to `sums[i]`.
 fn add_pairwise<K: Kernel>(sums: &mut [K::Point], from: &[K::Point], scratch: &mut K::Scratch) {
-    for (sums, from) in sums.chunks_mut(BATCH).zip(from.chunks(BATCH)) {
-        let mut additions = [Addition::new(0, 0, false); BATCH];
-        let additions = &mut additions[..from.len()];
-        for (index, addition) in additions.iter_mut().enumerate() {
-            *addition = Addition::new(index as u32, index as u32, false);
-        }
-        K::accumulate(sums, additions, from, scratch);
+    let in_order: Vec<_> =
+        (0..from.len().min(K::BATCH) as u32).map(|index| Addition::new(index, index, false)).collect();
+    for (sums, from) in sums.chunks_mut(K::BATCH).zip(from.chunks(K::BATCH)) {
+        K::accumulate(sums, &in_order[..from.len()], from, scratch);
     }
 }
 
@@ -97,7 +92,7 @@ struct Worker<K: Kernel> {
 impl<K: Kernel> Default for Worker<K> {
     fn default() -> Self {
         Self {
-            batch: Vec::with_capacity(BATCH),
+            batch: Vec::with_capacity(K::BATCH),
             waiting: Vec::with_capacity(WAITING),
             owners: Vec::new(),
             operands: Vec::new(),
@@ -133,9 +128,10 @@ impl<K: Kernel> Slice<K> {
                     self.flush_waiting(points, worker);
                 }
             } else {
+                prefetch(&self.buckets[bucket as usize]);
                 self.used[bucket as usize] = self.batch;
                 worker.batch.push(addition);
-                if worker.batch.len() == BATCH {
+                if worker.batch.len() == K::BATCH {
                     self.flush_batch(points, worker);
                 }
             }

@@ -6,6 +6,8 @@ use crate::backend::BackendError;
 use crate::field::Node;
 use crate::hash::poseidon;
 use crate::hash::sha256::sha_node;
+#[cfg(target_arch = "x86_64")]
+use crate::hash::sha256_lanes;
 
 /// Parents that one task computes: milliseconds of Poseidon, and a multiple of every vector width.
 const POSEIDON_TASK: usize = 64;
@@ -31,7 +33,11 @@ pub fn poseidon_level(arity: usize, children: &[Node], parents: &mut [Node]) -> 
 pub fn sha_level(children: &[Node], parents: &mut [Node]) {
     debug_assert_eq!(children.len(), parents.len() * 2, "two children for every parent");
     let task = |(parents, children): (&mut [Node], &[Node])| {
-        for (parent, [left, right]) in parents.iter_mut().zip(children.as_chunks().0) {
+        #[cfg(target_arch = "x86_64")]
+        let done = sha256_lanes::sha_groups(children, parents);
+        #[cfg(not(target_arch = "x86_64"))]
+        let done = 0;
+        for (parent, [left, right]) in parents.iter_mut().zip(children.as_chunks().0).skip(done) {
             *parent = sha_node(left, right);
         }
     };
@@ -62,7 +68,7 @@ mod tests {
                 }
             }
         }
-        for count in [0, 1, 31, SHA_TASK + 1] {
+        for count in [0, 1, 15, 16, 17, 31, SHA_TASK + 1] {
             let children = nodes(count * 2);
             let mut parents = vec![[0xff; 32]; count];
             sha_level(&children, &mut parents);

@@ -1,0 +1,182 @@
+//! Commit phase 2: from vanilla proofs to a SNARK of 192 bytes for each partition.
+//!
+//! The circuit's shape is recorded once; a partition's witness is a values-only pass over the same circuit text; its
+//! evaluations stay compact until the transforms. Partitions are proven one at a time, and every proof is verified
+//! before any is handed out.
+//!
+//! Source: `spec/snark.md` 2.2, 3.3, 3.4.
+
+use ff::Field;
+use rand_core::OsRng;
+use tracing::info_span;
+
+use super::SectorIdentity;
+use super::verify::{check_commitments, public_inputs};
+use crate::circuit::porep::{ChallengeWitness, ColumnWitness, PoRepCircuit, PoRepPartition, PoRepShape};
+use crate::circuit::{Evaluations, Shape, Witness};
+use crate::error::Error;
+use crate::field::fr::from_node;
+use crate::field::{Fr, NonCanonical};
+use crate::graph::Graph;
+use crate::groth16::{Density, ParamsFile, Proof as Snark, Verifier, prove};
+use crate::job::{Job, Unit};
+use crate::merkle::path::MerkleProof;
+use crate::params::{CircuitKind, ParamId, ParamStore};
+use crate::porep::challenges::Challenges;
+use crate::porep::outputs::Commit1Output;
+use crate::porep::proof::{ColumnProof, Proof, ProofShape};
+use crate::porep::verify::Statement;
+use crate::sector::PoRepConfig;
+
+/// Why vanilla proofs were not proven, where no other component says it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the messages are the docs")]
+pub enum CommitError {
+    #[error(
+        "the vanilla proofs are of replica {}, this sector's is {}: another sector, ticket or profile",
+        hex::encode(actual),
+        hex::encode(expected)
+    )]
+    OtherSector { expected: [u8; 32], actual: [u8; 32] },
+    #[error("the seed is all zero")]
+    ZeroSeed,
+    #[error(transparent)]
+    Vanilla(#[from] crate::porep::verify::VanillaError),
+    #[error(transparent)]
+    Witness(#[from] crate::circuit::porep::PoRepWitnessError),
+    #[error("the circuit could not be filled")]
+    Synthesis(#[from] bellman::SynthesisError),
+    #[error("constraint {constraint} of partition {partition} does not hold")]
+    Unsatisfied { partition: usize, constraint: usize },
+    #[error("a proof just made does not verify; the parameters in {} are damaged", parameters.display())]
+    Rejected { parameters: std::path::PathBuf, source: crate::groth16::VerifyError },
+}
+
+/// Proves every partition of a sector; returns the proofs one after the other, 192 bytes each.
+///
+/// # Errors
+/// [`Error`]: the vanilla proofs are of another sector or do not hold, the parameters are missing or of another
+/// circuit, the memory budget is too small.
+pub fn commit_phase2(
+    job: &Job<'_>,
+    config: &PoRepConfig,
+    phase1: &Commit1Output,
+    identity: &SectorIdentity,
+) -> Result<Vec<u8>, Error> {
+    let _span = info_span!("c2", sector = identity.sector_id, size = config.params.name).entered();
+    check_commitments(&phase1.comm_r, &phase1.comm_d)?;
+    let replica_id = identity.replica_id(config, &phase1.comm_d);
+    if replica_id != phase1.replica_id || identity.ticket != phase1.ticket {
+        return Err(CommitError::OtherSector { expected: replica_id, actual: phase1.replica_id }.into());
+    }
+    if phase1.seed == [0; 32] {
+        return Err(CommitError::ZeroSeed.into());
+    }
+    let graph = Graph::new(config);
+    let challenges = Challenges { config, replica_id: &replica_id, seed: &phase1.seed }.all()?;
+    let parents = |node| graph.parents(node);
+    let statement = Statement {
+        shape: ProofShape::from(config),
+        replica_id: &replica_id,
+        comm_d: &phase1.comm_d,
+        comm_r: &phase1.comm_r,
+        parents: &parents,
+    };
+    statement.verify(job, &challenges, &phase1.vanilla_proofs).map_err(CommitError::from)?;
+
+    let id = ParamId::new(config.profile, CircuitKind::PoRep, config.params.size_bytes)?;
+    let params = ParamStore::new(&job.config.parameter_cache).open(&id)?;
+    let proofs = prove_partitions(job, config, phase1, &params)?;
+
+    let inputs = public_inputs(&graph, &replica_id, &phase1.comm_d, &phase1.comm_r, &challenges)?;
+    Verifier::new(params.verifying_key())
+        .verify_all(&proofs, &inputs)
+        .map_err(|source| CommitError::Rejected { parameters: params.path().to_owned(), source })?;
+    Ok(proofs.iter().flat_map(Snark::to_bytes).collect())
+}
+
+fn prove_partitions(
+    job: &Job<'_>,
+    config: &PoRepConfig,
+    phase1: &Commit1Output,
+    params: &ParamsFile,
+) -> Result<Vec<Snark>, Error> {
+    let circuit = PoRepShape::new(config.profile, config.params);
+    let shape = {
+        let _stage = job.stage("record circuit", Unit::Items, 1);
+        circuit.record()
+    };
+    let density = Density::new(&shape);
+    let prove_partition = |(partition, vanilla): (usize, &Vec<Proof>)| {
+        let (witness, evaluations) = evaluate(job, circuit, &shape, phase1, partition, vanilla)?;
+        let [r, s] = [(); 2].map(|()| Fr::random(OsRng));
+        Ok(prove(job, params, &density, evaluations, &witness, r, s)?)
+    };
+    phase1.vanilla_proofs.iter().enumerate().map(prove_partition).collect()
+}
+
+fn evaluate(
+    job: &Job<'_>,
+    circuit: PoRepShape,
+    shape: &Shape,
+    phase1: &Commit1Output,
+    partition: usize,
+    vanilla: &[Proof],
+) -> Result<(Witness, Evaluations), Error> {
+    let stage = job.stage("witness", Unit::Items, 2);
+    let circuit = PoRepCircuit::new(circuit, partition_values(phase1, vanilla)?).map_err(CommitError::from)?;
+    let witness = circuit.witness().map_err(CommitError::from)?;
+    stage.advance(1)?;
+    let evaluations = shape.evaluate(&witness);
+    stage.advance(1)?;
+    match evaluations.first_unsatisfied() {
+        Some(constraint) => Err(CommitError::Unsatisfied { partition, constraint }.into()),
+        None => Ok((witness, evaluations)),
+    }
+}
+
+/// What the circuit reads of a partition's vanilla proofs, which have been verified.
+fn partition_values(phase1: &Commit1Output, vanilla: &[Proof]) -> Result<PoRepPartition, NonCanonical> {
+    let root =
+        |proof: fn(&Proof) -> &MerkleProof| vanilla.first().map_or(Ok(Fr::default()), |p| from_node(proof(p).root()));
+    Ok(PoRepPartition {
+        replica_id: from_node(&phase1.replica_id)?,
+        comm_d: from_node(&phase1.comm_d)?,
+        comm_r: from_node(&phase1.comm_r)?,
+        comm_c: root(|proof| &proof.replica_column_proofs.c_x.inclusion_proof)?,
+        comm_r_last: root(|proof| &proof.comm_r_last_proof)?,
+        challenges: vanilla.iter().map(challenge_values).collect::<Result<_, _>>()?,
+    })
+}
+
+fn challenge_values(proof: &Proof) -> Result<ChallengeWitness, NonCanonical> {
+    Ok(ChallengeWitness {
+        node: proof.challenge(),
+        data: from_node(proof.comm_d_proofs.leaf())?,
+        data_path: levels(&proof.comm_d_proofs)?,
+        parents: proof.columns().skip(1).map(column_values).collect::<Result<_, _>>()?,
+        replica_path: levels(&proof.comm_r_last_proof)?,
+        column_path: levels(&proof.replica_column_proofs.c_x.inclusion_proof)?,
+    })
+}
+
+fn column_values(column: &ColumnProof) -> Result<ColumnWitness, NonCanonical> {
+    Ok(ColumnWitness {
+        node: u64::from(column.column.index),
+        labels: column.column.rows.iter().map(from_node).collect::<Result<_, _>>()?,
+        path: levels(&column.inclusion_proof)?,
+    })
+}
+
+fn levels(proof: &MerkleProof) -> Result<Vec<crate::circuit::gadgets::path::Level>, NonCanonical> {
+    proof
+        .levels()
+        .map(|element| {
+            Ok(crate::circuit::gadgets::path::Level {
+                siblings: element.hashes.iter().map(from_node).collect::<Result<_, _>>()?,
+                index: element.index as usize,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,194 @@
+//! Sealing: add piece, pre-commit phases 1 and 2, commit phase 1, clearing of the cache.
+//!
+//! Source: `spec/replication.md` 2.3, 5.6, 6.6, 6.7, 8.4.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use tracing::info_span;
+
+use super::SectorIdentity;
+use crate::backend::cpu::Cpu;
+use crate::error::Error;
+use crate::job::Job;
+use crate::merkle::build::build_tree_d;
+use crate::merkle::shape::Geometry;
+use crate::porep::commit::commit;
+use crate::porep::commit1::Commit1;
+use crate::porep::layers::generate_layers;
+use crate::porep::outputs::{Commit1Output, PreCommit1Output, PreCommit2Output};
+use crate::sector::piece::{AddedPiece, PaddedLen, PieceError, PieceInfo, StagedSector, UnpaddedLen, verify_pieces};
+use crate::sector::{PoRepConfig, SectorParams};
+use crate::store::atomic::AtomicFile;
+use crate::store::aux::{PAux, TAux};
+use crate::store::files;
+
+/// Why a step of sealing could not be done, where no other component says it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the messages are the docs")]
+pub enum SealError {
+    #[error("cannot {action} {}", path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("{} is {actual} bytes, more than the sector's {expected}", path.display())]
+    TooLong { path: PathBuf, expected: u64, actual: u64 },
+    #[error(
+        "{} belongs to a sector that is already sealed (it holds {}); seal another one in an empty folder",
+        cache.display(),
+        files::P_AUX
+    )]
+    AlreadySealed { cache: PathBuf },
+    #[error(
+        "phase 1 found comm_d {}, the tree in {} has {}",
+        hex::encode(expected),
+        cache.display(),
+        hex::encode(actual)
+    )]
+    CommD { cache: PathBuf, expected: [u8; 32], actual: [u8; 32] },
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SealError {
+    let path = path.to_owned();
+    move |source| SealError::Io { action, path, source }
+}
+
+/// Appends a piece of exactly `size` raw bytes to a staged sector, which is created if it is not there.
+///
+/// `existing` are the sizes of the pieces already in it, in order. After an error the file is as it was.
+///
+/// # Errors
+/// [`Error::Piece`] when the piece does not fit, its source has another length, or the file is not that of `existing`.
+pub fn add_piece(
+    job: &Job<'_>,
+    params: &SectorParams,
+    source: impl Read + Send,
+    staged: &Path,
+    size: UnpaddedLen,
+    existing: &[UnpaddedLen],
+) -> Result<AddedPiece, Error> {
+    let _span = info_span!("add_piece", staged = %staged.display(), size = size.get()).entered();
+    let fresh = !staged.exists();
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(staged)
+        .map_err(failed("open", staged))?;
+    let added = StagedSector::new(file, params, existing).and_then(|mut sector| sector.add_piece(source, size, job));
+    if added.is_err() && fresh {
+        // Nothing was there before; a leftover would be an empty file at worst.
+        let _ = fs::remove_file(staged);
+    }
+    Ok(added?)
+}
+
+/// Pre-commit phase 1: TreeD and the layers in `cache`, and a copy of the data at `sealed` for phase 2 to encode.
+///
+/// Layers that an earlier, interrupted call finished are taken by their digests.
+///
+/// # Errors
+/// [`Error`]; among them [`PieceError::CommD`] when the pieces are not what the staged file holds.
+pub fn pre_commit_phase1(
+    job: &Job<'_>,
+    config: &PoRepConfig,
+    cache: &Path,
+    staged: &Path,
+    sealed: &Path,
+    identity: &SectorIdentity,
+    pieces: &[PieceInfo],
+) -> Result<PreCommit1Output, Error> {
+    let params = config.params;
+    let _span = info_span!("pc1", sector = identity.sector_id, size = params.name, profile = %config.profile).entered();
+    fs::create_dir_all(cache).map_err(failed("create", cache))?;
+    if cache.join(files::P_AUX).exists() {
+        return Err(SealError::AlreadySealed { cache: cache.to_owned() }.into());
+    }
+    let actual = fs::metadata(staged).map_err(failed("open", staged))?.len();
+    if actual > params.size_bytes {
+        return Err(SealError::TooLong { path: staged.to_owned(), expected: params.size_bytes, actual }.into());
+    }
+    let tree_d = cache.join(files::store_name(files::TREE_D));
+    let comm_d = build_tree_d(&Cpu, job, staged, Geometry::of(params).data(), &tree_d)?;
+    let size = PaddedLen::new(params.size_bytes).map_err(PieceError::from)?;
+    verify_pieces(&comm_d, size, pieces)?;
+    copy_extended(staged, sealed, params.size_bytes)?;
+    generate_layers(job, config, &identity.replica_id(config, &comm_d), cache)?;
+    Ok(PreCommit1Output::new(&cache.to_string_lossy(), params, comm_d))
+}
+
+/// Copies a file and extends the copy with zeros to `size` bytes.
+fn copy_extended(from: &Path, to: &Path, size: u64) -> Result<(), Error> {
+    let mut source = File::open(from).map_err(failed("open", from))?;
+    let mut output = AtomicFile::create(to)?;
+    io::copy(&mut source, output.file()).map_err(|source| output.error(source))?;
+    output.file().set_len(size).map_err(|source| output.error(source))?;
+    Ok(output.commit()?)
+}
+
+/// Pre-commit phase 2: TreeC, the replica at `sealed`, TreeR-last, `p_aux` and `t_aux`.
+///
+/// Paths inside `phase1` are not looked at: `cache` is where the files are now. The phase can be repeated.
+///
+/// # Errors
+/// [`Error`] names the file that is missing, damaged or not this sector's.
+pub fn pre_commit_phase2(
+    job: &Job<'_>,
+    config: &PoRepConfig,
+    phase1: &PreCommit1Output,
+    cache: &Path,
+    sealed: &Path,
+) -> Result<PreCommit2Output, Error> {
+    let params = config.params;
+    let _span = info_span!("pc2", size = params.name, profile = %config.profile).entered();
+    files::check(cache, &files::CacheFiles::new(params, job.config.rows_to_discard).for_precommit())?;
+    let stored = crate::merkle::tree_file::TreeFile::open_tree_d(cache, Geometry::of(params))?.root();
+    if stored != phase1.comm_d {
+        return Err(SealError::CommD { cache: cache.to_owned(), expected: phase1.comm_d, actual: stored }.into());
+    }
+    let commitments = commit(job, config, cache, sealed)?;
+    let discard = files::rows_to_discard(params, job.config.rows_to_discard);
+    TAux::new(&cache.to_string_lossy(), params, discard).write(cache)?;
+    PAux { comm_c: commitments.comm_c, comm_r_last: commitments.comm_r_last }.write(cache)?;
+    Ok(PreCommit2Output { comm_r: commitments.comm_r, comm_d: commitments.comm_d })
+}
+
+/// Commit phase 1: opens the seed's challenges and checks what it opened.
+///
+/// # Errors
+/// [`Error::Commit1`].
+#[allow(clippy::too_many_arguments, reason = "where the sector is, whose it is, and what was committed")]
+pub fn commit_phase1(
+    job: &Job<'_>,
+    config: &PoRepConfig,
+    cache: &Path,
+    sealed: &Path,
+    identity: &SectorIdentity,
+    seed: &[u8; 32],
+    phase2: &PreCommit2Output,
+    pieces: &[PieceInfo],
+) -> Result<Commit1Output, Error> {
+    let _span = info_span!("c1", sector = identity.sector_id, size = config.params.name).entered();
+    let sector = Commit1 {
+        config,
+        cache,
+        replica: sealed,
+        prover_id: &identity.prover_id,
+        sector_id: identity.sector_id,
+        ticket: &identity.ticket,
+        seed,
+        comm_r: &phase2.comm_r,
+        comm_d: &phase2.comm_d,
+        pieces,
+    };
+    Ok(sector.run(job)?)
+}
+
+/// Deletes what proofs of space-time do not need: layers, TreeD, TreeC. Returns how many files went.
+///
+/// # Errors
+/// [`Error::CacheFile`].
+pub fn clear_cache(cache: &Path) -> Result<usize, Error> {
+    Ok(files::clear(cache)?)
+}

@@ -1,0 +1,84 @@
+//! Verification of a seal proof, as the chain does it: from identity, commitments and seed alone.
+//!
+//! Source: `spec/snark.md` 2.2, 5.1 to 5.3.
+
+use tracing::info_span;
+
+use super::SectorIdentity;
+use crate::circuit::porep::{ChallengeIndices, public_inputs as partition_inputs};
+use crate::error::Error;
+use crate::field::fr::from_node;
+use crate::field::{Fr, Node};
+use crate::graph::Graph;
+use crate::groth16::{Proof, Verifier};
+use crate::job::Job;
+use crate::params::{CircuitKind, ParamId, ParamStore};
+use crate::porep::challenges::Challenges;
+use crate::sector::{PoRepConfig, ReplicaId};
+
+/// A commitment that no sector can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages are the docs")]
+pub enum CommitmentError {
+    #[error("{0} is all zero")]
+    Zero(&'static str),
+    #[error("{what}: {source}")]
+    NonCanonical { what: &'static str, source: crate::field::NonCanonical },
+}
+
+/// Refuses commitments that are zero or no field elements.
+pub(super) fn check_commitments(comm_r: &Node, comm_d: &Node) -> Result<(), CommitmentError> {
+    for (what, commitment) in [("comm_r", comm_r), ("comm_d", comm_d)] {
+        if *commitment == [0; 32] {
+            return Err(CommitmentError::Zero(what));
+        }
+        from_node(commitment).map_err(|source| CommitmentError::NonCanonical { what, source })?;
+    }
+    Ok(())
+}
+
+/// The public inputs of every partition.
+pub(super) fn public_inputs(
+    graph: &Graph,
+    replica_id: &ReplicaId,
+    comm_d: &Node,
+    comm_r: &Node,
+    challenges: &[Vec<u64>],
+) -> Result<Vec<Vec<Fr>>, Error> {
+    let indices = |&node: &u64| {
+        // Challenges are below the number of nodes, itself below 2³².
+        ChallengeIndices { node, parents: graph.parents(node as u32).map(u64::from) }
+    };
+    challenges
+        .iter()
+        .map(|partition| {
+            let indices: Vec<_> = partition.iter().map(indices).collect();
+            Ok(partition_inputs(replica_id, comm_d, comm_r, &indices)?)
+        })
+        .collect()
+}
+
+/// Accepts the proof of a sealed sector, or says why not.
+///
+/// # Errors
+/// [`Error`]; [`Error::is_rejection`] tells a proof that is wrong from a check that could not be made.
+#[allow(clippy::too_many_arguments, reason = "the statement as the chain gives it")]
+pub fn verify_seal(
+    job: &Job<'_>,
+    config: &PoRepConfig,
+    comm_r: &Node,
+    comm_d: &Node,
+    identity: &SectorIdentity,
+    seed: &[u8; 32],
+    proof: &[u8],
+) -> Result<(), Error> {
+    let _span = info_span!("verify", sector = identity.sector_id, size = config.params.name).entered();
+    check_commitments(comm_r, comm_d)?;
+    let replica_id = identity.replica_id(config, comm_d);
+    let challenges = Challenges { config, replica_id: &replica_id, seed }.all()?;
+    let proofs = Proof::many_from_bytes(proof, challenges.len())?;
+    let id = ParamId::new(config.profile, CircuitKind::PoRep, config.params.size_bytes)?;
+    let key = ParamStore::new(&job.config.parameter_cache).verifying_key(&id)?;
+    let inputs = public_inputs(&Graph::new(config), &replica_id, comm_d, comm_r, &challenges)?;
+    Ok(Verifier::new(&key).verify_all(&proofs, &inputs)?)
+}
