@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::names;
 use super::node_file::{NewFile, NodeFile, NodeFileError};
-use super::shape::{Geometry, Rows};
 use crate::backend::{Backend, BackendError};
 use crate::field::{Node, NonCanonical, fr};
 use crate::job::{Cancelled, Job, Unit};
+use crate::sector::geometry::{Geometry, Rows};
 use crate::sector::params::NODE_SIZE;
+use crate::store::files;
 
 /// Nodes of a batch when memory allows: what keeps all cores busy for tens of milliseconds.
 const MAX_BATCH: u64 = 1 << 16;
@@ -301,9 +301,9 @@ pub fn build_tree_c(
     cache: &Path,
     geometry: Geometry,
 ) -> Result<Vec<Node>, BuildError> {
-    let paths = (0..geometry.base_trees()).map(|tree| names::tree_c(cache, tree, geometry.base_trees())).collect();
+    let paths = files::tree_c(cache, geometry.base_trees()).collect();
     let arity = geometry.layers();
-    let layers = (1..=arity).map(|layer| NodeFile::open(&names::layer(cache, layer), geometry.nodes()));
+    let layers = (1..=arity).map(|layer| NodeFile::open(&files::layer(cache, layer), geometry.nodes()));
     let layers = layers.collect::<Result<Vec<_>, _>>()?;
     // Two buffers of columns, one of leaves, and the rows above.
     let batch = batch_nodes(job, 2 * arity as u64 + 2);
@@ -390,6 +390,6 @@ pub fn tree_r_last<'a>(
     geometry: Geometry,
     batch: u64,
 ) -> Forest<'a> {
-    let paths = (0..geometry.base_trees()).map(|tree| names::tree_r_last(cache, tree, geometry.base_trees()));
+    let paths = files::tree_r_last(cache, geometry.base_trees());
     Forest::new(backend, geometry.base_r_last(job.config.rows_to_discard), batch, paths.collect())
 }

@@ -17,13 +17,13 @@ use crate::field::{Node, NonCanonical};
 use crate::hash::poseidon::hash2;
 use crate::job::{Cancelled, Job, Unit};
 use crate::merkle::build::{BuildError, Cascade, NodeHash, batch_nodes, build_tree_c, stream, tree_r_last};
-use crate::merkle::names;
 use crate::merkle::node_file::{NewFile, NodeFile, NodeFileError};
-use crate::merkle::shape::Geometry;
 use crate::merkle::tree_file::Joined;
 use crate::porep::encode::{EncodeError, Operand, encode};
 use crate::sector::PoRepConfig;
+use crate::sector::geometry::Geometry;
 use crate::sector::params::NODE_SIZE;
+use crate::store::files;
 
 /// What binds a replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +90,7 @@ pub fn commit_with(
     cache: &Path,
     replica: &Path,
 ) -> Result<Commitments, CommitError> {
-    let data = NodeFile::open(&names::tree_d(cache), geometry.data().stored())?;
+    let data = NodeFile::open(&files::tree_d(cache), geometry.data().stored())?;
     let roots_c = build_tree_c(backend, job, cache, geometry)?;
     let comm_c = Joined::new(geometry.shape(), roots_c)?.root();
     let (comm_d, roots_r_last) = encode_sector(backend, job, geometry, &data, cache, replica)?;
@@ -107,7 +107,7 @@ fn encode_sector(
     cache: &Path,
     replica: &Path,
 ) -> Result<(Node, Vec<Node>), CommitError> {
-    let keys = NodeFile::open(&names::layer(cache, geometry.layers()), geometry.nodes())?;
+    let keys = NodeFile::open(&files::layer(cache, geometry.layers()), geometry.nodes())?;
     // Two buffers each of data and keys, and the rows above both.
     let batch = batch_nodes(job, 7);
     let stage = job.stage("encode", Unit::Items, geometry.nodes());

@@ -1,4 +1,4 @@
-//! The fast twin of [`labels`](super::labels), for one sector on one core.
+//! The fast twin of [`super::labels`], for one sector on one core.
 //!
 //! A label waits for the label before it, so the nodes of a layer are hashed one after the other and nothing can be done
 //! about that; what can be done is to have everything else ready. Labels of parents are asked for several nodes ahead,

@@ -22,6 +22,7 @@ use crate::job::{Cancelled, Job, Stage, Unit};
 use crate::porep::labels_pipelined::{BadParents, LayerLabels};
 use crate::sector::params::NODE_SIZE;
 use crate::sector::{PoRepConfig, ReplicaId};
+use crate::store::files;
 use crate::store::lock::FileLock;
 use crate::store::manifest::{CheckError, FileRecord, Identity, Manifest, sync_folder};
 use crate::store::mapped::{Access, Mapped, MappedMut};
@@ -63,11 +64,6 @@ impl LabelError {
     }
 }
 
-/// The file of a layer in a sector's cache folder; layers count from 1.
-pub fn layer_file_name(layer: u32) -> String {
-    format!("sc-02-data-layer-{layer}.dat")
-}
-
 /// Makes every layer file of a replica in the folder `cache`, which has to exist, and keeps the right ones it finds.
 ///
 /// # Errors
@@ -93,9 +89,8 @@ pub fn generate_layers(
     let nodes = config.params.nodes();
     let missing = finished.iter().filter(|&&finished| !finished).count() as u64;
     let stage = job.stage("labels", Unit::Items, missing * nodes);
-    for layer in 1..=config.params.layers as u32 {
-        let index = layer as usize - 1;
-        if finished[index] {
+    for layer in 1..=config.params.layers {
+        if finished[layer - 1] {
             continue;
         }
         let previous = match layer {
@@ -105,21 +100,21 @@ pub fn generate_layers(
         let labels = LayerLabels {
             profile: config.profile,
             replica_id,
-            layer,
+            layer: layer as u32,
             parents: table.rows(),
             previous: previous.as_ref().map(Mapped::nodes),
         };
         let record = write_layer(&stage, &labels, cache)?;
 
-        let name = layer_file_name(layer);
+        let name = files::layer_name(layer);
         if manifest.file(&name).is_some_and(|noted| noted.sha256 != record.sha256) {
             tracing::warn!(
                 layer,
                 "layer differs from the one computed before: the machine errs. Later layers are redone"
             );
-            for later in layer + 1..=config.params.layers as u32 {
-                manifest.forget(&layer_file_name(later));
-                finished[later as usize - 1] = false;
+            for later in layer + 1..=config.params.layers {
+                manifest.forget(&files::layer_name(later));
+                finished[later - 1] = false;
             }
         }
         manifest.record(name, record);
@@ -135,7 +130,7 @@ fn finished_layers(
     manifest: &Manifest,
     cache: &Path,
 ) -> Result<Vec<bool>, LabelError> {
-    let names: Vec<String> = (1..=config.params.layers as u32).map(layer_file_name).collect();
+    let names: Vec<String> = (1..=config.params.layers).map(files::layer_name).collect();
     let noted = names.iter().filter_map(|name| manifest.file(name)).map(|record| record.size_bytes).sum();
     let stage = job.stage("check layers", Unit::Bytes, noted);
     names
@@ -152,15 +147,15 @@ fn finished_layers(
 }
 
 /// Maps a finished layer.
-fn open_layer(cache: &Path, layer: u32) -> Result<Mapped, LabelError> {
-    let path = cache.join(layer_file_name(layer));
+fn open_layer(cache: &Path, layer: usize) -> Result<Mapped, LabelError> {
+    let path = files::layer(cache, layer);
     let file = File::open(&path).map_err(LabelError::io(&path))?;
     Mapped::open(&file, Access::Random).map_err(LabelError::io(&path))
 }
 
 /// Computes a layer into its file, by way of a temporary one.
 fn write_layer(stage: &Stage<'_>, labels: &LayerLabels<'_>, cache: &Path) -> Result<FileRecord, LabelError> {
-    let path = cache.join(layer_file_name(labels.layer));
+    let path = files::layer(cache, labels.layer as usize);
     let temporary = path.with_extension("dat.tmp");
     let in_temporary = LabelError::io(&temporary);
     let file =
