@@ -8,7 +8,7 @@ pub mod curve_ifma;
 pub mod digits;
 pub mod fixed_base;
 #[cfg(target_arch = "x86_64")]
-pub mod lanes;
+mod lanes;
 pub mod msm;
 pub mod ntt;
 #[cfg(target_arch = "x86_64")]
