@@ -17,6 +17,7 @@
 use blstrs::{G1Affine, G1Projective, G2Affine, G2Projective};
 use ff::Field;
 use group::{Curve, Group};
+use rand_core::OsRng;
 use rayon::prelude::*;
 
 use super::density::Density;
@@ -65,7 +66,13 @@ pub enum ProveError {
     Memory { needed: u64, available: u64 },
 }
 
-/// Makes the proof that belongs to a witness and to r and s, which must be random and never used twice.
+/// Fresh r and s for one proof, from the system's generator.
+pub fn random_secrets() -> [Fr; 2] {
+    [Fr::random(&mut OsRng), Fr::random(&mut OsRng)]
+}
+
+/// Makes the proof that belongs to a witness and to r and s, which must be random ([`random_secrets`]) and never used
+/// twice.
 ///
 /// `evaluations` are `A·z`, `B·z` and `C·z` over the circuit's own constraints.
 ///

@@ -371,13 +371,13 @@ impl Plan {
         }
         let buffers = || self.in_columns.buffers();
         tasks.into_par_iter().for_each_init(buffers, |buffers, mut strip| {
-            for start in (0..self.columns / strips).step_by(LANES) {
+            for group in 0..self.columns / strips / LANES {
                 for (to, from) in buffers.lanes.iter_mut().zip(&strip) {
-                    to.copy_from_slice(&from[start..start + LANES]);
+                    *to = from.as_chunks().0[group];
                 }
                 self.in_columns.run(decimation, buffers, None);
                 for (from, to) in buffers.lanes.iter().zip(&mut strip) {
-                    to[start..start + LANES].copy_from_slice(from);
+                    to.as_chunks_mut().0[group] = *from;
                 }
             }
         });
