@@ -1,6 +1,6 @@
 //! What a long computation is handed: its settings, whom to tell how far it is, and whether to go on.
 //!
-//! Every loop that can last over a second calls [`Job::advance`], which reports progress and notices cancellation.
+//! Every loop that can last over a second calls [`Stage::advance`], which reports progress and notices cancellation.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

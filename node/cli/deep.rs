@@ -14,7 +14,7 @@ use filecash_engine::field::Node;
 use filecash_engine::job::{Job, Unit};
 use filecash_engine::merkle::build::{Cascade, NodeHash, build_tree_r_last};
 use filecash_engine::merkle::node_file::NodeFile;
-use filecash_engine::merkle::shape::{Geometry, Rows};
+use filecash_engine::sector::geometry::{Geometry, Rows};
 use filecash_engine::sector::params::NODE_SIZE;
 use filecash_engine::store::aux::TAux;
 use filecash_engine::store::files::CacheFiles;

@@ -13,11 +13,12 @@ use crate::backend::cpu::Cpu;
 use crate::error::Error;
 use crate::job::Job;
 use crate::merkle::build::build_tree_d;
-use crate::merkle::shape::Geometry;
+use crate::merkle::tree_file::TreeFile;
 use crate::porep::commit::commit;
 use crate::porep::commit1::Commit1;
 use crate::porep::layers::generate_layers;
 use crate::porep::outputs::{Commit1Output, PreCommit1Output, PreCommit2Output};
+use crate::sector::geometry::Geometry;
 use crate::sector::piece::{AddedPiece, PaddedLen, PieceError, PieceInfo, StagedSector, UnpaddedLen, verify_pieces};
 use crate::sector::{PoRepConfig, SectorParams};
 use crate::store::atomic::AtomicFile;
@@ -109,8 +110,7 @@ pub fn pre_commit_phase1(
     if actual > params.size_bytes {
         return Err(SealError::TooLong { path: staged.to_owned(), expected: params.size_bytes, actual }.into());
     }
-    let tree_d = cache.join(files::store_name(files::TREE_D));
-    let comm_d = build_tree_d(&Cpu, job, staged, Geometry::of(params).data(), &tree_d)?;
+    let comm_d = build_tree_d(&Cpu, job, staged, Geometry::of(params).data(), &files::tree_d(cache))?;
     let size = PaddedLen::new(params.size_bytes).map_err(PieceError::from)?;
     verify_pieces(&comm_d, size, pieces)?;
     copy_extended(staged, sealed, params.size_bytes)?;
@@ -121,8 +121,8 @@ pub fn pre_commit_phase1(
 /// Copies a file and extends the copy with zeros to `size` bytes.
 fn copy_extended(from: &Path, to: &Path, size: u64) -> Result<(), Error> {
     let mut source = File::open(from).map_err(failed("open", from))?;
-    let mut output = AtomicFile::create(to)?;
-    io::copy(&mut source, output.file()).map_err(|source| output.error(source))?;
+    let output = AtomicFile::create(to)?;
+    io::copy(&mut source, &mut output.file()).map_err(|source| output.error(source))?;
     output.file().set_len(size).map_err(|source| output.error(source))?;
     Ok(output.commit()?)
 }
@@ -143,12 +143,12 @@ pub fn pre_commit_phase2(
     let params = config.params;
     let _span = info_span!("pc2", size = params.name, profile = %config.profile).entered();
     files::check(cache, &files::CacheFiles::new(params, job.config.rows_to_discard).for_precommit())?;
-    let stored = crate::merkle::tree_file::TreeFile::open_tree_d(cache, Geometry::of(params))?.root();
+    let stored = TreeFile::open_tree_d(cache, Geometry::of(params))?.root();
     if stored != phase1.comm_d {
         return Err(SealError::CommD { cache: cache.to_owned(), expected: phase1.comm_d, actual: stored }.into());
     }
     let commitments = commit(job, config, cache, sealed)?;
-    let discard = files::rows_to_discard(params, job.config.rows_to_discard);
+    let discard = Geometry::of(params).rows_to_discard(job.config.rows_to_discard);
     TAux::new(&cache.to_string_lossy(), params, discard).write(cache)?;
     PAux { comm_c: commitments.comm_c, comm_r_last: commitments.comm_r_last }.write(cache)?;
     Ok(PreCommit2Output { comm_r: commitments.comm_r, comm_d: commitments.comm_d })

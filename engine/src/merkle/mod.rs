@@ -1,8 +1,6 @@
-//! Merkle trees: shapes, building, files, paths.
+//! Merkle trees: building, files, paths.
 
 pub mod build;
-pub(crate) mod names;
 pub mod node_file;
 pub mod path;
-pub mod shape;
 pub mod tree_file;

@@ -8,13 +8,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::names;
 use super::node_file::{NodeFile, NodeFileError};
-use super::shape::{Geometry, Rows};
 use crate::field::{Node, NonCanonical};
 use crate::hash::poseidon::{hash_batch, hash_nodes};
 use crate::sector::TreeShape;
+use crate::sector::geometry::{Geometry, Rows};
 use crate::sector::params::NODE_SIZE;
+use crate::store::files;
 
 /// Why a tree could not be opened or read.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +119,7 @@ impl TreeFile {
     /// # Errors
     /// [`TreeFileError`] when the file is missing or has another length.
     pub fn open_tree_d(cache: &Path, geometry: Geometry) -> Result<Self, TreeFileError> {
-        Self::open_data(&names::tree_d(cache), geometry.data())
+        Self::open_data(&files::tree_d(cache), geometry.data())
     }
 
     /// Opens a binary tree all of whose `rows` are in one file.
@@ -137,7 +137,7 @@ impl TreeFile {
     /// [`TreeFileError`] when a file is missing, has another length, or holds a root that is no field element.
     pub fn open_tree_c(cache: &Path, geometry: Geometry) -> Result<Self, TreeFileError> {
         let rows = geometry.base();
-        let paths = (0..geometry.base_trees()).map(|tree| names::tree_c(cache, tree, geometry.base_trees()));
+        let paths = files::tree_c(cache, geometry.base_trees());
         let files = paths.map(|path| NodeFile::open(&path, rows.stored())).collect::<Result<_, _>>()?;
         Self::join(rows, geometry.shape(), files, None)
     }
@@ -148,13 +148,11 @@ impl TreeFile {
     /// [`TreeFileError`] when a file is missing, has an impossible or another length, or holds a root that is no
     /// field element.
     pub fn open_tree_r_last(cache: &Path, replica: &Path, geometry: Geometry) -> Result<Self, TreeFileError> {
-        let paths = (0..geometry.base_trees()).map(|tree| names::tree_r_last(cache, tree, geometry.base_trees()));
+        let paths = files::tree_r_last(cache, geometry.base_trees());
         let files: Vec<_> = paths.map(|path| NodeFile::open_any(&path)).collect::<Result<_, _>>()?;
-        let base = geometry.base();
-        let mut candidates = (0..base.count()).map(|discarded| base.without(discarded));
-        let rows = candidates.find(|rows| rows.stored() == files[0].nodes()).ok_or_else(|| {
+        let rows = geometry.base_r_last_of(files[0].nodes()).ok_or_else(|| {
             let (path, actual) = (files[0].path().to_owned(), files[0].nodes() * NODE_SIZE as u64);
-            TreeFileError::Truncated { path, leaves: base.leaves(), actual }
+            TreeFileError::Truncated { path, leaves: geometry.base().leaves(), actual }
         })?;
         files.iter().try_for_each(|file| file.expect_nodes(rows.stored()))?;
         Self::join(rows, geometry.shape(), files, Some(NodeFile::open(replica, geometry.nodes())?))

@@ -17,13 +17,14 @@ use crate::field::{Node, NonCanonical};
 use crate::hash::poseidon::hash2;
 use crate::job::{Cancelled, Job, Unit};
 use crate::merkle::build::{BuildError, Cascade, NodeHash, batch_nodes, build_tree_c, stream, tree_r_last};
-use crate::merkle::names;
-use crate::merkle::node_file::{NewFile, NodeFile, NodeFileError};
-use crate::merkle::shape::Geometry;
+use crate::merkle::node_file::{NodeFile, NodeFileError};
 use crate::merkle::tree_file::Joined;
 use crate::porep::encode::{EncodeError, Operand, encode};
 use crate::sector::PoRepConfig;
+use crate::sector::geometry::Geometry;
 use crate::sector::params::NODE_SIZE;
+use crate::store::atomic::{AtomicFile, WriteError};
+use crate::store::files;
 
 /// What binds a replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +69,12 @@ impl From<NodeFileError> for CommitError {
     }
 }
 
+impl From<WriteError> for CommitError {
+    fn from(error: WriteError) -> Self {
+        Self::Build(error.into())
+    }
+}
+
 /// Commits to the layers in `cache` and encodes the data of TreeD there into `replica`.
 ///
 /// Writes the TreeC and TreeR-last files into `cache` and replaces `replica`, each under a temporary name first.
@@ -90,7 +97,7 @@ pub fn commit_with(
     cache: &Path,
     replica: &Path,
 ) -> Result<Commitments, CommitError> {
-    let data = NodeFile::open(&names::tree_d(cache), geometry.data().stored())?;
+    let data = NodeFile::open(&files::tree_d(cache), geometry.data().stored())?;
     let roots_c = build_tree_c(backend, job, cache, geometry)?;
     let comm_c = Joined::new(geometry.shape(), roots_c)?.root();
     let (comm_d, roots_r_last) = encode_sector(backend, job, geometry, &data, cache, replica)?;
@@ -107,11 +114,11 @@ fn encode_sector(
     cache: &Path,
     replica: &Path,
 ) -> Result<(Node, Vec<Node>), CommitError> {
-    let keys = NodeFile::open(&names::layer(cache, geometry.layers()), geometry.nodes())?;
+    let keys = NodeFile::open(&files::layer(cache, geometry.layers()), geometry.nodes())?;
     // Two buffers each of data and keys, and the rows above both.
     let batch = batch_nodes(job, 7);
     let stage = job.stage("encode", Unit::Items, geometry.nodes());
-    let output = NewFile::create(replica, geometry.nodes())?;
+    let output = AtomicFile::with_len(replica, geometry.nodes() * NODE_SIZE as u64)?;
     let mut tree_d = Cascade::new(backend, NodeHash::Sha256, geometry.data(), batch, None);
     let mut trees = tree_r_last(backend, job, cache, geometry, batch);
     let read = |first, count, [values, labels]: &mut [Vec<Node>; 2]| {
@@ -127,7 +134,7 @@ fn encode_sector(
             let file = if operand == Operand::Value { data } else { &keys };
             BuildError::NonCanonical { path: file.path().to_owned(), index: first + index as u64, source }
         })?;
-        output.write(first, values)?;
+        output.write_at(values.as_flattened(), first * NODE_SIZE as u64)?;
         trees.push(values)?;
         Ok(stage.advance(values.len() as u64)?)
     })?;
@@ -137,7 +144,7 @@ fn encode_sector(
         return Err(CommitError::Data { path: data.path().to_owned(), stored, computed });
     }
     let (roots, files) = trees.finish()?;
-    output.publish()?;
-    files.into_iter().try_for_each(NewFile::publish)?;
+    output.commit()?;
+    files.into_iter().try_for_each(AtomicFile::commit)?;
     Ok((stored, roots))
 }

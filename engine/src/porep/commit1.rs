@@ -14,13 +14,13 @@ use crate::graph::Graph;
 use crate::hash::poseidon::hash2;
 use crate::job::{Cancelled, Job};
 use crate::merkle::node_file::{NodeFile, NodeFileError};
-use crate::merkle::shape::Geometry;
 use crate::merkle::tree_file::{TreeFile, TreeFileError};
 use crate::porep::challenges::{ChallengeError, Challenges};
 use crate::porep::outputs::Commit1Output;
 use crate::porep::proof::ProofShape;
 use crate::porep::vanilla::{Labels, OpenError, Opener, SourceError};
 use crate::porep::verify::{Statement, VanillaError};
+use crate::sector::geometry::Geometry;
 use crate::sector::piece::{PaddedLen, PieceError, PieceInfo, verify_pieces};
 use crate::sector::{PoRepConfig, ProverId, SectorId, Ticket, replica_id};
 use crate::store::aux::{AuxError, PAux, TAux};
@@ -103,7 +103,7 @@ struct LayerFiles(Vec<NodeFile>);
 
 impl LayerFiles {
     fn open(cache: &Path, layers: usize, nodes: u64) -> Result<Self, NodeFileError> {
-        let open = |layer| NodeFile::open(&cache.join(files::layer_name(layer)), nodes);
+        let open = |layer| NodeFile::open(&files::layer(cache, layer), nodes);
         Ok(Self((1..=layers).map(open).collect::<Result<_, _>>()?))
     }
 }

@@ -16,11 +16,11 @@ use crate::field::Node;
 use crate::hash::sha256::trim;
 use crate::job::{Cancel, Job, Quiet};
 use crate::merkle::build::{BuildError, build_tree_d, build_tree_r_last};
-use crate::merkle::names;
 use crate::merkle::node_file::NodeFileError;
-use crate::merkle::shape::Geometry;
 use crate::merkle::tree_file::{Level, TreeFile, TreeFileError};
+use crate::sector::geometry::Geometry;
 use crate::sector::{PoRepId, TreeShape, replica_id};
+use crate::store::files;
 
 /// One `run` of the vectors.
 struct Run {
@@ -128,7 +128,7 @@ impl Run {
     fn precommit(&self, job: &Job<'_>, cache: &Path) {
         let staged = cache.join("staged");
         fs::write(&staged, padded(self.geometry.nodes() as usize * 32 / 128 * 127).as_flattened()).unwrap();
-        let comm_d = build_tree_d(&Cpu, job, &staged, self.geometry.data(), &names::tree_d(cache)).unwrap();
+        let comm_d = build_tree_d(&Cpu, job, &staged, self.geometry.data(), &files::tree_d(cache)).unwrap();
         assert_eq!(hex::encode(comm_d), self.values["comm_d"]);
         let porep_id = PoRepId::from_number(self.porep);
         let replica_id = replica_id(&[9; 32], 12345, &[1; 32], &comm_d, &porep_id);
@@ -145,7 +145,7 @@ impl Run {
                 let operands: Vec<_> = base.chain(expander).collect();
                 labels[node] = self.label(&replica_id, layer as u32, node as u64, &operands);
             }
-            fs::write(names::layer(cache, layer), labels.as_flattened()).unwrap();
+            fs::write(files::layer(cache, layer), labels.as_flattened()).unwrap();
             before = labels;
         }
     }
@@ -257,10 +257,10 @@ fn computed(job: &Job<'_>, cache: &Path, nodes: u64) -> Geometry {
     for layer in 0..=2_u64 {
         let labels: Vec<Node> =
             (0..nodes).map(|i| trim(Sha256::digest((i * 3 + layer).to_le_bytes()).into())).collect();
-        let path = if layer == 0 { cache.join("staged") } else { names::layer(cache, layer as usize) };
+        let path = if layer == 0 { cache.join("staged") } else { files::layer(cache, layer as usize) };
         fs::write(path, labels.as_flattened()).unwrap();
     }
-    build_tree_d(&Cpu, job, &cache.join("staged"), geometry.data(), &names::tree_d(cache)).unwrap();
+    build_tree_d(&Cpu, job, &cache.join("staged"), geometry.data(), &files::tree_d(cache)).unwrap();
     geometry
 }
 
@@ -316,8 +316,10 @@ fn phase_can_be_repeated() {
         let replica = cache.join("sealed");
         let first = commit_with(&Cpu, job, geometry, cache, &replica).unwrap();
         let files = contents(cache);
-        fs::write(cache.join("sealed.tmp"), b"left by a crash").unwrap();
-        fs::write(names::tree_c(cache, 0, 2), b"damaged").unwrap();
+        for name in ["sealed.Ab3dE6.tmp", "sc-02-data-tree-c-1.dat.Ab3dE6.tmp"] {
+            fs::write(cache.join(name), b"left by a process that was killed").unwrap();
+        }
+        fs::write(files::tree_c(cache, 2).next().unwrap(), b"damaged").unwrap();
         assert_eq!(commit_with(&Cpu, job, geometry, cache, &replica).unwrap(), first);
         assert_eq!(contents(cache), files);
 
@@ -363,20 +365,20 @@ fn damaged_input_is_named_and_replaces_nothing() {
             assert!(!replica.exists());
             error
         };
-        let tree_d = names::tree_d(cache);
-        for (path, node) in [(names::layer(cache, 1), 77), (names::layer(cache, 2), 0), (tree_d.clone(), 127)] {
+        let tree_d = files::tree_d(cache);
+        for (path, node) in [(files::layer(cache, 1), 77), (files::layer(cache, 2), 0), (tree_d.clone(), 127)] {
             let error = damage(&path, &|bytes| bytes[node * 32..][..32].fill(0xff));
             let expected = format!("node {node} of {}: node ffff", path.display());
             assert!(error.to_string().starts_with(&expected), "{error}");
         }
-        let error = damage(&names::layer(cache, 2), &|bytes| bytes.truncate(4064));
+        let error = damage(&files::layer(cache, 2), &|bytes| bytes.truncate(4064));
         assert!(error.to_string().ends_with("sc-02-data-layer-2.dat is 4064 bytes, expected 4096"), "{error}");
         let error = damage(&tree_d, &|bytes| bytes[32 * 5] ^= 1);
         assert!(matches!(error, CommitError::Data { .. }), "{error}");
         let error = damage(&tree_d, &|bytes| bytes[254 * 32] ^= 1);
         assert!(matches!(error, CommitError::Data { .. }), "{error}");
 
-        fs::remove_file(names::layer(cache, 1)).unwrap();
+        fs::remove_file(files::layer(cache, 1)).unwrap();
         let error = commit_with(&Cpu, job, geometry, cache, &replica).unwrap_err();
         assert!(error.to_string().contains("sc-02-data-layer-1.dat: "), "{error}");
     });
@@ -397,10 +399,10 @@ fn replica_that_contradicts_its_tree_is_noticed() {
         assert!(tree.siblings(63).is_ok());
         assert!(matches!(tree.siblings(64), Err(TreeFileError::Inconsistent { first: 64, count: 64, .. })));
 
-        fs::write(names::tree_r_last(cache, 0, 2), [0; 64]).unwrap();
+        fs::write(files::tree_r_last(cache, 2).next().unwrap(), [0; 64]).unwrap();
         let error = TreeFile::open_tree_r_last(cache, &replica, geometry).unwrap_err();
         assert!(matches!(error, TreeFileError::Truncated { leaves: 64, actual: 64, .. }), "{error}");
-        fs::write(names::tree_r_last(cache, 0, 2), [0xff; 32]).unwrap();
+        fs::write(files::tree_r_last(cache, 2).next().unwrap(), [0xff; 32]).unwrap();
         let error = TreeFile::open_tree_r_last(cache, &replica, geometry).unwrap_err();
         assert!(matches!(error, TreeFileError::NonCanonical { .. }), "{error}");
     });

@@ -1,7 +1,7 @@
 //! All layers of a sector as files: the labelling half of PC1, resumable at every layer.
 //!
-//! Layer ℓ is `sc-02-data-layer-<ℓ>.dat`, the n labels in node order and nothing else. It is computed into a file of
-//! another name, which is mapped into memory, as is the layer before: labels are written in order and read all over.
+//! Layer ℓ is `sc-02-data-layer-<ℓ>.dat`, the n labels in node order and nothing else. It is computed into a temporary
+//! file, which is mapped into memory, as is the layer before: labels are written in order and read all over.
 //! Where the machine has two sectors' worth of free memory, nothing is ever read from the disk; where it has less, the
 //! system drops and reads pages as it must, and the computation still ends, at the speed of the disk's random reads.
 //! No memory is set aside, so the budget of a job does not enter.
@@ -9,7 +9,7 @@
 //! A finished layer is flushed, gets its name, and is noted with its SHA-256 in the manifest beside it. A job that
 //! starts again keeps the layers that the manifest vouches for and computes the others. Source: `spec/replication.md` 5.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -22,8 +22,10 @@ use crate::job::{Cancelled, Job, Stage, Unit};
 use crate::porep::labels_pipelined::{BadParents, LayerLabels};
 use crate::sector::params::NODE_SIZE;
 use crate::sector::{PoRepConfig, ReplicaId};
+use crate::store::atomic::{AtomicFile, WriteError};
+use crate::store::files;
 use crate::store::lock::FileLock;
-use crate::store::manifest::{CheckError, FileRecord, Identity, Manifest, sync_folder};
+use crate::store::manifest::{CheckError, FileRecord, Identity, Manifest};
 use crate::store::mapped::{Access, Mapped, MappedMut};
 
 /// Labels between two reports of progress: tens of milliseconds.
@@ -46,6 +48,8 @@ pub enum LabelError {
     Busy { folder: PathBuf },
     #[error("{}", path.display())]
     Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }
 
 impl LabelError {
@@ -61,11 +65,6 @@ impl LabelError {
             CheckError::Io(source) => Self::Io { path: path.to_owned(), source },
         }
     }
-}
-
-/// The file of a layer in a sector's cache folder; layers count from 1.
-pub fn layer_file_name(layer: u32) -> String {
-    format!("sc-02-data-layer-{layer}.dat")
 }
 
 /// Makes every layer file of a replica in the folder `cache`, which has to exist, and keeps the right ones it finds.
@@ -93,9 +92,8 @@ pub fn generate_layers(
     let nodes = config.params.nodes();
     let missing = finished.iter().filter(|&&finished| !finished).count() as u64;
     let stage = job.stage("labels", Unit::Items, missing * nodes);
-    for layer in 1..=config.params.layers as u32 {
-        let index = layer as usize - 1;
-        if finished[index] {
+    for layer in 1..=config.params.layers {
+        if finished[layer - 1] {
             continue;
         }
         let previous = match layer {
@@ -105,25 +103,25 @@ pub fn generate_layers(
         let labels = LayerLabels {
             profile: config.profile,
             replica_id,
-            layer,
+            layer: layer as u32,
             parents: table.rows(),
             previous: previous.as_ref().map(Mapped::nodes),
         };
         let record = write_layer(&stage, &labels, cache)?;
 
-        let name = layer_file_name(layer);
+        let name = files::layer_name(layer);
         if manifest.file(&name).is_some_and(|noted| noted.sha256 != record.sha256) {
             tracing::warn!(
                 layer,
                 "layer differs from the one computed before: the machine errs. Later layers are redone"
             );
-            for later in layer + 1..=config.params.layers as u32 {
-                manifest.forget(&layer_file_name(later));
-                finished[later as usize - 1] = false;
+            for later in layer + 1..=config.params.layers {
+                manifest.forget(&files::layer_name(later));
+                finished[later - 1] = false;
             }
         }
         manifest.record(name, record);
-        manifest.store(cache).map_err(LabelError::io(cache))?;
+        manifest.store(cache)?;
     }
     Ok(())
 }
@@ -135,7 +133,7 @@ fn finished_layers(
     manifest: &Manifest,
     cache: &Path,
 ) -> Result<Vec<bool>, LabelError> {
-    let names: Vec<String> = (1..=config.params.layers as u32).map(layer_file_name).collect();
+    let names: Vec<String> = (1..=config.params.layers).map(files::layer_name).collect();
     let noted = names.iter().filter_map(|name| manifest.file(name)).map(|record| record.size_bytes).sum();
     let stage = job.stage("check layers", Unit::Bytes, noted);
     names
@@ -152,36 +150,24 @@ fn finished_layers(
 }
 
 /// Maps a finished layer.
-fn open_layer(cache: &Path, layer: u32) -> Result<Mapped, LabelError> {
-    let path = cache.join(layer_file_name(layer));
+fn open_layer(cache: &Path, layer: usize) -> Result<Mapped, LabelError> {
+    let path = files::layer(cache, layer);
     let file = File::open(&path).map_err(LabelError::io(&path))?;
     Mapped::open(&file, Access::Random).map_err(LabelError::io(&path))
 }
 
-/// Computes a layer into its file, by way of a temporary one.
+/// Computes a layer into its file, which appears when it is complete.
 fn write_layer(stage: &Stage<'_>, labels: &LayerLabels<'_>, cache: &Path) -> Result<FileRecord, LabelError> {
-    let path = cache.join(layer_file_name(labels.layer));
-    let temporary = path.with_extension("dat.tmp");
-    let in_temporary = LabelError::io(&temporary);
-    let file =
-        File::options().read(true).write(true).create(true).truncate(true).open(&temporary).map_err(&in_temporary)?;
-    let result = (|| {
-        let mut map = MappedMut::create(&file, (labels.parents.len() * NODE_SIZE) as u64).map_err(&in_temporary)?;
-        let mut hasher = Sha256::new();
-        let nodes = 0..map.nodes_mut().len();
-        fill_layer(stage, labels, map.nodes_mut(), nodes, |block| hasher.update(block.as_flattened()))?;
-        map.sync().and_then(|()| file.sync_all()).map_err(&in_temporary)?;
-        Ok(FileRecord { size_bytes: map.len() as u64, sha256: hasher.finalize().into() })
-    })();
-    match result {
-        Ok(_) => {
-            fs::rename(&temporary, &path).map_err(LabelError::io(&path))?;
-            sync_folder(cache).map_err(LabelError::io(cache))?;
-        }
-        // What the computation died of is the error to report.
-        Err(_) => drop(fs::remove_file(&temporary)),
-    }
-    result
+    let file = AtomicFile::create(&files::layer(cache, labels.layer as usize))?;
+    let size_bytes = (labels.parents.len() * NODE_SIZE) as u64;
+    let mut map = MappedMut::create(file.file(), size_bytes).map_err(|source| file.error(source))?;
+    let mut hasher = Sha256::new();
+    let nodes = 0..map.nodes_mut().len();
+    fill_layer(stage, labels, map.nodes_mut(), nodes, |block| hasher.update(block.as_flattened()))?;
+    map.sync().map_err(|source| file.error(source))?;
+    drop(map);
+    file.commit()?;
+    Ok(FileRecord { size_bytes, sha256: hasher.finalize().into() })
 }
 
 /// Labels the nodes of `range` in blocks and shows each finished block to `done`.

@@ -19,9 +19,10 @@ use crate::field::{Node, NonCanonical, fr};
 use crate::graph::{ParentTable, ParentTableError};
 use crate::job::{Cancelled, Job, Unit};
 use crate::porep::labels_pipelined::{BadParents, LayerLabels};
-use crate::porep::layers::{LabelError, fill_layer, layer_file_name};
+use crate::porep::layers::{LabelError, fill_layer};
 use crate::sector::params::NODE_SIZE;
 use crate::sector::{PoRepConfig, ReplicaId};
+use crate::store::files;
 use crate::store::manifest::{CheckError, Identity, Manifest};
 use crate::store::mapped::{Access, Mapped, MappedMut};
 
@@ -146,7 +147,7 @@ fn decode(replica: &Node, label: &Node) -> Result<Node, NonCanonical> {
 /// The last layer in the cache folder, if the manifest vouches for it.
 fn kept_key(job: &Job<'_>, sealed: &Sealed<'_>) -> Result<Option<Key>, UnsealError> {
     let Some(cache) = sealed.cache else { return Ok(None) };
-    let name = layer_file_name(sealed.config.params.layers as u32);
+    let name = files::layer_name(sealed.config.params.layers);
     let path = cache.join(&name);
     let in_path = |source| UnsealError::Io { path: path.clone(), source };
     let manifest = Manifest::load(cache, Identity::new(sealed.config, sealed.replica_id)).map_err(in_path)?;
@@ -296,7 +297,7 @@ mod tests {
         unseal(&job, &sealed, 0..64, &mut out).unwrap();
         assert_eq!(out, padded_data(2048));
 
-        let layer = cache.join(layer_file_name(2));
+        let layer = files::layer(&cache, 2);
         let mut damaged = fs::read(&layer).unwrap();
         damaged[77] ^= 1;
         fs::write(&layer, &damaged).unwrap();

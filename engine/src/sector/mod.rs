@@ -2,6 +2,7 @@
 
 pub mod cid;
 mod data_tree;
+pub mod geometry;
 pub mod id;
 pub mod params;
 pub mod piece;

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::field::{Node, NonCanonical, fr};
 use crate::sector::SectorParams;
+use crate::sector::geometry::Geometry;
 use crate::store::atomic::{self, WriteError};
 use crate::store::files::{self, P_AUX, T_AUX, TREE_C, TREE_D, TREE_R_LAST};
 
@@ -167,7 +168,7 @@ pub struct TAux {
 impl TAux {
     /// The stores of a sector in the cache folder `path`; TreeR-last leaves out `discard` rows above the leaves.
     pub fn new(path: &str, params: &SectorParams, discard: usize) -> Self {
-        let base_tree = |id| StoreConfig::new(path, id, files::base_tree_nodes(params));
+        let base_tree = |id| StoreConfig::new(path, id, Geometry::of(params).base().total());
         Self {
             layers: (1..=params.layers).map(|layer| StoreConfig::layer(path, params, layer)).collect(),
             tree_d: StoreConfig::tree_d(path, params),
@@ -241,7 +242,7 @@ mod tests {
 
     fn aux(profile: Profile, size: u64) -> TAux {
         let params = params::for_size(profile, size).unwrap();
-        TAux::new("/c", params, files::rows_to_discard(params, 2))
+        TAux::new("/c", params, Geometry::of(params).rows_to_discard(2))
     }
 
     /// spec/replication.md 12.6.

@@ -1,8 +1,7 @@
 //! Every file of a sector's cache folder: its name and exact length.
 //!
-//! Stores are named `sc-02-data-<id>.dat`. A layer has n nodes of 32 bytes, TreeD 2n − 1; a base tree of TreeC over
-//! `w = 8ᵏ` leaves has `(8·w − 1)/7`, and its twin of TreeR-last, which leaves out the leaves and d rows above them,
-//! `(8^(k−d) − 1)/7`. Where there are several base trees, `-t` follows the id.
+//! Stores are named `sc-02-data-<id>.dat`; where there are several base trees, `-t` follows the id. Layers and trees are
+//! nodes of 32 bytes and nothing else, as many as [`crate::sector::geometry`] counts.
 //!
 //! Source: `spec/replication.md` 3.2, 5.3, 6.2 to 6.7.
 
@@ -11,7 +10,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::sector::SectorParams;
+use crate::sector::geometry::{Geometry, Rows};
 use crate::sector::params::NODE_SIZE;
+use crate::store::atomic::remove_abandoned;
 
 /// `comm_c ‖ comm_r_last`.
 pub const P_AUX: &str = "p_aux";
@@ -27,7 +28,7 @@ pub const TREE_C: &str = "tree-c";
 pub const TREE_R_LAST: &str = "tree-r-last";
 
 /// The file name of a store: `sc-02-data-tree-d.dat`.
-pub fn store_name(id: &str) -> String {
+fn store_name(id: &str) -> String {
     format!("sc-02-data-{id}.dat")
 }
 
@@ -46,36 +47,35 @@ pub fn base_tree_name(id: &str, tree: usize, base_trees: usize) -> String {
     if base_trees == 1 { store_name(id) } else { store_name(&format!("{id}-{tree}")) }
 }
 
-/// Rows above the leaves of a base tree, root included: log₈ of its leaves.
-fn upper_rows(params: &SectorParams) -> usize {
-    params.base_leaves().trailing_zeros() as usize / 3
+/// The file of a layer, counted from 1, in a cache folder.
+pub fn layer(cache: &Path, layer: usize) -> PathBuf {
+    cache.join(layer_name(layer))
 }
 
-/// Nodes of one full base tree.
-pub fn base_tree_nodes(params: &SectorParams) -> u64 {
-    (8 * params.base_leaves() - 1) / 7
+/// The file of TreeD in a cache folder.
+pub fn tree_d(cache: &Path) -> PathBuf {
+    cache.join(store_name(TREE_D))
 }
 
-/// Rows above the leaves that TreeR-last files leave out, when `configured` are asked for.
-///
-/// The root and the row below it stay, except that a tree of three rows keeps its root alone.
-pub fn rows_to_discard(params: &SectorParams, configured: usize) -> usize {
-    match upper_rows(params) {
-        0 | 1 => 0,
-        2 => 1,
-        upper => configured.min(upper - 1),
-    }
+/// The files of TreeC in a cache folder, a base tree each.
+pub fn tree_c(cache: &Path, base_trees: usize) -> impl Iterator<Item = PathBuf> {
+    base_trees_in(cache, TREE_C, base_trees)
+}
+
+/// The files of TreeR-last in a cache folder, a base tree each.
+pub fn tree_r_last(cache: &Path, base_trees: usize) -> impl Iterator<Item = PathBuf> {
+    base_trees_in(cache, TREE_R_LAST, base_trees)
+}
+
+fn base_trees_in(cache: &Path, id: &'static str, base_trees: usize) -> impl Iterator<Item = PathBuf> {
+    (0..base_trees).map(move |tree| cache.join(base_tree_name(id, tree, base_trees)))
 }
 
 /// The rows that a TreeR-last file of `bytes` bytes leaves out above the leaves; `None` for a length that none has.
 pub fn discarded_rows(params: &SectorParams, bytes: u64) -> Option<usize> {
-    (0..upper_rows(params)).find(|&discard| base_tree_r_last_bytes(params, discard) == bytes)
-}
-
-/// Bytes of one TreeR-last file that leaves out `discard` rows above the leaves; 0 when that is every row.
-pub fn base_tree_r_last_bytes(params: &SectorParams, discard: usize) -> u64 {
-    let kept = upper_rows(params).saturating_sub(discard) as u32;
-    (8_u64.pow(kept) - 1) / 7 * NODE_SIZE as u64
+    let nodes = bytes.is_multiple_of(NODE_SIZE as u64).then_some(bytes / NODE_SIZE as u64)?;
+    // The lowest row in the file is one above those left out.
+    Some(Geometry::of(params).base_r_last_of(nodes)?.first_stored().saturating_sub(1))
 }
 
 /// A file that a phase writes or needs.
@@ -87,44 +87,50 @@ pub struct CacheFile {
     pub bytes: u64,
 }
 
+impl CacheFile {
+    fn new(name: String, nodes: u64) -> Self {
+        Self { name, bytes: nodes * NODE_SIZE as u64 }
+    }
+}
+
 /// The stores of a sector.
 #[derive(Clone, Copy, Debug)]
 pub struct CacheFiles {
-    params: &'static SectorParams,
-    discard: usize,
+    geometry: Geometry,
+    r_last: Rows,
 }
 
 impl CacheFiles {
     /// The stores of a sector whose TreeR-last leaves out `configured` rows above the leaves, if its trees allow.
-    pub fn new(params: &'static SectorParams, configured: usize) -> Self {
-        Self { params, discard: rows_to_discard(params, configured) }
+    pub fn new(params: &SectorParams, configured: usize) -> Self {
+        let geometry = Geometry::of(params);
+        Self { geometry, r_last: geometry.base_r_last(configured) }
     }
 
     /// Layer 1 to the last.
     pub fn layers(self) -> Vec<CacheFile> {
-        (1..=self.params.layers)
-            .map(|layer| CacheFile { name: layer_name(layer), bytes: self.params.size_bytes })
-            .collect()
+        let file = |layer| CacheFile::new(layer_name(layer), self.geometry.nodes());
+        (1..=self.geometry.layers()).map(file).collect()
     }
 
     /// The tree over the data.
     pub fn tree_d(self) -> CacheFile {
-        CacheFile { name: store_name(TREE_D), bytes: 2 * self.params.size_bytes - NODE_SIZE as u64 }
+        CacheFile::new(store_name(TREE_D), self.geometry.data().stored())
     }
 
     /// The trees over the columns.
     pub fn tree_c(self) -> Vec<CacheFile> {
-        self.base_trees(TREE_C, base_tree_nodes(self.params) * NODE_SIZE as u64)
+        self.base_trees(TREE_C, self.geometry.base())
     }
 
     /// The trees over the replica.
     pub fn tree_r_last(self) -> Vec<CacheFile> {
-        self.base_trees(TREE_R_LAST, base_tree_r_last_bytes(self.params, self.discard))
+        self.base_trees(TREE_R_LAST, self.r_last)
     }
 
-    fn base_trees(self, id: &str, bytes: u64) -> Vec<CacheFile> {
-        let trees = self.params.shape.base_trees();
-        (0..trees).map(|tree| CacheFile { name: base_tree_name(id, tree, trees), bytes }).collect()
+    fn base_trees(self, id: &str, rows: Rows) -> Vec<CacheFile> {
+        let trees = self.geometry.base_trees();
+        (0..trees).map(|tree| CacheFile::new(base_tree_name(id, tree, trees), rows.stored())).collect()
     }
 
     /// What has to be there before phase 2 of the pre-commit.
@@ -191,7 +197,8 @@ pub fn check(folder: &Path, files: &[CacheFile]) -> Result<(), FileError> {
     })
 }
 
-/// Removes TreeD, TreeC and the layers from a cache folder; returns how many files went.
+/// Removes TreeD, TreeC and the layers from a cache folder, and what killed processes left there; returns how many files
+/// went.
 ///
 /// For an interactive proof this comes after phase 1 of the commit, never before. It takes no sector size.
 ///
@@ -210,7 +217,7 @@ pub fn clear(folder: &Path) -> Result<usize, FileError> {
             removed += 1;
         }
     }
-    Ok(removed)
+    Ok(removed + remove_abandoned(folder, |_| true).map_err(failed("list", folder))?)
 }
 
 #[cfg(test)]
@@ -242,7 +249,6 @@ mod tests {
         for (size, tree_d, trees, tree_c, discard, tree_r_last, layers) in table {
             let params = params::for_size(Profile::Filecash, size).unwrap();
             let files = CacheFiles::new(params, 2);
-            assert_eq!(rows_to_discard(params, 2), discard, "{size}");
             assert_eq!(discarded_rows(params, tree_r_last), Some(discard), "{size}");
             assert_eq!(files.tree_d().bytes, tree_d, "{size}");
             let lengths = |files: Vec<CacheFile>| files.iter().map(|file| file.bytes).collect::<Vec<_>>();
@@ -255,9 +261,9 @@ mod tests {
     #[test]
     fn discarded_rows_leave_the_root() {
         let params = params::for_size(Profile::Filecoin, 8 << 20).unwrap();
-        assert_eq!([0, 1, 2, 3, 5, 6, 100].map(|rows| rows_to_discard(params, rows)), [0, 1, 2, 3, 5, 5, 5]);
-        for discard in 0..=5 {
-            assert_eq!(discarded_rows(params, base_tree_r_last_bytes(params, discard)), Some(discard));
+        for (configured, discarded) in [0, 1, 2, 3, 5, 6, 100].into_iter().zip([0, 1, 2, 3, 5, 5, 5]) {
+            let bytes = CacheFiles::new(params, configured).tree_r_last()[0].bytes;
+            assert_eq!(discarded_rows(params, bytes), Some(discarded));
         }
         assert_eq!(discarded_rows(params, 0), None);
         assert_eq!(discarded_rows(params, 64), None);
@@ -291,7 +297,8 @@ mod tests {
         for name in files.for_commit().iter().map(|file| &file.name).chain(&kept) {
             fs::write(folder.path().join(name), b"x").unwrap();
         }
-        assert_eq!(clear(folder.path()).unwrap(), 5);
+        fs::write(folder.path().join("sc-02-data-tree-r-last-0.dat.Ab3dE6.tmp"), b"half").unwrap();
+        assert_eq!(clear(folder.path()).unwrap(), 6);
         let left = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut left: Vec<_> = left.collect();
         left.sort();

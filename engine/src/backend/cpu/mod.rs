@@ -11,9 +11,11 @@ pub mod curve_ifma;
 pub mod digits;
 pub mod fixed_base;
 #[cfg(target_arch = "x86_64")]
-pub mod lanes;
+mod lanes;
 pub mod msm;
 pub mod ntt;
+#[cfg(target_arch = "x86_64")]
+mod ntt_ifma;
 
 /// The fastest arithmetic of this kind of machine; portable arithmetic where there is none or it is not available.
 pub mod fast {

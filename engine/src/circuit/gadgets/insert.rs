@@ -93,6 +93,24 @@ fn eight<CS: CircuitSystem>(
     Ok(vec![p0, p1, p2, p3, p4, p5, p6, p7])
 }
 
+/// The element of a list of `2^k` numbers at the index that k `bits` give, least significant first: halves the list by
+/// the most significant bit, then by the next.
+pub fn select<CS: CircuitSystem>(
+    cs: &mut CS,
+    list: &[Num<CS::Wire>],
+    bits: &[Bit<CS::Wire>],
+) -> Result<Num<CS::Wire>, SynthesisError> {
+    if list.len() != 1 << bits.len() {
+        return Err(SynthesisError::Unsatisfiable);
+    }
+    let mut rest = list.to_vec();
+    for bit in bits.iter().rev() {
+        let (low, high) = rest.split_at(rest.len() / 2);
+        rest = low.iter().zip(high).map(|(low, high)| pick(cs, *bit, *high, *low)).collect::<Result<_, _>>()?;
+    }
+    Ok(rest[0])
+}
+
 /// `new c`; `x · y = c` of two bits.
 fn product<CS: CircuitSystem>(
     cs: &mut CS,

@@ -1,4 +1,8 @@
 //! Gadgets: pieces of circuits, each making exactly the variables and constraints of the reference's, in its order.
+//!
+//! In their lists "new v" is an aux variable and "bit v" one with the constraint `(1 − v) · v = 0`. They fail only where
+//! the reader does: with [`SynthesisError::AssignmentMissing`](bellman::SynthesisError) when it needs values that a
+//! blank circuit does not have.
 
 pub mod bit;
 pub mod insert;

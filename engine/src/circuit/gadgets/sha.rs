@@ -1,7 +1,7 @@
 //! SHA-256 and SHA-512 as circuits: one text over the word width.
 //!
 //! `compress(state, block)` follows FIPS 180-4, section 6, but the sums that make a and e wait until the next round
-//! needs them, so that additions share constraints. Constants fold by the rules of [`bit`](super::bit): nothing here
+//! needs them, so that additions share constraints. Constants fold by the rules of [`super::bit`]: nothing here
 //! treats a first or a padded block in a special way.
 //!
 //! Source: `spec/snark.md` 1.5 and 1.6; FIPS 180-4.
@@ -107,7 +107,7 @@ fn hash<CS: CircuitSystem, const BITS: usize>(
     let mut padded = Vec::with_capacity(message.len() + 2 * block_bits);
     padded.extend_from_slice(message);
     padded.push(Bit::constant(true));
-    while (padded.len() + family.length_bits) % block_bits != 0 {
+    while !(padded.len() + family.length_bits).is_multiple_of(block_bits) {
         padded.push(Bit::constant(false));
     }
     let length = message.len() as u128;

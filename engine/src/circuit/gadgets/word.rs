@@ -1,7 +1,7 @@
 //! Words of 32 or 64 bits and the operations of SHA-2 on them, bit by bit from the least significant.
 //!
 //! Rotations and shifts move bits and cost nothing. Where no constraint is built, an operation works on whole words and
-//! hands the new variables' values over in one piece; the bitwise text in [`bit`](super::bit) says what they must be.
+//! hands the new variables' values over in one piece; the bitwise text in [`super::bit`] says what they must be.
 //!
 //! Source: `spec/snark.md` 1.2 and 1.3.
 

@@ -16,7 +16,7 @@ use crate::porep::labels::label_layer;
 use crate::porep::proof::Proof;
 use crate::sector::piece::{StagedSector, UnpaddedLen};
 use crate::sector::{ApiVersion, PoRepId, Profile, SealProof, TreeShape, params};
-use crate::store::files::{CacheFiles, rows_to_discard};
+use crate::store::files::CacheFiles;
 
 // The inputs of spec/replication.md 12.7.
 const PROVER: ProverId = [9; 32];
@@ -40,7 +40,7 @@ impl Sealed {
     fn new(folder: TempDir, profile: Profile, geometry: Geometry, graph: &Graph) -> Self {
         let cache = folder.path();
         let (replica_id, commitments) = with_job(|job| {
-            let tree_d = cache.join(files::store_name(files::TREE_D));
+            let tree_d = files::tree_d(cache);
             let comm_d = build_tree_d(&Cpu, job, &cache.join("staged"), geometry.data(), &tree_d).unwrap();
             let replica_id = replica_id(&PROVER, SECTOR, &TICKET, &comm_d, graph.porep_id());
             let mut previous: Option<Vec<Node>> = None;
@@ -48,7 +48,7 @@ impl Sealed {
                 let mut labels = vec![[0; 32]; geometry.nodes() as usize];
                 let parents = |node| graph.parents(node);
                 label_layer(profile, &replica_id, layer as u32, parents, previous.as_deref(), &mut labels);
-                fs::write(cache.join(files::layer_name(layer)), labels.as_flattened()).unwrap();
+                fs::write(files::layer(cache, layer), labels.as_flattened()).unwrap();
                 previous = Some(labels);
             }
             let commitments = commit_with(&Cpu, job, geometry, cache, &cache.join("sealed")).unwrap();
@@ -83,7 +83,7 @@ impl Sector {
         let cache = sealed.folder.path();
         let Commitments { comm_c, comm_r_last, .. } = sealed.commitments;
         PAux { comm_c, comm_r_last }.write(cache).unwrap();
-        TAux::new("/elsewhere", params, rows_to_discard(params, 2)).write(cache).unwrap();
+        TAux::new("/elsewhere", params, Geometry::of(params).rows_to_discard(2)).write(cache).unwrap();
         files::check(cache, &CacheFiles::new(params, 2).for_commit()).unwrap();
         Self { config, piece, sealed }
     }

@@ -1,3 +1,4 @@
+use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
@@ -21,11 +22,11 @@ fn generate(folder: &Path, config: &PoRepConfig, replica_id: &ReplicaId) -> Resu
     generate_layers(&Job { config: &settings, progress: &Quiet, cancel: &cancel }, config, replica_id, &cache)
 }
 
-fn layer_path(folder: &Path, layer: u32) -> PathBuf {
-    folder.join("cache").join(layer_file_name(layer))
+fn layer_path(folder: &Path, layer: usize) -> PathBuf {
+    files::layer(&folder.join("cache"), layer)
 }
 
-fn digest(folder: &Path, layer: u32) -> String {
+fn digest(folder: &Path, layer: usize) -> String {
     hex::encode(Sha256::digest(fs::read(layer_path(folder, layer)).unwrap()))
 }
 
@@ -118,8 +119,8 @@ fn cancelled_job_goes_on_at_its_last_layer() {
     let first_layer_only = [MANIFEST_NAME, LOCK_NAME, "sc-02-data-layer-1.dat"];
     assert_eq!(stop_after(nodes + nodes / 2), first_layer_only);
     let time = fs::metadata(layer_path(folder.path(), 1)).unwrap().modified().unwrap();
-    // What a killed process leaves behind is in nobody's way.
-    fs::write(layer_path(folder.path(), 2).with_extension("dat.tmp"), b"half a layer").unwrap();
+    // What a killed process leaves behind goes.
+    fs::write(layer_path(folder.path(), 2).with_extension("dat.Ab3dE6.tmp"), b"half a layer").unwrap();
     assert_eq!(stop_after(nodes / 2), first_layer_only);
 
     generate(folder.path(), &config, &replica_id).unwrap();
@@ -172,7 +173,7 @@ fn layers_after_one_that_comes_out_otherwise_are_made_again() {
     let wrong = [1; 2048];
     for (layer, bytes) in [(1, &[2; 2048]), (2, &wrong)] {
         let record = FileRecord { size_bytes: 2048, sha256: Sha256::digest(bytes).into() };
-        manifest.record(layer_file_name(layer), record);
+        manifest.record(files::layer_name(layer), record);
     }
     manifest.store(&cache).unwrap();
     fs::write(layer_path(folder.path(), 2), wrong).unwrap();

@@ -84,7 +84,7 @@ const REFERENCES: &[Reference] = &[
     },
     Reference {
         profile: Filecoin,
-        size: 1 * GIB,
+        size: GIB,
         counts: [40, 4_524_245, 4_521_587],
         dense: [4_483_290, 1_204_691],
         non_zeros: [11_148_523, 4_528_262, 9_646_208],

@@ -1,4 +1,4 @@
-//! Arithmetic of trees: rows, their places in a file, discarded rows, base trees and the levels above them.
+//! Arithmetic of a sector's trees: rows, their places in a file, discarded rows, base trees and the levels above them.
 //!
 //! A tree of arity a over `m = aᵏ` leaves has `k + 1` rows and `(a·m − 1)/(a − 1)` nodes. Files hold rows one after the
 //! other, leaves first, the root last; TreeR-last files begin at a higher row. A compound tree is B base trees of
@@ -6,7 +6,7 @@
 //!
 //! Source: `spec/replication.md` 0.4, 3.2, 6.3, 6.4.
 
-use crate::sector::{SectorParams, TreeShape};
+use super::{SectorParams, TreeShape};
 
 /// Arity of TreeD and of every tree of a piece.
 pub const DATA_ARITY: usize = 2;
@@ -103,7 +103,7 @@ impl Rows {
 /// Rows above the leaves that a TreeR-last file leaves out, when `configured` are asked for.
 ///
 /// Trees of one or two rows lose none, those of three lose one; a tree keeps its root and the row below it otherwise.
-pub fn rows_to_discard(rows: usize, configured: usize) -> usize {
+fn rows_to_discard(rows: usize, configured: usize) -> usize {
     match rows {
         0..=2 => 0,
         3 => 1,
@@ -166,7 +166,17 @@ impl Geometry {
 
     /// Rows of a base tree as stored in a TreeR-last file, when `configured` rows are to be discarded.
     pub fn base_r_last(self, configured: usize) -> Rows {
-        self.base.without(rows_to_discard(self.base.count(), configured))
+        self.base.without(self.rows_to_discard(configured))
+    }
+
+    /// Rows above the leaves that TreeR-last files leave out, when `configured` are asked for.
+    pub fn rows_to_discard(self, configured: usize) -> usize {
+        rows_to_discard(self.base.count(), configured)
+    }
+
+    /// Rows of a base tree as stored in a TreeR-last file of `nodes` nodes; `None` for a number that none has.
+    pub fn base_r_last_of(self, nodes: u64) -> Option<Rows> {
+        (0..self.base.count()).map(|discarded| self.base.without(discarded)).find(|rows| rows.stored() == nodes)
     }
 
     /// Rows of TreeD, all stored.
@@ -183,8 +193,7 @@ impl Geometry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sector::Profile;
-    use crate::sector::params;
+    use crate::sector::{Profile, params};
 
     /// spec/replication.md 3.2, the table of file sizes: TreeD, TreeC and TreeR-last.
     #[test]
@@ -207,8 +216,10 @@ mod tests {
             let geometry = Geometry::of(params::for_size(profile, size).unwrap());
             assert_eq!(geometry.data().stored() * 32, tree_d, "{size}");
             assert_eq!((geometry.base_trees(), geometry.base().stored() * 32), tree_c, "{size}");
-            assert_eq!(rows_to_discard(geometry.base().count(), 2), discarded, "{size}");
+            assert_eq!(geometry.rows_to_discard(2), discarded, "{size}");
             assert_eq!(geometry.base_r_last(2).stored() * 32, tree_r_last, "{size}");
+            assert_eq!(geometry.base_r_last_of(tree_r_last / 32), Some(geometry.base_r_last(2)), "{size}");
+            assert_eq!(geometry.base_r_last_of(2), None, "{size}");
         }
     }
 
