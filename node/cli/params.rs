@@ -119,7 +119,7 @@ fn list(context: &Context) -> Report {
             table.row([
                 format!("  .{}", kind_name(kind)),
                 bytes.map_or_else(|| "not here".to_owned(), |bytes| ByteSize(bytes).to_string()),
-                digest.map_or_else(|| "not published".to_owned(), |digest| format!("published as {digest}")),
+                digest.map_or_else(|| "not published".to_owned(), |digest| format!("published digest {digest}")),
             ]);
             json_files.push(json!({
                 "name": id.file_name(kind), "sector_bytes": id.params().size_bytes, "circuit": id.circuit().to_string(),
@@ -134,7 +134,10 @@ fn list(context: &Context) -> Report {
         }
     }
     let folder = store.folder(profile);
-    text += &format!("\nFiles of profile {profile} are looked for in {}\n", folder.display());
+    text += &format!(
+        "\nFiles of profile {profile} are looked for in {}\nfilecash params check compares them with the published digests\n",
+        folder.display()
+    );
     Report::done(text, json!({ "profile": profile.name(), "folder": folder, "files": json_files }))
 }
 
