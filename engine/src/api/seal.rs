@@ -136,8 +136,8 @@ pub fn pre_commit_phase1(
 /// Copies a file and extends the copy with zeros to `size` bytes.
 fn copy_extended(from: &Path, to: &Path, size: u64) -> Result<(), Error> {
     let mut source = File::open(from).map_err(failed("open", from))?;
-    let mut output = AtomicFile::create(to)?;
-    io::copy(&mut source, output.file()).map_err(|source| output.error(source))?;
+    let output = AtomicFile::create(to)?;
+    io::copy(&mut source, &mut output.file()).map_err(|source| output.error(source))?;
     output.file().set_len(size).map_err(|source| output.error(source))?;
     Ok(output.commit()?)
 }

@@ -29,6 +29,7 @@ use crate::graph::{Graph, feistel_keys};
 use crate::job::{Cancelled, Job, Unit};
 use crate::sector::params::{BASE_DEGREE, DEGREE, EXPANDER_DEGREE};
 use crate::sector::{PoRepConfig, Profile};
+use crate::store::atomic::{self, AtomicFile, WriteError};
 use crate::store::lock::FileLock;
 use crate::store::mapped::{Access, Mapped};
 
@@ -75,6 +76,8 @@ pub enum ParentTableError {
     Cancelled(#[from] Cancelled),
     #[error("parent table {}", path.display())]
     Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// Memory or processor have erred, since the computation is the same everywhere.
     #[error("computed parent table {} has digest {actual}, expected {expected}", path.display())]
     Digest { path: PathBuf, expected: String, actual: String },
@@ -237,11 +240,9 @@ fn check(
     Ok(Some(ParentTable(Rows::Mapped(map))))
 }
 
-/// Computes a table into its file, by way of a temporary one. While a block is written, the next one is computed.
+/// Computes a table into its file. While a block is written, the next one is computed.
 fn make(job: &Job<'_>, graph: &Graph, path: &Path, published: Option<&str>) -> Result<(), ParentTableError> {
-    let in_path = |source| ParentTableError::Io { path: path.to_owned(), source };
-    let temporary = path.with_extension("cache.tmp");
-    let mut file = File::create(&temporary).map_err(in_path)?;
+    let mut file = AtomicFile::create(path)?;
 
     let block_rows = (BLOCK_BYTES.min(job.config.memory_bytes / 4) / ROW_BYTES).clamp(1, graph.nodes()) as usize;
     let mut next = vec![[0; DEGREE]; block_rows];
@@ -259,7 +260,7 @@ fn make(job: &Job<'_>, graph: &Graph, path: &Path, published: Option<&str>) -> R
             },
             || fill(graph, computed as u32, &mut next),
         );
-        written.map_err(in_path)?;
+        written.map_err(|source| file.error(source))?;
         if next.is_empty() {
             break;
         }
@@ -271,18 +272,16 @@ fn make(job: &Job<'_>, graph: &Graph, path: &Path, published: Option<&str>) -> R
     let actual = hex::encode(hasher.finalize());
     match published {
         Some(expected) if actual != expected => {
-            return Err(ParentTableError::Digest { path: temporary, expected: expected.to_owned(), actual });
+            return Err(ParentTableError::Digest { path: path.to_owned(), expected: expected.to_owned(), actual });
         }
         Some(_) => {}
         // Before the table has its name: a table without its digest would be made again, the other way round is fine.
         None => {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let mut noted = File::create(digest_path(path)).map_err(in_path)?;
-            writeln!(noted, "{actual}  {name}").and_then(|()| noted.sync_all()).map_err(in_path)?;
+            atomic::write(&digest_path(path), format!("{actual}  {name}\n").as_bytes())?;
         }
     }
-    file.sync_all().map_err(in_path)?;
-    fs::rename(&temporary, path).map_err(in_path)
+    Ok(file.commit()?)
 }
 
 #[cfg(test)]

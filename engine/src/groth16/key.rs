@@ -20,6 +20,7 @@ use blstrs::{G1Affine, G2Affine};
 use rayon::prelude::*;
 
 use crate::backend::cpu::curve::{BadPoint, Kernel, PortableG1, PortableG2};
+use crate::store::positioned::read_exact_at;
 
 /// Bytes of a point of G1.
 pub const G1_BYTES: usize = PortableG1::POINT_BYTES;
@@ -372,22 +373,4 @@ impl ParamsFile {
 pub(crate) fn write_count(writer: &mut impl Write, count: usize) -> io::Result<()> {
     let count = u32::try_from(count).map_err(|_| io::Error::other("more than 2^32 points in a section"))?;
     writer.write_all(&count.to_be_bytes())
-}
-
-#[cfg(unix)]
-fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
-}
-
-#[cfg(windows)]
-fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
-    while !buffer.is_empty() {
-        let read = std::os::windows::fs::FileExt::seek_read(file, buffer, offset)?;
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        buffer = &mut buffer[read..];
-        offset += read as u64;
-    }
-    Ok(())
 }

@@ -11,7 +11,7 @@
 //! Source: `spec/snark.md` 3.1 and 3.2; byte-identical to bellman 0.14's `groth16::generate_parameters`.
 
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use blstrs::{G1Affine, G1Projective, G2Affine, G2Projective};
 use ff::Field;
@@ -26,6 +26,7 @@ use crate::backend::cpu::ntt::{Domain, DomainTooLarge};
 use crate::circuit::{Matrix, Shape};
 use crate::field::Fr;
 use crate::job::{Cancelled, Job, Stage, Unit};
+use crate::store::atomic::{AtomicFile, WriteError};
 
 /// Points that are made, encoded and written together.
 const BLOCK: usize = 1 << 15;
@@ -77,8 +78,8 @@ pub enum SetupError {
     Cancelled(#[from] Cancelled),
     #[error(transparent)]
     Domain(#[from] DomainTooLarge),
-    #[error("cannot write {}: {source}", path.display())]
-    Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Write(#[from] WriteError),
     #[error("aux variable {aux} is not constrained")]
     Unconstrained { aux: usize },
     #[error("a generator is the identity, a secret is 0, or τ is a root of unity")]
@@ -101,40 +102,23 @@ where
     G1: Kernel<Group = G1Projective, Affine = G1Affine>,
     G2: Kernel<Group = G2Projective, Affine = G2Affine>,
 {
-    let io_error = |source| SetupError::Io { path: out.to_owned(), source };
     let qap = Qap::new(job, shape, toxic)?;
-    let folder = match out.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".params-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    let file = builder.tempfile_in(folder).map_err(io_error)?;
-    let mut writer = Writer { output: BufWriter::new(file), path: out, stage: qap.stage(job) };
+    let output = BufWriter::new(AtomicFile::create(out)?);
+    let mut writer = Writer { output, stage: qap.stage(job) };
     let key = qap.write::<G1, G2>(&mut writer)?;
-    let file = writer.output.into_inner().map_err(|error| io_error(error.into_error()))?;
-    file.as_file().sync_all().map_err(io_error)?;
-    file.persist(out).map_err(|error| io_error(error.error))?;
-    sync_folder(folder).map_err(io_error)?;
+    let file = writer.output.into_inner().map_err(|error| WriteError::at("write", out)(error.into_error()))?;
+    file.commit()?;
     Ok(key)
 }
 
-/// Makes a rename durable.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { std::fs::File::open(folder)?.sync_all() } else { Ok(()) }
-}
-
 struct Writer<'a> {
-    output: BufWriter<tempfile::NamedTempFile>,
-    path: &'a Path,
+    output: BufWriter<AtomicFile>,
     stage: Stage<'a>,
 }
 
 impl Writer<'_> {
     fn raw(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), SetupError> {
-        write(&mut self.output).map_err(|source| SetupError::Io { path: self.path.to_owned(), source })
+        write(&mut self.output).map_err(|source| self.output.get_ref().error(source).into())
     }
 
     /// Writes a section: the multiples of a base by `count` scalars, which `scalars` appends block by block.

@@ -290,7 +290,7 @@ fn unconstrained_variables_and_bad_secrets_are_refused() {
     assert!(matches!(error, SetupError::Memory { available: 0, .. }), "{error}");
     let error =
         with_job(1 << 28, |job| setup(job, &shape, &toxic(), &folder.path().join("no/test.params"))).unwrap_err();
-    assert!(matches!(error, SetupError::Io { .. }), "{error}");
+    assert!(matches!(error, SetupError::Write(_)), "{error}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 

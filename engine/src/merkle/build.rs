@@ -13,12 +13,13 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::node_file::{NewFile, NodeFile, NodeFileError};
+use super::node_file::{NodeFile, NodeFileError};
 use crate::backend::{Backend, BackendError};
 use crate::field::{Node, NonCanonical, fr};
 use crate::job::{Cancelled, Job, Unit};
 use crate::sector::geometry::{Geometry, Rows};
 use crate::sector::params::NODE_SIZE;
+use crate::store::atomic::{AtomicFile, WriteError};
 use crate::store::files;
 
 /// Nodes of a batch when memory allows: what keeps all cores busy for tens of milliseconds.
@@ -39,6 +40,8 @@ pub enum BuildError {
     Cancelled(#[from] Cancelled),
     #[error(transparent)]
     File(#[from] NodeFileError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
     #[error("node {index} of {}: {source}", path.display())]
     NonCanonical {
         path: PathBuf,
@@ -99,7 +102,7 @@ pub struct Cascade<'a> {
     backend: &'a dyn Backend,
     hash: NodeHash,
     rows: Rows,
-    output: Option<NewFile>,
+    output: Option<AtomicFile>,
     ready: usize,
     /// By row: nodes whose parents have not been computed.
     pending: Vec<Vec<Node>>,
@@ -111,7 +114,7 @@ pub struct Cascade<'a> {
 impl<'a> Cascade<'a> {
     /// A tree of `rows`, written to `output` from its first stored row on. `batch` is the usual number of leaves at a
     /// time.
-    pub fn new(backend: &'a dyn Backend, hash: NodeHash, rows: Rows, batch: u64, output: Option<NewFile>) -> Self {
+    pub fn new(backend: &'a dyn Backend, hash: NodeHash, rows: Rows, batch: u64, output: Option<AtomicFile>) -> Self {
         let ready = (batch as usize).min(MAX_READY);
         let (pending, passed) = (vec![Vec::new(); rows.count()], vec![0; rows.count()]);
         Self { backend, hash, rows, output, ready, pending, passed, root: None }
@@ -141,7 +144,8 @@ impl<'a> Cascade<'a> {
         if let Some(output) = &self.output
             && row >= self.rows.first_stored()
         {
-            output.write(self.rows.row_offset(row) + self.passed[row], nodes)?;
+            let first = self.rows.row_offset(row) + self.passed[row];
+            output.write_at(nodes.as_flattened(), first * NODE_SIZE as u64)?;
         }
         self.passed[row] += nodes.len() as u64;
         if row + 1 == self.rows.count() {
@@ -178,11 +182,11 @@ impl<'a> Cascade<'a> {
         Ok(parents)
     }
 
-    /// The root and the file, not yet published.
+    /// The root and the file, not yet under its name.
     ///
     /// # Errors
     /// [`BuildError::Leaves`] when leaves are missing.
-    pub fn finish(self) -> Result<(Node, Option<NewFile>), BuildError> {
+    pub fn finish(self) -> Result<(Node, Option<AtomicFile>), BuildError> {
         let missing = BuildError::Leaves { expected: self.rows.leaves(), given: self.passed[0] };
         Ok((self.root.ok_or(missing)?, self.output))
     }
@@ -197,7 +201,7 @@ pub struct Forest<'a> {
     paths: Vec<PathBuf>,
     current: Option<Cascade<'a>>,
     roots: Vec<Node>,
-    files: Vec<NewFile>,
+    files: Vec<AtomicFile>,
 }
 
 impl<'a> Forest<'a> {
@@ -235,15 +239,15 @@ impl<'a> Forest<'a> {
     fn begin(&mut self, more: usize) -> Result<Cascade<'a>, BuildError> {
         let expected = self.rows.leaves() * self.roots.len() as u64;
         let path = self.paths.pop().ok_or(BuildError::Leaves { expected, given: expected + more as u64 })?;
-        let file = NewFile::create(&path, self.rows.stored())?;
+        let file = AtomicFile::with_len(&path, self.rows.stored() * NODE_SIZE as u64)?;
         Ok(Cascade::new(self.backend, NodeHash::Poseidon, self.rows, self.batch, Some(file)))
     }
 
-    /// The roots of the base trees, and their files, not yet published.
+    /// The roots of the base trees, and their files, not yet under their names.
     ///
     /// # Errors
     /// [`BuildError::Leaves`] when leaves are missing.
-    pub fn finish(self) -> Result<(Vec<Node>, Vec<NewFile>), BuildError> {
+    pub fn finish(self) -> Result<(Vec<Node>, Vec<AtomicFile>), BuildError> {
         let (begun, done) = (self.current.iter().len(), self.roots.len());
         if begun + self.paths.len() > 0 {
             let expected = self.rows.leaves() * (done + begun + self.paths.len()) as u64;
@@ -275,7 +279,8 @@ pub fn build_tree_d(
     // Two buffers of leaves, and the rows above.
     let batch = batch_nodes(job, 4);
     let stage = job.stage("tree-d", Unit::Items, total);
-    let mut tree = Cascade::new(backend, NodeHash::Sha256, rows, batch, Some(NewFile::create(output, rows.stored())?));
+    let output = AtomicFile::with_len(output, rows.stored() * NODE_SIZE as u64)?;
+    let mut tree = Cascade::new(backend, NodeHash::Sha256, rows, batch, Some(output));
     let read = |first: u64, count: usize, leaves: &mut Vec<Node>| {
         leaves.clear();
         leaves.resize(count, [0; NODE_SIZE]);
@@ -287,7 +292,7 @@ pub fn build_tree_d(
         Ok(stage.advance(leaves.len() as u64)?)
     })?;
     let (root, file) = tree.finish()?;
-    file.map_or(Ok(()), NewFile::publish)?;
+    file.map_or(Ok(()), AtomicFile::commit)?;
     Ok(root)
 }
 
@@ -320,7 +325,7 @@ pub fn build_tree_c(
         Ok(stage.advance(leaves.len() as u64)?)
     })?;
     let (roots, files) = trees.finish()?;
-    files.into_iter().try_for_each(NewFile::publish)?;
+    files.into_iter().try_for_each(AtomicFile::commit)?;
     Ok(roots)
 }
 
@@ -378,7 +383,7 @@ pub fn build_tree_r_last(
         Ok(stage.advance(leaves.len() as u64)?)
     })?;
     let (roots, files) = trees.finish()?;
-    files.into_iter().try_for_each(NewFile::publish)?;
+    files.into_iter().try_for_each(AtomicFile::commit)?;
     Ok(roots)
 }
 

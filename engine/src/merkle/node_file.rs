@@ -1,18 +1,14 @@
-//! Files of nodes: opened at an exact length and read in place, or written under a temporary name and then renamed.
-//!
-//! A file under its final name is therefore always complete; what a crash leaves behind is `<name>.tmp`, which the
-//! next attempt overwrites.
+//! Files of nodes, opened at an exact length and read in place. They are written by [`crate::store::atomic`].
 
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::field::Node;
 use crate::sector::params::NODE_SIZE;
+use crate::store::positioned::read_exact_at;
 
-/// Why a file of nodes could not be read or written.
+/// Why a file of nodes could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the messages are the docs")]
@@ -93,7 +89,7 @@ impl NodeFile {
     /// [`NodeFileError::Io`], also when the file ends earlier.
     pub fn read(&self, first: u64, nodes: &mut [Node]) -> Result<(), NodeFileError> {
         let offset = first * NODE_SIZE as u64;
-        self.file.read_exact_at(nodes.as_flattened_mut(), offset).map_err(NodeFileError::at(&self.path))
+        read_exact_at(&self.file, nodes.as_flattened_mut(), offset).map_err(NodeFileError::at(&self.path))
     }
 
     /// Reads one node.
@@ -107,86 +103,23 @@ impl NodeFile {
     }
 }
 
-/// A file being written; it appears under its name only in [`NewFile::publish`].
-#[derive(Debug)]
-pub struct NewFile {
-    path: PathBuf,
-    temporary: PathBuf,
-    file: File,
-    published: bool,
-}
-
-impl NewFile {
-    /// Starts a file of `nodes` nodes at `path`, zeros until written.
-    ///
-    /// # Errors
-    /// [`NodeFileError::Io`].
-    pub fn create(path: &Path, nodes: u64) -> Result<Self, NodeFileError> {
-        let mut temporary = OsString::from(path);
-        temporary.push(".tmp");
-        let temporary = PathBuf::from(temporary);
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&temporary);
-        let file = options.map_err(NodeFileError::at(&temporary))?;
-        let this = Self { path: path.to_owned(), temporary, file, published: false };
-        this.file.set_len(nodes * NODE_SIZE as u64).map_err(NodeFileError::at(&this.temporary))?;
-        Ok(this)
-    }
-
-    /// Writes `nodes` from node `first` on.
-    ///
-    /// # Errors
-    /// [`NodeFileError::Io`].
-    pub fn write(&self, first: u64, nodes: &[Node]) -> Result<(), NodeFileError> {
-        let offset = first * NODE_SIZE as u64;
-        self.file.write_all_at(nodes.as_flattened(), offset).map_err(NodeFileError::at(&self.temporary))
-    }
-
-    /// Waits until the content is on the disk, then gives the file its name, replacing what had it.
-    ///
-    /// # Errors
-    /// [`NodeFileError::Io`].
-    pub fn publish(mut self) -> Result<(), NodeFileError> {
-        self.file.sync_all().map_err(NodeFileError::at(&self.temporary))?;
-        fs::rename(&self.temporary, &self.path).map_err(NodeFileError::at(&self.path))?;
-        self.published = true;
-        let folder = match self.path.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        };
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(NodeFileError::at(folder))
-    }
-}
-
-impl Drop for NewFile {
-    fn drop(&mut self) {
-        if !self.published {
-            // A leftover does no harm: it is not under a name that anybody reads.
-            let _ = fs::remove_file(&self.temporary);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
-    fn file_appears_only_when_published() {
+    fn nodes_are_read_from_any_place() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.dat");
-        let file = NewFile::create(&path, 3).unwrap();
-        file.write(1, &[[7; 32]]).unwrap();
-        assert!(!path.exists());
-        drop(file);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-
-        let file = NewFile::create(&path, 3).unwrap();
-        file.write(1, &[[7; 32]]).unwrap();
-        file.publish().unwrap();
+        fs::write(&path, [[0; 32], [7; 32], [9; 32]].as_flattened()).unwrap();
         let read = NodeFile::open(&path, 3).unwrap();
-        assert_eq!((read.node(0).unwrap(), read.node(1).unwrap()), ([0; 32], [7; 32]));
-        assert!(read.node(3).is_err());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!((read.node(2).unwrap(), read.node(1).unwrap(), read.nodes()), ([9; 32], [7; 32], 3));
+        let mut nodes = [[1; 32]; 2];
+        read.read(0, &mut nodes).unwrap();
+        assert_eq!(nodes, [[0; 32], [7; 32]]);
+        assert!(read.read(2, &mut nodes).is_err() && read.node(3).is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! Source: `spec/snark.md` 4.4 to 4.6.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -22,6 +22,7 @@ use crate::groth16::key::KeyProblem;
 use crate::groth16::{KeyError, ParamsFile, Section, SetupError, Toxic, VerifyingKey, setup};
 use crate::job::{Cancelled, Job, Stage, Unit};
 use crate::sector::Profile;
+use crate::store::atomic::{self, WriteError};
 
 /// Points that are checked together.
 const WINDOW: usize = 1 << 15;
@@ -43,6 +44,8 @@ pub enum ParamError {
     Setup(#[from] SetupError),
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }
 
 /// What a check found.
@@ -151,29 +154,14 @@ impl ParamStore {
     /// Makes test parameters: `.params`, `.vk` and `.meta`, each complete when it appears.
     ///
     /// # Errors
-    /// [`ParamError::Setup`] when the set-up fails, [`ParamError::Io`] when a file cannot be written.
+    /// [`ParamError::Setup`] when the set-up fails, [`ParamError::Write`] when a file cannot be written.
     pub fn create(&self, job: &Job<'_>, id: &ParamId, shape: &Shape, toxic: &Toxic) -> Result<(), ParamError> {
         let folder = self.folder(id.profile());
-        fs::create_dir_all(&folder).map_err(|source| ParamError::Io { path: folder.clone(), source })?;
+        fs::create_dir_all(&folder).map_err(WriteError::at("create", &folder))?;
         let key = setup(job, shape, toxic, &self.path(id, FileKind::Params))?;
-        self.write(&folder, &self.path(id, FileKind::VerifyingKey), &key.to_bytes())?;
+        atomic::write(&self.path(id, FileKind::VerifyingKey), &key.to_bytes())?;
         let meta = format!("{{\"sector_size\":{}}}", id.params().size_bytes);
-        self.write(&folder, &self.path(id, FileKind::Meta), meta.as_bytes())
-    }
-
-    fn write(&self, folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), ParamError> {
-        let write = || {
-            let mut builder = tempfile::Builder::new();
-            builder.prefix(".params-");
-            #[cfg(unix)]
-            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-            let mut file = builder.tempfile_in(folder)?;
-            file.write_all(bytes)?;
-            file.as_file().sync_all()?;
-            file.persist(path)?;
-            Ok(())
-        };
-        write().map_err(|source| ParamError::Io { path: path.to_owned(), source })
+        Ok(atomic::write(&self.path(id, FileKind::Meta), meta.as_bytes())?)
     }
 
     /// Reads a whole `.params` file and says what it is. Published files are read once, others twice.

@@ -17,12 +17,13 @@ use crate::field::{Node, NonCanonical};
 use crate::hash::poseidon::hash2;
 use crate::job::{Cancelled, Job, Unit};
 use crate::merkle::build::{BuildError, Cascade, NodeHash, batch_nodes, build_tree_c, stream, tree_r_last};
-use crate::merkle::node_file::{NewFile, NodeFile, NodeFileError};
+use crate::merkle::node_file::{NodeFile, NodeFileError};
 use crate::merkle::tree_file::Joined;
 use crate::porep::encode::{EncodeError, Operand, encode};
 use crate::sector::PoRepConfig;
 use crate::sector::geometry::Geometry;
 use crate::sector::params::NODE_SIZE;
+use crate::store::atomic::{AtomicFile, WriteError};
 use crate::store::files;
 
 /// What binds a replica.
@@ -64,6 +65,12 @@ impl From<BuildError> for CommitError {
 
 impl From<NodeFileError> for CommitError {
     fn from(error: NodeFileError) -> Self {
+        Self::Build(error.into())
+    }
+}
+
+impl From<WriteError> for CommitError {
+    fn from(error: WriteError) -> Self {
         Self::Build(error.into())
     }
 }
@@ -111,7 +118,7 @@ fn encode_sector(
     // Two buffers each of data and keys, and the rows above both.
     let batch = batch_nodes(job, 7);
     let stage = job.stage("encode", Unit::Items, geometry.nodes());
-    let output = NewFile::create(replica, geometry.nodes())?;
+    let output = AtomicFile::with_len(replica, geometry.nodes() * NODE_SIZE as u64)?;
     let mut tree_d = Cascade::new(backend, NodeHash::Sha256, geometry.data(), batch, None);
     let mut trees = tree_r_last(backend, job, cache, geometry, batch);
     let read = |first, count, [values, labels]: &mut [Vec<Node>; 2]| {
@@ -127,7 +134,7 @@ fn encode_sector(
             let file = if operand == Operand::Value { data } else { &keys };
             BuildError::NonCanonical { path: file.path().to_owned(), index: first + index as u64, source }
         })?;
-        output.write(first, values)?;
+        output.write_at(values.as_flattened(), first * NODE_SIZE as u64)?;
         trees.push(values)?;
         Ok(stage.advance(values.len() as u64)?)
     })?;
@@ -137,7 +144,7 @@ fn encode_sector(
         return Err(CommitError::Data { path: data.path().to_owned(), stored, computed });
     }
     let (roots, files) = trees.finish()?;
-    output.publish()?;
-    files.into_iter().try_for_each(NewFile::publish)?;
+    output.commit()?;
+    files.into_iter().try_for_each(AtomicFile::commit)?;
     Ok((stored, roots))
 }

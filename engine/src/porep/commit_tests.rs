@@ -316,7 +316,9 @@ fn phase_can_be_repeated() {
         let replica = cache.join("sealed");
         let first = commit_with(&Cpu, job, geometry, cache, &replica).unwrap();
         let files = contents(cache);
-        fs::write(cache.join("sealed.tmp"), b"left by a crash").unwrap();
+        for name in ["sealed.Ab3dE6.tmp", "sc-02-data-tree-c-1.dat.Ab3dE6.tmp"] {
+            fs::write(cache.join(name), b"left by a process that was killed").unwrap();
+        }
         fs::write(files::tree_c(cache, 2).next().unwrap(), b"damaged").unwrap();
         assert_eq!(commit_with(&Cpu, job, geometry, cache, &replica).unwrap(), first);
         assert_eq!(contents(cache), files);

@@ -1,7 +1,7 @@
 //! All layers of a sector as files: the labelling half of PC1, resumable at every layer.
 //!
-//! Layer ℓ is `sc-02-data-layer-<ℓ>.dat`, the n labels in node order and nothing else. It is computed into a file of
-//! another name, which is mapped into memory, as is the layer before: labels are written in order and read all over.
+//! Layer ℓ is `sc-02-data-layer-<ℓ>.dat`, the n labels in node order and nothing else. It is computed into a temporary
+//! file, which is mapped into memory, as is the layer before: labels are written in order and read all over.
 //! Where the machine has two sectors' worth of free memory, nothing is ever read from the disk; where it has less, the
 //! system drops and reads pages as it must, and the computation still ends, at the speed of the disk's random reads.
 //! No memory is set aside, so the budget of a job does not enter.
@@ -9,7 +9,7 @@
 //! A finished layer is flushed, gets its name, and is noted with its SHA-256 in the manifest beside it. A job that
 //! starts again keeps the layers that the manifest vouches for and computes the others. Source: `spec/replication.md` 5.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -22,9 +22,10 @@ use crate::job::{Cancelled, Job, Stage, Unit};
 use crate::porep::labels_pipelined::{BadParents, LayerLabels};
 use crate::sector::params::NODE_SIZE;
 use crate::sector::{PoRepConfig, ReplicaId};
+use crate::store::atomic::{AtomicFile, WriteError};
 use crate::store::files;
 use crate::store::lock::FileLock;
-use crate::store::manifest::{CheckError, FileRecord, Identity, Manifest, sync_folder};
+use crate::store::manifest::{CheckError, FileRecord, Identity, Manifest};
 use crate::store::mapped::{Access, Mapped, MappedMut};
 
 /// Labels between two reports of progress: tens of milliseconds.
@@ -47,6 +48,8 @@ pub enum LabelError {
     Busy { folder: PathBuf },
     #[error("{}", path.display())]
     Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }
 
 impl LabelError {
@@ -118,7 +121,7 @@ pub fn generate_layers(
             }
         }
         manifest.record(name, record);
-        manifest.store(cache).map_err(LabelError::io(cache))?;
+        manifest.store(cache)?;
     }
     Ok(())
 }
@@ -153,30 +156,18 @@ fn open_layer(cache: &Path, layer: usize) -> Result<Mapped, LabelError> {
     Mapped::open(&file, Access::Random).map_err(LabelError::io(&path))
 }
 
-/// Computes a layer into its file, by way of a temporary one.
+/// Computes a layer into its file, which appears when it is complete.
 fn write_layer(stage: &Stage<'_>, labels: &LayerLabels<'_>, cache: &Path) -> Result<FileRecord, LabelError> {
-    let path = files::layer(cache, labels.layer as usize);
-    let temporary = path.with_extension("dat.tmp");
-    let in_temporary = LabelError::io(&temporary);
-    let file =
-        File::options().read(true).write(true).create(true).truncate(true).open(&temporary).map_err(&in_temporary)?;
-    let result = (|| {
-        let mut map = MappedMut::create(&file, (labels.parents.len() * NODE_SIZE) as u64).map_err(&in_temporary)?;
-        let mut hasher = Sha256::new();
-        let nodes = 0..map.nodes_mut().len();
-        fill_layer(stage, labels, map.nodes_mut(), nodes, |block| hasher.update(block.as_flattened()))?;
-        map.sync().and_then(|()| file.sync_all()).map_err(&in_temporary)?;
-        Ok(FileRecord { size_bytes: map.len() as u64, sha256: hasher.finalize().into() })
-    })();
-    match result {
-        Ok(_) => {
-            fs::rename(&temporary, &path).map_err(LabelError::io(&path))?;
-            sync_folder(cache).map_err(LabelError::io(cache))?;
-        }
-        // What the computation died of is the error to report.
-        Err(_) => drop(fs::remove_file(&temporary)),
-    }
-    result
+    let file = AtomicFile::create(&files::layer(cache, labels.layer as usize))?;
+    let size_bytes = (labels.parents.len() * NODE_SIZE) as u64;
+    let mut map = MappedMut::create(file.file(), size_bytes).map_err(|source| file.error(source))?;
+    let mut hasher = Sha256::new();
+    let nodes = 0..map.nodes_mut().len();
+    fill_layer(stage, labels, map.nodes_mut(), nodes, |block| hasher.update(block.as_flattened()))?;
+    map.sync().map_err(|source| file.error(source))?;
+    drop(map);
+    file.commit()?;
+    Ok(FileRecord { size_bytes, sha256: hasher.finalize().into() })
 }
 
 /// Labels the nodes of `range` in blocks and shows each finished block to `done`.

@@ -2,12 +2,25 @@
 //!
 //! The bytes go to a temporary file in the same folder, are flushed to the disk, and take their name in one step; then
 //! the folder is flushed too. Whoever looks sees the old file or the new one, after a crash as well.
+//!
+//! The temporary file of `NAME` is `NAME.XXXXXX.tmp` with six random letters and digits, and is locked while it is being
+//! written. A process that is killed leaves it behind, unlocked: the next one that writes `NAME` removes it first, and
+//! [`super::files::clear`] removes all that are in a cache folder. What a crash leaves does not outlive the next attempt.
+//! Where the file system knows no locks, nobody can tell the living from the dead, and leftovers stay.
 
-use std::fs::File;
+use std::ffi::OsStr;
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
+
+use super::positioned::write_all_at;
+
+/// Random letters and digits in a temporary name.
+const RANDOM: usize = 6;
+/// The end of a temporary name.
+const SUFFIX: &str = ".tmp";
 
 /// Why a file was not written; the old one, if any, is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -24,14 +37,17 @@ pub enum WriteError {
     Io { action: &'static str, path: PathBuf, source: io::Error },
 }
 
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> WriteError {
-    let path = path.to_owned();
-    move |source| match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => WriteError::DiskFull { path, source },
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            WriteError::Permission { action, path, source }
+impl WriteError {
+    /// What the system said when we tried to do something to a path.
+    pub fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { path, source },
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Self::Permission { action, path, source }
+            }
+            _ => Self::Io { action, path, source },
         }
-        _ => WriteError::Io { action, path, source },
     }
 }
 
@@ -43,7 +59,7 @@ pub struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Begins a file that will be at `path`, whose folder exists.
+    /// Begins a file that will be at `path`, whose folder exists; removes what killed processes left of it.
     ///
     /// # Errors
     /// [`WriteError`].
@@ -51,26 +67,43 @@ impl AtomicFile {
         let Some(name) = path.file_name() else {
             return Err(WriteError::NoName { path: path.to_owned() });
         };
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(name).suffix(".tmp");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // As for any other file, less what the umask takes away.
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
+        if let Err(error) = remove_abandoned(folder(path), |of| name == of) {
+            tracing::debug!(path = %path.display(), %error, "leftovers were not looked for");
         }
-        let temporary = builder.tempfile_in(folder(path)).map_err(failed("create", path))?;
-        Ok(Self { temporary, path: path.to_owned() })
+        loop {
+            let temporary = locked_temporary(folder(path), name).map_err(WriteError::at("create", path))?;
+            if let Some(temporary) = temporary {
+                return Ok(Self { temporary, path: path.to_owned() });
+            }
+        }
+    }
+
+    /// Begins a file of `bytes` bytes, zeros until written.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub fn with_len(path: &Path, bytes: u64) -> Result<Self, WriteError> {
+        let file = Self::create(path)?;
+        file.file().set_len(bytes).map_err(|source| file.error(source))?;
+        Ok(file)
+    }
+
+    /// Writes `bytes` from `offset` on. Not to be mixed with [`Write`].
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), WriteError> {
+        write_all_at(self.file(), bytes, offset).map_err(|source| self.error(source))
     }
 
     /// The file itself, to write to or to map.
-    pub fn file(&mut self) -> &mut File {
-        self.temporary.as_file_mut()
+    pub fn file(&self) -> &File {
+        self.temporary.as_file()
     }
 
     /// Turns an error of [`AtomicFile::file`] into one that names the file.
     pub fn error(&self, source: io::Error) -> WriteError {
-        failed("write", &self.path)(source)
+        WriteError::at("write", &self.path)(source)
     }
 
     /// Flushes the file to the disk and gives it its name, in place of an older one.
@@ -79,9 +112,9 @@ impl AtomicFile {
     /// [`WriteError`].
     pub fn commit(self) -> Result<(), WriteError> {
         let Self { temporary, path } = self;
-        temporary.as_file().sync_all().map_err(failed("write", &path))?;
-        temporary.persist(&path).map_err(|error| failed("name", &path)(error.error))?;
-        sync_folder(folder(&path)).map_err(failed("flush the folder of", &path))
+        temporary.as_file().sync_all().map_err(WriteError::at("write", &path))?;
+        temporary.persist(&path).map_err(|error| WriteError::at("name", &path)(error.error))?;
+        sync_folder(folder(&path)).map_err(WriteError::at("flush the folder of", &path))
     }
 }
 
@@ -101,8 +134,70 @@ impl Write for AtomicFile {
 /// [`WriteError`].
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     let mut file = AtomicFile::create(path)?;
-    file.write_all(bytes).map_err(failed("write", path))?;
+    file.write_all(bytes).map_err(|source| file.error(source))?;
     file.commit()
+}
+
+/// A new temporary file of `name`, locked; `None` to try again: somebody took it for a leftover before it was.
+fn locked_temporary(folder: &Path, name: &OsStr) -> io::Result<Option<NamedTempFile>> {
+    let mut prefix = name.to_owned();
+    prefix.push(".");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(SUFFIX).rand_bytes(RANDOM);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // As for any other file, less what the umask takes away.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let temporary = builder.tempfile_in(folder)?;
+    match temporary.as_file().lock() {
+        // Who removes a leftover holds its lock. Now we do: the file is gone already, or stays.
+        Ok(()) => Ok(temporary.path().exists().then_some(temporary)),
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(Some(temporary)),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The name of the file that a file of this name becomes; `None` for one that is not temporary.
+fn name_of_temporary(name: &str) -> Option<&str> {
+    let (of, random) = name.strip_suffix(SUFFIX)?.rsplit_once('.')?;
+    let ours = !of.is_empty() && random.len() == RANDOM && random.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    ours.then_some(of)
+}
+
+/// Removes the temporary files of a folder that nobody writes any more, of the files that `of` accepts; returns how many.
+///
+/// # Errors
+/// What the system says when the folder cannot be listed. A leftover that cannot be removed stays.
+pub fn remove_abandoned(folder: &Path, of: impl Fn(&str) -> bool) -> io::Result<usize> {
+    let mut removed = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let wanted = entry.file_name().to_str().and_then(name_of_temporary).is_some_and(&of);
+        if wanted && entry.file_type()?.is_file() {
+            match remove_if_abandoned(&entry.path()) {
+                Ok(true) => removed += 1,
+                Ok(false) => {}
+                Err(error) => tracing::debug!(path = %entry.path().display(), %error, "leftover stays"),
+            }
+        }
+    }
+    Ok(removed)
+}
+
+fn remove_if_abandoned(path: &Path) -> io::Result<bool> {
+    let file = File::options().write(true).open(path)?;
+    match file.try_lock() {
+        Ok(()) => {
+            tracing::info!(path = %path.display(), "removing what an interrupted job left");
+            fs::remove_file(path)?;
+            Ok(true)
+        }
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 fn folder(path: &Path) -> &Path {
@@ -151,11 +246,50 @@ mod tests {
     fn abandoned_file_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t_aux");
-        let mut file = AtomicFile::create(&path).unwrap();
-        file.file().write_all(b"half").unwrap();
+        let file = AtomicFile::create(&path).unwrap();
+        file.write_at(b"half", 0).unwrap();
         assert_eq!(names(folder.path()).len(), 1);
         drop(file);
         assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn file_of_a_given_length_is_zero_where_nothing_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.dat");
+        let file = AtomicFile::with_len(&path, 6).unwrap();
+        file.write_at(b"yz", 3).unwrap();
+        assert!(!path.exists());
+        file.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"\0\0\0yz\0");
+    }
+
+    #[test]
+    fn leftovers_of_killed_processes_go_and_files_being_written_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.dat");
+        let mut other = AtomicFile::create(&path).unwrap();
+        let of_other = names(folder.path());
+        assert_eq!(of_other.iter().map(|name| name_of_temporary(name)).collect::<Vec<_>>(), [Some("a.dat")]);
+        // Nobody holds their locks.
+        fs::write(folder.path().join("a.dat.Ab3dE6.tmp"), b"half").unwrap();
+        let unlike = ["a.dat.tmp", "a.dat.Ab3dE.tmp", "a.dat.b.Ab3dE6.tmp", "b.dat.Ab3dE6.tmp", ".Ab3dE6.tmp"];
+        unlike.iter().for_each(|name| fs::write(folder.path().join(name), b"").unwrap());
+
+        write(&path, b"whole").unwrap();
+        let mut expected: Vec<_> = unlike.map(String::from).into_iter().chain(of_other).collect();
+        expected.push("a.dat".to_owned());
+        let sorted = |mut names: Vec<String>| {
+            names.sort();
+            names
+        };
+        assert_eq!(sorted(names(folder.path())), sorted(expected));
+
+        other.write_all(b"later").unwrap();
+        other.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"later");
+        assert_eq!(remove_abandoned(folder.path(), |_| true).unwrap(), 2);
+        assert_eq!(sorted(names(folder.path())), [".Ab3dE6.tmp", "a.dat", "a.dat.Ab3dE.tmp", "a.dat.tmp"]);
     }
 
     #[cfg(unix)]
@@ -178,7 +312,7 @@ mod tests {
         assert!(matches!(write(Path::new("/"), b""), Err(WriteError::NoName { .. })));
         fs::create_dir(folder.path().join("folder")).unwrap();
         assert!(matches!(write(&folder.path().join("folder"), b""), Err(WriteError::Io { action: "name", .. })));
-        let of = |kind| failed("write", Path::new("x"))(io::Error::from(kind)).to_string();
+        let of = |kind| WriteError::at("write", Path::new("x"))(io::Error::from(kind)).to_string();
         assert_eq!(of(io::ErrorKind::StorageFull), "the disk of x is full");
         assert_eq!(of(io::ErrorKind::PermissionDenied), "no permission to write x");
     }

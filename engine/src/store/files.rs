@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::sector::SectorParams;
 use crate::sector::geometry::{Geometry, Rows};
 use crate::sector::params::NODE_SIZE;
+use crate::store::atomic::remove_abandoned;
 
 /// `comm_c ‖ comm_r_last`.
 pub const P_AUX: &str = "p_aux";
@@ -196,7 +197,8 @@ pub fn check(folder: &Path, files: &[CacheFile]) -> Result<(), FileError> {
     })
 }
 
-/// Removes TreeD, TreeC and the layers from a cache folder; returns how many files went.
+/// Removes TreeD, TreeC and the layers from a cache folder, and what killed processes left there; returns how many files
+/// went.
 ///
 /// For an interactive proof this comes after phase 1 of the commit, never before. It takes no sector size.
 ///
@@ -215,7 +217,7 @@ pub fn clear(folder: &Path) -> Result<usize, FileError> {
             removed += 1;
         }
     }
-    Ok(removed)
+    Ok(removed + remove_abandoned(folder, |_| true).map_err(failed("list", folder))?)
 }
 
 #[cfg(test)]
@@ -295,7 +297,8 @@ mod tests {
         for name in files.for_commit().iter().map(|file| &file.name).chain(&kept) {
             fs::write(folder.path().join(name), b"x").unwrap();
         }
-        assert_eq!(clear(folder.path()).unwrap(), 5);
+        fs::write(folder.path().join("sc-02-data-tree-r-last-0.dat.Ab3dE6.tmp"), b"half").unwrap();
+        assert_eq!(clear(folder.path()).unwrap(), 6);
         let left = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut left: Vec<_> = left.collect();
         left.sort();

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::job::{Cancelled, Stage};
 use crate::sector::{PoRepConfig, Profile, ReplicaId};
+use crate::store::atomic::{self, WriteError};
 
 /// The name of the file.
 pub const MANIFEST_NAME: &str = "filecash-manifest.json";
@@ -139,16 +140,12 @@ impl Manifest {
     /// Replaces the manifest of a folder.
     ///
     /// # Errors
-    /// What the system says; the manifest is then the one before.
-    pub fn store(&self, folder: &Path) -> io::Result<()> {
+    /// [`WriteError`]; the manifest is then the one before.
+    pub fn store(&self, folder: &Path) -> Result<(), WriteError> {
         let path = folder.join(MANIFEST_NAME);
-        let temporary = path.with_extension("json.tmp");
-        let mut file = File::create(&temporary)?;
-        serde_json::to_writer(&mut file, self)?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)?;
-        sync_folder(folder)
+        let mut bytes = serde_json::to_vec(self).map_err(|error| WriteError::at("write", &path)(error.into()))?;
+        bytes.push(b'\n');
+        atomic::write(&path, &bytes)
     }
 
     /// The record of a file.
@@ -191,11 +188,6 @@ impl Manifest {
             stage.advance(read as u64)?;
         }
     }
-}
-
-/// Makes a rename in a folder last. Only Unix knows how, and needs it.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 /// 32 bytes as 64 hexadecimal digits.

@@ -1,3 +1,4 @@
+use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
@@ -118,8 +119,8 @@ fn cancelled_job_goes_on_at_its_last_layer() {
     let first_layer_only = [MANIFEST_NAME, LOCK_NAME, "sc-02-data-layer-1.dat"];
     assert_eq!(stop_after(nodes + nodes / 2), first_layer_only);
     let time = fs::metadata(layer_path(folder.path(), 1)).unwrap().modified().unwrap();
-    // What a killed process leaves behind is in nobody's way.
-    fs::write(layer_path(folder.path(), 2).with_extension("dat.tmp"), b"half a layer").unwrap();
+    // What a killed process leaves behind goes.
+    fs::write(layer_path(folder.path(), 2).with_extension("dat.Ab3dE6.tmp"), b"half a layer").unwrap();
     assert_eq!(stop_after(nodes / 2), first_layer_only);
 
     generate(folder.path(), &config, &replica_id).unwrap();

@@ -1,0 +1,85 @@
+//! Reading and writing a file at a place of its own, whatever the place of its cursor.
+//!
+//! Several threads may read one file so, and write to parts of it that do not overlap. On Windows the cursor moves, so
+//! nobody may rely on it in a file used like this.
+
+use std::fs::File;
+use std::io;
+
+/// Fills `buffer` from `offset` on.
+///
+/// # Errors
+/// What the system says; [`io::ErrorKind::UnexpectedEof`] when the file ends earlier.
+#[cfg(unix)]
+pub fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+}
+
+/// Writes all of `bytes` from `offset` on.
+///
+/// # Errors
+/// What the system says.
+#[cfg(unix)]
+pub fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+/// Fills `buffer` from `offset` on.
+///
+/// # Errors
+/// What the system says; [`io::ErrorKind::UnexpectedEof`] when the file ends earlier.
+#[cfg(windows)]
+pub fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !buffer.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, buffer, offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                buffer = &mut buffer[read..];
+                offset += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Writes all of `bytes` from `offset` on.
+///
+/// # Errors
+/// What the system says.
+#[cfg(windows)]
+pub fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match std::os::windows::fs::FileExt::seek_write(file, bytes, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                bytes = &bytes[written..];
+                offset += written as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_read_where_they_were_written() {
+        let file = tempfile::tempfile().unwrap();
+        write_all_at(&file, b"later", 7).unwrap();
+        write_all_at(&file, b"first", 0).unwrap();
+        let mut bytes = [9; 12];
+        read_exact_at(&file, &mut bytes, 0).unwrap();
+        assert_eq!(&bytes, b"first\0\0later");
+        read_exact_at(&file, &mut bytes[..2], 8).unwrap();
+        assert_eq!(&bytes[..2], b"at");
+        let error = read_exact_at(&file, &mut bytes, 1).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        read_exact_at(&file, &mut [], 100).unwrap();
+    }
+}
