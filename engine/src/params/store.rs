@@ -39,6 +39,8 @@ pub enum ParamError {
     Cancelled(#[from] Cancelled),
     #[error("no parameters of {id}: {} is missing", path.display())]
     Missing { id: String, path: PathBuf },
+    #[error("{} is not of {id}: it is for {actual} public inputs, expected {expected}", path.display())]
+    OtherCircuit { id: String, path: PathBuf, expected: usize, actual: usize },
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error(transparent)]
@@ -130,6 +132,28 @@ impl ParamStore {
         }
     }
 
+    /// The verifying key of a circuit with so many public inputs, ONE not counted.
+    ///
+    /// # Errors
+    /// As [`Self::verifying_key`], and [`ParamError::OtherCircuit`].
+    pub fn verifying_key_for(&self, id: &ParamId, inputs: usize) -> Result<VerifyingKey, ParamError> {
+        let key = self.verifying_key(id)?;
+        let vk = self.path(id, FileKind::VerifyingKey);
+        let path = if vk.exists() { vk } else { self.path(id, FileKind::Params) };
+        expect_inputs(id, &path, &key, inputs)?;
+        Ok(key)
+    }
+
+    /// Opens the `.params` file of a circuit with so many public inputs, ONE not counted.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and [`ParamError::OtherCircuit`].
+    pub fn open_for(&self, id: &ParamId, inputs: usize) -> Result<ParamsFile, ParamError> {
+        let params = self.open(id)?;
+        expect_inputs(id, params.path(), params.verifying_key(), inputs)?;
+        Ok(params)
+    }
+
     /// Makes test parameters: `.params`, `.vk` and `.meta`, each complete when it appears.
     ///
     /// # Errors
@@ -194,6 +218,14 @@ impl ParamStore {
             .map_err(Stop::from)
             .and_then(|file| digest(file, |len| stage.advance(len as u64).map_err(|error| Stop(error.into()))))
             .map_err(|Stop(error)| with_path(error))
+    }
+}
+
+fn expect_inputs(id: &ParamId, path: &Path, key: &VerifyingKey, expected: usize) -> Result<(), ParamError> {
+    // A key has a point for ONE at least.
+    match key.ic.len() - 1 {
+        actual if actual == expected => Ok(()),
+        actual => Err(ParamError::OtherCircuit { id: id.to_string(), path: path.to_owned(), expected, actual }),
     }
 }
 
