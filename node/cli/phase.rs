@@ -78,9 +78,13 @@ fn both(commitment: &Node, cid: String) -> (Value, String) {
     (json!({ "hex": hex::encode(commitment), "cid": cid }), cid)
 }
 
-/// A phase's result: a headline with time and rate over `bytes`, the fields, and the command that goes on.
+/// A phase's result: a headline with time and the rate over the `bytes` that it streamed (0 where its cost has little to
+/// do with bytes), the fields, and the command that goes on.
 pub fn report(name: &str, bytes: u64, cost: Cost, fields: &Table, mut json: Value, next: Option<String>) -> Report {
-    let mut text = format!("{name} done in {}, {}", text::duration(cost.wall), text::rate(bytes, cost.wall));
+    let mut text = format!("{name} done in {}", text::duration(cost.wall));
+    if bytes > 0 {
+        text += &format!(", {}", text::rate(bytes, cost.wall));
+    }
     if let Some(peak) = cost.peak_bytes {
         text += &format!(", {} of memory", filecash_node::size::ByteSize(peak));
     }

@@ -334,7 +334,7 @@ impl Run<'_> {
         let size = self.proof.config().params.size_bytes;
         for (name, cost) in &self.costs {
             // The other phases do not work through the sector's bytes.
-            let streams = !["parameters", "verify"].contains(name);
+            let streams = ["add piece", "PC1", "PC2", "unseal"].contains(name);
             table.row([
                 (*name).to_owned(),
                 text::duration(cost.wall),

@@ -214,7 +214,7 @@ fn c1(args: &args::C1, context: &Context) -> anyhow::Result<Report> {
     fields.row(["Vanilla", &challenges]);
     fields.row(["Output", &out.display().to_string()]);
     let json = json!({ "partitions": params.partitions, "output": out });
-    Ok(phase::report("C1", params.size_bytes, cost, &fields, json, given.next("c2", "")))
+    Ok(phase::report("C1", 0, cost, &fields, json, given.next("c2", "")))
 }
 
 fn c2(args: &args::C2, context: &Context) -> anyhow::Result<Report> {
@@ -233,7 +233,6 @@ fn c2(args: &args::C2, context: &Context) -> anyhow::Result<Report> {
     files::write(&out, &bytes, given.force)?;
     let cost = meter.stop();
 
-    let size = proof.config().params.size_bytes;
     let mut fields = Table::fields();
     fields.row([
         "Proof",
@@ -241,7 +240,7 @@ fn c2(args: &args::C2, context: &Context) -> anyhow::Result<Report> {
     ]);
     fields.row(["Output", &out.display().to_string()]);
     let json = json!({ "proof_bytes": bytes.len(), "proof": hex::encode(&bytes), "output": out });
-    Ok(phase::report("C2", size, cost, &fields, json, given.next("verify", "")))
+    Ok(phase::report("C2", 0, cost, &fields, json, given.next("verify", "")))
 }
 
 /// Bytes of one Groth16 proof.
