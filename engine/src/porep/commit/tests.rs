@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 use sha2::{Digest, Sha256, Sha512};
 
-use super::commit::{CommitError, Commitments, commit_with};
+use super::{CommitError, Commitments, commit_with};
 use crate::backend::cpu::Cpu;
 use crate::config::Config;
 use crate::field::Node;
@@ -33,7 +33,7 @@ struct Run {
 
 fn runs() -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
-    let lines = include_str!("../../../tests/vectors/pc2.txt").lines();
+    let lines = include_str!("../../../../tests/vectors/pc2.txt").lines();
     for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let words: Vec<_> = line.split(' ').collect();
         match (words[..].split_first().unwrap(), runs.last_mut()) {
