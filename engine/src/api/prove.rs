@@ -8,8 +8,6 @@
 
 use std::path::PathBuf;
 
-use ff::Field;
-use rand_core::OsRng;
 use tracing::info_span;
 
 use super::SectorIdentity;
@@ -22,7 +20,8 @@ use crate::error::Error;
 use crate::field::fr::from_node;
 use crate::field::{Fr, NonCanonical};
 use crate::graph::Graph;
-use crate::groth16::{Density, ParamsFile, Proof as Snark, Verifier, VerifyError, prove};
+use crate::groth16::prove::check_counts;
+use crate::groth16::{Density, ParamsFile, Proof as Snark, ProveError, Verifier, VerifyError, prove, random_secrets};
 use crate::job::{Job, Unit};
 use crate::merkle::path::MerkleProof;
 use crate::params::{CircuitKind, ParamId, ParamStore};
@@ -51,6 +50,8 @@ pub enum CommitError {
     Witness(#[from] PoRepWitnessError),
     #[error("the circuit could not be filled")]
     Synthesis(#[from] bellman::SynthesisError),
+    #[error("{} cannot be used", path.display())]
+    Parameters { path: PathBuf, source: ProveError },
     #[error("constraint {constraint} of partition {partition} does not hold")]
     Unsatisfied { partition: usize, constraint: usize },
     #[error("a proof just made does not verify; the parameters in {} are damaged", parameters.display())]
@@ -90,10 +91,9 @@ pub fn commit_phase2(
     statement.verify(job, &challenges, &phase1.vanilla_proofs).map_err(CommitError::from)?;
 
     let id = ParamId::new(config.profile, CircuitKind::PoRep, config.params.size_bytes)?;
-    let params = ParamStore::new(&job.config.parameter_cache).open(&id)?;
-    let proofs = prove_partitions(job, config, phase1, &params)?;
-
     let inputs = public_inputs(&graph, &replica_id, &phase1.comm_d, &phase1.comm_r, &challenges)?;
+    let params = ParamStore::new(&job.config.parameter_cache).open_for(&id, inputs.first().map_or(0, Vec::len))?;
+    let proofs = prove_partitions(job, config, phase1, &params)?;
     Verifier::new(params.verifying_key())
         .verify_all(&proofs, &inputs)
         .map_err(|source| CommitError::Rejected { parameters: params.path().to_owned(), source })?;
@@ -112,22 +112,14 @@ fn prove_partitions(
         circuit.record()
     };
     let density = Density::new(&shape);
-    let mut shape = Some(shape);
-    let partitions = phase1.vanilla_proofs.len();
-    let mut proofs = Vec::with_capacity(partitions);
-    for (partition, vanilla) in phase1.vanilla_proofs.iter().enumerate() {
-        let (witness, evaluations) = match &shape {
-            Some(shape) => evaluate(job, circuit, shape, phase1, partition, vanilla)?,
-            None => break,
-        };
-        if partition + 1 == partitions {
-            // The matrices are done with; the transforms need the room.
-            shape = None;
-        }
-        let [r, s] = [(); 2].map(|()| Fr::random(OsRng));
-        proofs.push(prove(job, params, &density, evaluations, &witness, r, s)?);
-    }
-    Ok(proofs)
+    check_counts(params, &density)
+        .map_err(|source| CommitError::Parameters { path: params.path().to_owned(), source })?;
+    let prove_partition = |(partition, vanilla): (usize, &Vec<Proof>)| {
+        let (witness, evaluations) = evaluate(job, circuit, &shape, phase1, partition, vanilla)?;
+        let [r, s] = random_secrets();
+        Ok(prove(job, params, &density, evaluations, &witness, r, s)?)
+    };
+    phase1.vanilla_proofs.iter().enumerate().map(prove_partition).collect()
 }
 
 fn evaluate(

@@ -6,12 +6,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use tracing::info_span;
 
 use super::SectorIdentity;
 use crate::backend::cpu::Cpu;
 use crate::error::Error;
-use crate::job::Job;
+use crate::job::{Job, Unit};
 use crate::merkle::build::build_tree_d;
 use crate::merkle::tree_file::TreeFile;
 use crate::porep::commit::commit;
@@ -19,11 +20,14 @@ use crate::porep::commit1::Commit1;
 use crate::porep::layers::generate_layers;
 use crate::porep::outputs::{Commit1Output, PreCommit1Output, PreCommit2Output};
 use crate::sector::geometry::Geometry;
-use crate::sector::piece::{AddedPiece, PaddedLen, PieceError, PieceInfo, StagedSector, UnpaddedLen, verify_pieces};
+use crate::sector::piece::{
+    self, AddedPiece, PaddedLen, PieceError, PieceInfo, StagedSector, UnpaddedLen, verify_pieces,
+};
 use crate::sector::{PoRepConfig, SectorParams};
 use crate::store::atomic::AtomicFile;
 use crate::store::aux::{PAux, TAux};
 use crate::store::files;
+use crate::store::manifest::{CheckError, Identity, MANIFEST_NAME, Manifest};
 
 /// Why a step of sealing could not be done, where no other component says it.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +51,14 @@ pub enum SealError {
         hex::encode(actual)
     )]
     CommD { cache: PathBuf, expected: [u8; 32], actual: [u8; 32] },
+    #[error("the layers in {} were made for {actual}, not for {expected}", cache.display())]
+    OtherSector { cache: PathBuf, expected: String, actual: String },
+    #[error(
+        "{} is not the layer that phase 1 noted in {}; run phase 1 again to make it anew",
+        path.display(),
+        MANIFEST_NAME
+    )]
+    Layer { path: PathBuf },
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SealError {
@@ -77,7 +89,8 @@ pub fn add_piece(
         .truncate(false)
         .open(staged)
         .map_err(failed("open", staged))?;
-    let added = StagedSector::new(file, params, existing).and_then(|mut sector| sector.add_piece(source, size, job));
+    let added =
+        StagedSector::new(file, staged, params, existing).and_then(|mut sector| sector.add_piece(source, size, job));
     if added.is_err() && fresh {
         // Nothing was there before; a leftover would be an empty file at worst.
         let _ = fs::remove_file(staged);
@@ -102,16 +115,18 @@ pub fn pre_commit_phase1(
 ) -> Result<PreCommit1Output, Error> {
     let params = config.params;
     let _span = info_span!("pc1", sector = identity.sector_id, size = params.name, profile = %config.profile).entered();
-    fs::create_dir_all(cache).map_err(failed("create", cache))?;
     if cache.join(files::P_AUX).exists() {
         return Err(SealError::AlreadySealed { cache: cache.to_owned() }.into());
     }
+    let size = PaddedLen::new(params.size_bytes).map_err(PieceError::from)?;
+    // Pieces that fit no sector are refused before anything is read.
+    piece::comm_d(size, pieces)?;
     let actual = fs::metadata(staged).map_err(failed("open", staged))?.len();
     if actual > params.size_bytes {
         return Err(SealError::TooLong { path: staged.to_owned(), expected: params.size_bytes, actual }.into());
     }
+    fs::create_dir_all(cache).map_err(failed("create", cache))?;
     let comm_d = build_tree_d(&Cpu, job, staged, Geometry::of(params).data(), &files::tree_d(cache))?;
-    let size = PaddedLen::new(params.size_bytes).map_err(PieceError::from)?;
     verify_pieces(&comm_d, size, pieces)?;
     copy_extended(staged, sealed, params.size_bytes)?;
     generate_layers(job, config, &identity.replica_id(config, &comm_d), cache)?;
@@ -147,11 +162,43 @@ pub fn pre_commit_phase2(
     if stored != phase1.comm_d {
         return Err(SealError::CommD { cache: cache.to_owned(), expected: phase1.comm_d, actual: stored }.into());
     }
+    check_layers(job, config, cache)?;
     let commitments = commit(job, config, cache, sealed)?;
     let discard = Geometry::of(params).rows_to_discard(job.config.rows_to_discard);
     TAux::new(&cache.to_string_lossy(), params, discard).write(cache)?;
     PAux { comm_c: commitments.comm_c, comm_r_last: commitments.comm_r_last }.write(cache)?;
     Ok(PreCommit2Output { comm_r: commitments.comm_r, comm_d: commitments.comm_d })
+}
+
+/// Compares the layers with what phase 1 noted of them. Layers of the reference's have no such note.
+///
+/// A flipped bit in a layer would become a replica that proves well and gives back other data.
+fn check_layers(job: &Job<'_>, config: &PoRepConfig, cache: &Path) -> Result<(), Error> {
+    let manifest_path = cache.join(MANIFEST_NAME);
+    let Some(manifest) = Manifest::find(cache).map_err(failed("read", &manifest_path))? else { return Ok(()) };
+    let expected = Identity::new(config, &manifest.identity().replica_id);
+    if *manifest.identity() != expected {
+        let (expected, actual) = (describe(&expected), describe(manifest.identity()));
+        return Err(SealError::OtherSector { cache: cache.to_owned(), expected, actual }.into());
+    }
+    let layers = (1..=config.params.layers).map(files::layer_name);
+    let noted: Vec<_> = layers.filter(|name| manifest.file(name).is_some()).collect();
+    let stage = job.stage("check layers", Unit::Bytes, noted.len() as u64 * config.params.size_bytes);
+    noted.par_iter().try_for_each(|name| {
+        let path = cache.join(name);
+        match manifest.holds(cache, name, &stage) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(SealError::Layer { path }.into()),
+            Err(CheckError::Cancelled(cancelled)) => Err(cancelled.into()),
+            Err(CheckError::Io(source)) => Err(failed("read", &path)(source).into()),
+        }
+    })
+}
+
+fn describe(identity: &Identity) -> String {
+    let Identity { profile, size_bytes, porep_id, legacy_graph, .. } = identity;
+    let graph = if *legacy_graph { ", the graph of version 1.0.0" } else { "" };
+    format!("{profile}, {size_bytes} bytes, PoRep id {}{graph}", hex::encode(porep_id))
 }
 
 /// Commit phase 1: opens the seed's challenges and checks what it opened.

@@ -22,7 +22,7 @@ use crate::sector::{PoRepConfig, ReplicaId};
 pub enum CommitmentError {
     #[error("{0} is all zero")]
     Zero(&'static str),
-    #[error("{what}: {source}")]
+    #[error("{what} is no field element")]
     NonCanonical { what: &'static str, source: NonCanonical },
 }
 
@@ -78,7 +78,8 @@ pub fn verify_seal(
     let challenges = Challenges { config, replica_id: &replica_id, seed }.all()?;
     let proofs = Proof::many_from_bytes(proof, challenges.len())?;
     let id = ParamId::new(config.profile, CircuitKind::PoRep, config.params.size_bytes)?;
-    let key = ParamStore::new(&job.config.parameter_cache).verifying_key(&id)?;
     let inputs = public_inputs(&Graph::new(config), &replica_id, comm_d, comm_r, &challenges)?;
+    let key =
+        ParamStore::new(&job.config.parameter_cache).verifying_key_for(&id, inputs.first().map_or(0, Vec::len))?;
     Ok(Verifier::new(&key).verify_all(&proofs, &inputs)?)
 }

@@ -11,6 +11,7 @@
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -155,21 +156,27 @@ pub enum PieceError {
     SourceTooLong { expected: u64 },
     #[error("the source of a piece cannot be read")]
     Source(#[source] io::Error),
-    #[error("the staged file has {actual} bytes, its pieces take {expected}")]
-    StagedLength { expected: u64, actual: u64 },
-    #[error("cannot {action} the staged file")]
-    Staged { action: &'static str, source: io::Error },
+    #[error("the staged file {} has {actual} bytes, its pieces take {expected}", .path.display())]
+    StagedLength { path: PathBuf, expected: u64, actual: u64 },
+    #[error("cannot {action} the staged file {}", .path.display())]
+    Staged { action: &'static str, path: PathBuf, source: io::Error },
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
 }
 
-impl From<SourceError> for PieceError {
-    fn from(error: SourceError) -> Self {
-        match error {
+impl PieceError {
+    /// What went wrong between a source and the staged file, if there is one.
+    fn streaming(staged: &Path) -> impl Fn(SourceError) -> Self + '_ {
+        |error| match error {
             SourceError::Read(error) => Self::Source(error),
             SourceError::Cancelled(cancelled) => Self::Cancelled(cancelled),
-            SourceError::Write(source) => Self::Staged { action: "write", source },
+            SourceError::Write(source) => Self::Staged { action: "write", path: staged.to_owned(), source },
         }
+    }
+
+    fn staged(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Staged { action, path, source }
     }
 }
 
@@ -222,7 +229,8 @@ pub fn comm_p(source: impl io::Read + Send, size: UnpaddedLen, job: &Job<'_>) ->
     let mut subtrees = Subtrees::default();
     let read = data_tree::subtrees(source, Some(size.get()), size.get(), job, &mut io::sink(), |root, size| {
         subtrees.push(root, size);
-    })?;
+    })
+    .map_err(PieceError::streaming(Path::new("")))?;
     if read < size.get() {
         return Err(PieceError::SourceEnded { expected: size.get(), actual: read });
     }
@@ -253,7 +261,8 @@ pub fn comm_p_of_stream(
     let mut subtrees = Subtrees::default();
     let raw_bytes = data_tree::subtrees(source, None, hint, job, &mut io::sink(), |root, size| {
         subtrees.push(root, size);
-    })?;
+    })
+    .map_err(PieceError::streaming(Path::new("")))?;
     let size = PaddedLen::holding(raw_bytes)?;
     let (commitment, _) = subtrees.finish().unwrap_or((zero_commitment(size), size));
     Ok(StreamCommitment { raw_bytes, piece: PieceInfo { commitment, size: size.unpadded() } })
@@ -325,6 +334,8 @@ pub fn place(written: u64, piece: u64) -> Result<Placement, PieceSizeError> {
 #[derive(Debug)]
 pub struct StagedSector {
     file: File,
+    /// Where it is, for errors.
+    path: PathBuf,
     /// Unpadded bytes of pieces and zeros in the file.
     written: u64,
     /// Padded bytes of the whole sector.
@@ -343,20 +354,20 @@ pub struct AddedPiece {
 }
 
 impl StagedSector {
-    /// Takes a file open for writing that holds the `existing` pieces and nothing after them.
+    /// Takes the file at `path`, open for writing, that holds the `existing` pieces and nothing after them.
     ///
     /// # Errors
     /// [`PieceError::StagedLength`] when the file's length is not that of its pieces, [`PieceError::TooLarge`] when they
     /// are more than the sector, [`PieceError::Staged`].
-    pub fn new(file: File, params: &SectorParams, existing: &[UnpaddedLen]) -> Result<Self, PieceError> {
-        let mut staged = Self { file, written: 0, capacity: params.size_bytes };
+    pub fn new(file: File, path: &Path, params: &SectorParams, existing: &[UnpaddedLen]) -> Result<Self, PieceError> {
+        let mut staged = Self { file, path: path.to_owned(), written: 0, capacity: params.size_bytes };
         for &size in existing {
             staged.written = staged.end_of(size)?;
         }
         let expected = padded_len(staged.written);
-        let actual = staged.file.metadata().map_err(|source| PieceError::Staged { action: "examine", source })?.len();
+        let actual = staged.file.metadata().map_err(PieceError::staged("examine", path))?.len();
         if actual != expected {
-            return Err(PieceError::StagedLength { expected, actual });
+            return Err(PieceError::StagedLength { path: path.to_owned(), expected, actual });
         }
         Ok(staged)
     }
@@ -401,7 +412,7 @@ impl StagedSector {
             }
             Err(error) => {
                 let cut = self.file.set_len(padded_len(self.written));
-                cut.map_err(|source| PieceError::Staged { action: "cut back", source })?;
+                cut.map_err(PieceError::staged("cut back", &self.path))?;
                 Err(error)
             }
         }
@@ -414,7 +425,7 @@ impl StagedSector {
         size: UnpaddedLen,
         job: &Job<'_>,
     ) -> Result<PieceInfo, PieceError> {
-        let staged = |action| move |source| PieceError::Staged { action, source };
+        let staged = |action| PieceError::staged(action, &self.path);
         let start = padded_len(offset);
         // The zeros before the piece.
         self.file.set_len(start).map_err(staged("extend"))?;
@@ -425,7 +436,8 @@ impl StagedSector {
         let limit = size.get() + 1;
         let read = data_tree::subtrees(source, Some(limit), size.get(), job, &mut sink, |root, size| {
             subtrees.push(root, size);
-        })?;
+        })
+        .map_err(PieceError::streaming(&self.path))?;
         if read > size.get() {
             return Err(PieceError::SourceTooLong { expected: size.get() });
         }

@@ -44,6 +44,9 @@ pub enum AuxError {
     Layers { expected: usize, actual: usize },
     #[error(transparent)]
     Store(#[from] UnexpectedStore),
+    /// What is wrong with the file at a path.
+    #[error("{} cannot be used", .path.display())]
+    File { path: PathBuf, source: Box<Self> },
     #[error("cannot read {}", .path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{} is larger than any auxiliary file", .path.display())]
@@ -98,7 +101,8 @@ impl PAux {
     /// # Errors
     /// [`AuxError`].
     pub fn read(cache: &Path) -> Result<Self, AuxError> {
-        Self::decode(&read(&cache.join(P_AUX))?)
+        let path = cache.join(P_AUX);
+        Self::decode(&read(&path)?).map_err(in_file(&path))
     }
 
     /// Writes the file of a cache folder.
@@ -201,16 +205,20 @@ impl TAux {
     /// # Errors
     /// [`AuxError`].
     pub fn read(cache: &Path, params: &SectorParams) -> Result<Self, AuxError> {
-        let aux = Self::decode(&read(&cache.join(T_AUX))?)?;
+        let path = cache.join(T_AUX);
+        Self::decode(&read(&path)?).and_then(|aux| aux.checked(params)).map_err(in_file(&path))
+    }
+
+    fn checked(self, params: &SectorParams) -> Result<Self, AuxError> {
         let expected = Self::new("", params, 0);
-        if aux.layers.len() != expected.layers.len() {
-            return Err(AuxError::Layers { expected: expected.layers.len(), actual: aux.layers.len() });
+        if self.layers.len() != expected.layers.len() {
+            return Err(AuxError::Layers { expected: expected.layers.len(), actual: self.layers.len() });
         }
-        aux.layers.iter().zip(&expected.layers).try_for_each(|(config, expected)| config.expect(expected))?;
-        aux.tree_d.expect(&expected.tree_d)?;
-        aux.tree_r_last.expect(&expected.tree_r_last)?;
-        aux.tree_c.expect(&expected.tree_c)?;
-        Ok(aux)
+        self.layers.iter().zip(&expected.layers).try_for_each(|(config, expected)| config.expect(expected))?;
+        self.tree_d.expect(&expected.tree_d)?;
+        self.tree_r_last.expect(&expected.tree_r_last)?;
+        self.tree_c.expect(&expected.tree_c)?;
+        Ok(self)
     }
 
     /// Writes the file of a cache folder.
@@ -220,6 +228,11 @@ impl TAux {
     pub fn write(&self, cache: &Path) -> Result<(), AuxError> {
         Ok(atomic::write(&cache.join(T_AUX), &self.encode()?)?)
     }
+}
+
+fn in_file(path: &Path) -> impl FnOnce(AuxError) -> AuxError {
+    let path = path.to_owned();
+    move |error| AuxError::File { path, source: Box::new(error) }
 }
 
 /// A small file.
@@ -295,11 +308,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let of = |size| params::for_size(Profile::Filecoin, size).unwrap();
         aux(Profile::Filecoin, 8 << 20).write(folder.path()).unwrap();
-        let error = TAux::read(folder.path(), of(2048)).unwrap_err();
+        let problem = |size| match TAux::read(folder.path(), of(size)).unwrap_err() {
+            AuxError::File { path, source } if path.ends_with("t_aux") => source.to_string(),
+            error => panic!("{error}"),
+        };
         let expected = "the store is \"layer-1\" of 262144 nodes, expected \"layer-1\" of 64 nodes";
-        assert_eq!(error.to_string(), expected);
-        let error = TAux::read(folder.path(), of(32 << 30)).unwrap_err();
-        assert_eq!(error.to_string(), "t_aux names 2 layers, expected 11");
+        assert_eq!(problem(2048), expected);
+        assert_eq!(problem(32 << 30), "t_aux names 2 layers, expected 11");
     }
 
     #[test]

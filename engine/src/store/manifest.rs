@@ -99,22 +99,42 @@ impl Manifest {
     /// # Errors
     /// What the system says when it cannot read the file.
     pub fn load(folder: &Path, identity: Identity) -> io::Result<Self> {
+        match Self::find(folder)? {
+            Some(manifest) if manifest.identity == identity => return Ok(manifest),
+            Some(_) => {
+                tracing::warn!(folder = %folder.display(), "manifest is of another sector, its files count for nothing");
+            }
+            None => {}
+        }
+        Ok(Self::new(identity))
+    }
+
+    /// Reads the manifest of a folder, of whichever replica. One that cannot be understood counts as none, with a
+    /// warning.
+    ///
+    /// # Errors
+    /// What the system says when it cannot read the file.
+    pub fn find(folder: &Path) -> io::Result<Option<Self>> {
         let path = folder.join(MANIFEST_NAME);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::new(identity)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
         match serde_json::from_slice::<Self>(&bytes) {
-            Ok(manifest) if manifest.version == VERSION && manifest.identity == identity => return Ok(manifest),
-            Ok(_) => {
-                tracing::warn!(path = %path.display(), "manifest is of another sector, its files count for nothing")
-            }
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "manifest cannot be read, files count for nothing")
+            Ok(manifest) if manifest.version == VERSION => Ok(Some(manifest)),
+            result => {
+                let version = result.as_ref().map_or(0, |manifest| manifest.version);
+                let error = result.err();
+                tracing::warn!(path = %path.display(), version, ?error, "manifest cannot be read, files count for nothing");
+                Ok(None)
             }
         }
-        Ok(Self::new(identity))
+    }
+
+    /// Which sector's files these are.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// Replaces the manifest of a folder.

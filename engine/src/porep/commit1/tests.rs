@@ -76,7 +76,7 @@ impl Sector {
         let staged = File::create(folder.path().join("staged")).unwrap();
         let data: Vec<u8> = (0..params.unpadded_bytes()).map(|i| (i % 251) as u8).collect();
         let size = UnpaddedLen::new(params.unpadded_bytes()).unwrap();
-        let mut staged = StagedSector::new(staged, params, &[]).unwrap();
+        let mut staged = StagedSector::new(staged, &folder.path().join("staged"), params, &[]).unwrap();
         let piece = with_job(|job| staged.add_piece(&data[..], size, job).unwrap().piece);
         let sealed = Sealed::new(folder, config.profile, Geometry::of(params), &Graph::new(&config));
         assert_eq!(sealed.commitments.comm_d, piece.commitment);
@@ -314,12 +314,16 @@ fn damaged_files_are_noticed() {
     assert!(matches!(inner, Commit1Error::Invalid(_)), "{inner}");
     let replica = damaged("sealed", &|bytes| bytes[4 * 32] ^= 1);
     assert!(matches!(replica, Commit1Error::Open(OpenError::Read { .. })), "{replica}");
-    let p_aux = damaged("p_aux", &|bytes| bytes.truncate(63));
-    assert!(matches!(p_aux, Commit1Error::Aux(AuxError::PAuxLength(63))), "{p_aux}");
+    let in_file = |error: Commit1Error| match error {
+        Commit1Error::Aux(AuxError::File { source, .. }) => *source,
+        error => panic!("{error}"),
+    };
+    let p_aux = in_file(damaged("p_aux", &|bytes| bytes.truncate(63)));
+    assert!(matches!(p_aux, AuxError::PAuxLength(63)), "{p_aux}");
     let p_aux = damaged("p_aux", &|bytes| bytes[0] ^= 1);
     assert!(matches!(p_aux, Commit1Error::Root { what: "comm_r", .. }), "{p_aux}");
-    let t_aux = damaged("t_aux", &|bytes| bytes[0] = 9);
-    assert!(matches!(t_aux, Commit1Error::Aux(AuxError::TAux(_))), "{t_aux}");
+    let t_aux = in_file(damaged("t_aux", &|bytes| bytes[0] = 9));
+    assert!(matches!(t_aux, AuxError::TAux(_)), "{t_aux}");
 
     let proofs = |sector: &Sector| -> Vec<Vec<Proof>> { sector.prove(|_| {}).unwrap().vanilla_proofs };
     let before = proofs(&sector);

@@ -219,7 +219,7 @@ fn comm_d_refuses_what_does_not_fit() {
 fn staged(existing: &[UnpaddedLen]) -> (tempfile::NamedTempFile, Result<StagedSector, PieceError>) {
     let file = tempfile::NamedTempFile::new().unwrap();
     let params = params::for_size(Profile::Filecoin, 2048).unwrap();
-    let sector = StagedSector::new(file.reopen().unwrap(), params, existing);
+    let sector = StagedSector::new(file.reopen().unwrap(), file.path(), params, existing);
     (file, sector)
 }
 
@@ -288,7 +288,7 @@ fn failed_addition_leaves_the_file_as_it_was() {
 #[test]
 fn staged_file_of_another_length_is_refused() {
     let (_file, sector) = staged(&[unpadded(127)]);
-    assert!(matches!(sector, Err(PieceError::StagedLength { expected: 128, actual: 0 })));
+    assert!(matches!(sector, Err(PieceError::StagedLength { expected: 128, actual: 0, .. })));
 }
 
 proptest! {

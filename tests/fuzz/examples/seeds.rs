@@ -1,0 +1,214 @@
+//! Writes the first corpora: valid inputs of every target, and a few that are nearly valid.
+//!
+//! `cargo run --example seeds` in `tests/fuzz`. What fuzzing found later stands beside them and is not touched.
+
+use std::fs;
+use std::path::Path;
+
+use blstrs::{G1Affine, G1Projective, G2Affine};
+use ff::Field;
+use filecash_engine::circuit::{Column, Shape};
+use filecash_engine::config::Config;
+use filecash_engine::field::Fr;
+use filecash_engine::groth16::{Proof, Toxic, VerifyingKey, setup};
+use filecash_engine::job::{Cancel, Job, Quiet};
+use filecash_engine::porep::outputs::{PreCommit1Output, PreCommit2Output};
+use filecash_engine::sector::piece::{PaddedLen, PieceInfo, zero_commitment};
+use filecash_engine::sector::{Profile, SealProof, cid, params};
+use filecash_engine::store::aux::{PAux, TAux};
+use filecash_engine::store::manifest::{FileRecord, Identity, Manifest};
+use group::Curve;
+use group::prime::PrimeCurveAffine;
+use rand_core::SeedableRng;
+use rand_xorshift::XorShiftRng;
+
+fn put(target: &str, name: &str, bytes: impl AsRef<[u8]>) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(name), bytes).unwrap();
+}
+
+/// A valid input, and its damaged kin.
+fn put_all(target: &str, name: &str, bytes: &[u8]) {
+    put(target, name, bytes);
+    put(target, &format!("{name}-cut"), &bytes[..bytes.len() - 1]);
+    put(target, &format!("{name}-long"), [bytes, b"\0"].concat());
+    let mut flipped = bytes.to_vec();
+    flipped[bytes.len() / 2] ^= 0x10;
+    put(target, &format!("{name}-flipped"), flipped);
+}
+
+fn json(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write(&mut bytes);
+    bytes
+}
+
+fn main() {
+    phases();
+    files();
+    keys();
+    numbers();
+    text();
+}
+
+/// An edit of a sample; see `filecash_fuzz::edited`.
+fn edit(operation: u8, place: u32, value: u8) -> [u8; 5] {
+    let [a, b, c, _] = place.to_le_bytes();
+    [operation, a, b, c, value]
+}
+
+fn phases() {
+    for target in ["c1_json", "c1_bincode"] {
+        put(target, "sample", []);
+        let edits = [
+            ("number", edit(0, 0, b'9')),
+            ("flip", edit(1, 300, 1)),
+            ("node", edit(0, 4000, 0xff)),
+            ("cut", edit(2, 20_000, 0)),
+            ("insert", edit(3, 8, b' ')),
+            ("remove", edit(4, 700, 9)),
+            ("repeat", edit(5, 100, 64)),
+            ("last", edit(1, 0xff_ffff, 0x80)),
+        ];
+        edits.iter().for_each(|(name, edit)| put(target, name, edit));
+        put(target, "two", [edit(0, 5000, 0), edit(0, 5001, 0)].concat());
+    }
+    put(
+        "c1_json",
+        "empty-lists",
+        br#"{"registered_proof":"StackedDrg2KiBV1","vanilla_proofs":{"StackedDrg2KiBV1":[[]]}}"#,
+    );
+    put("c1_json", "deep", vec![b'['; 300]);
+    let mut head = vec![0; 24];
+    (head[0], head[8]) = (7, 1);
+    put("c1_bincode", "head", &head);
+    head[16..].fill(0xff);
+    put("c1_bincode", "huge-list", head);
+
+    for profile in Profile::ALL {
+        let proof = SealProof::for_size(profile, 2048).unwrap();
+        let pc1 = PreCommit1Output::new("/c", proof.config().params, [7; 32]);
+        put_all("pc1_json", &format!("{profile}-api"), &json(|out| pc1.write_api_json(&proof, out).unwrap()));
+        let pc2 = PreCommit2Output { comm_r: [3; 32], comm_d: [7; 32] };
+        put_all("pc2_json", &format!("{profile}-api"), &json(|out| pc2.write_api_json(&proof, out).unwrap()));
+    }
+    let params = params::for_size(Profile::Filecash, 2048).unwrap();
+    let pc1 = PreCommit1Output::new("/c", params, [7; 32]);
+    put_all("pc1_json", "library", &json(|out| pc1.write_json(out).unwrap()));
+    let pc2 = PreCommit2Output { comm_r: [0x73; 32], comm_d: [0; 32] };
+    put_all("pc2_json", "library", &json(|out| pc2.write_json(out).unwrap()));
+}
+
+fn files() {
+    put_all("p_aux", "aux", &PAux { comm_c: [1; 32], comm_r_last: [2; 32] }.encode());
+    put("p_aux", "ones", [0xff; 64]);
+    for size in [2 << 10, 4 << 10, 4 << 30] {
+        let params = params::for_size(Profile::Filecash, size).unwrap();
+        put_all("t_aux", params.name, &TAux::new("/c", params, 2).encode().unwrap());
+    }
+    let config = SealProof::by_id(Profile::Filecash, 7).unwrap().config();
+    let mut manifest = Manifest::new(Identity::new(&config, &[1; 32]));
+    put_all("manifest", "empty", &serde_json::to_vec(&manifest).unwrap());
+    manifest.record("sc-02-data-layer-1.dat", FileRecord { size_bytes: 2048, sha256: [5; 32] });
+    put_all("manifest", "one", &serde_json::to_vec(&manifest).unwrap());
+    put("manifest", "twice", serde_json::to_string(&manifest).unwrap().replace("1.dat", "1.dat\":{\"a\":1},\"b"));
+    put("parent_table", "right", [0]);
+    put("parent_table", "flipped", [&[0][..], &edit(1, 100_000, 1)].concat());
+    put("parent_table", "cut", [&[0][..], &edit(2, 400_000, 0)].concat());
+    put("parent_table", "empty", [1]);
+    put("parent_table", "digest-flipped", [&[2][..], &edit(1, 3, 1)].concat());
+    put("parent_table", "digest-text", b"\x03not a digest");
+    put("parent_table", "digest-bytes", b"\x03\xff\xfe");
+}
+
+fn keys() {
+    let g1 = |i: u64| (G1Affine::generator() * Fr::from(i)).to_affine();
+    let g2 = |i: u64| (G2Affine::generator() * Fr::from(i)).to_affine();
+    let key = VerifyingKey {
+        alpha_g1: g1(2),
+        beta_g1: g1(3),
+        beta_g2: g2(3),
+        gamma_g2: g2(4),
+        delta_g1: g1(5),
+        delta_g2: g2(5),
+        ic: (6..9).map(g1).collect(),
+    };
+    put_all("vk", "key", &key.to_bytes());
+    let none = VerifyingKey { ic: vec![], ..key.clone() };
+    put("vk", "no-inputs", none.to_bytes());
+    let identity = VerifyingKey { alpha_g1: G1Affine::identity(), ..key };
+    put("vk", "identity", identity.to_bytes());
+
+    let mut shape = Shape::new();
+    let (y, x, one) = (shape.push_input(), shape.push_aux(), Fr::ONE);
+    shape.push_constraint(&mut vec![(x, one)], &mut vec![(x, one)], &mut vec![(y, one)]);
+    shape.push_constraint(&mut vec![(x, one)], &mut vec![(Column::ONE, one)], &mut vec![(x, one)]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("params");
+    let config = Config::default();
+    let job = Job { config: &config, progress: &Quiet, cancel: &Cancel::default() };
+    setup(&job, &shape, &Toxic::random(XorShiftRng::from_seed([9; 16])), &path).unwrap();
+    let params = fs::read(path).unwrap();
+    put_all("params_header", "params", &params);
+    put("params_header", "head", &params[..900]);
+    let mut many = params;
+    many[864..868].fill(0xff);
+    put("params_header", "many-inputs", many);
+
+    let proof = Proof { a: g1(2), b: g2(3), c: (G1Projective::from(g1(4)) + g1(5)).to_affine() };
+    put_all("proof_bytes", "one", &proof.to_bytes());
+    put("proof_bytes", "two", [proof.to_bytes(), proof.to_bytes()].concat());
+    put("proof_bytes", "none", []);
+    put("proof_bytes", "identity", Proof { c: G1Affine::identity(), ..proof }.to_bytes());
+}
+
+fn numbers() {
+    let largest = filecash_engine::field::fr::to_node(&-Fr::ONE);
+    let mut modulus = largest;
+    modulus[0] += 1;
+    put("field_element", "around-the-modulus", [largest, modulus, [0; 32], [0xff; 32]].concat());
+    put("field_element", "small", [[1; 32], largest].concat());
+    let raw: Vec<u8> = (0..700_u32).map(|i| (i % 251) as u8).collect();
+    for target in ["fr32_pad", "fr32_unpad"] {
+        put(target, "empty", [0]);
+        put(target, "one-by-one", [&[0], &raw[..200]].concat());
+        put(target, "steps", [&[3, 6, 126, 30], &raw[..]].concat());
+        put(target, "ones", [&[1, 127], &[0xff; 256][..]].concat());
+    }
+    let sizes = [0_u64, 1, 127, 128, 254, 256, 2032, 2048, 127 << 53, 1 << 60, (1 << 60) + 1, u64::MAX];
+    put("piece_sizes", "sizes", sizes.map(u64::to_le_bytes).concat());
+    put("piece_sizes", "places", [127_u64 << 8, 127, 381 << 8, 508, 128 << 8, u64::MAX].map(u64::to_le_bytes).concat());
+}
+
+fn text() {
+    put("cid", "zero-piece", "baga6ea4seaqdomn3tgwgrh3g532zopskstnbrd2n3sxfqbze7rxt7vqn7veigmy");
+    put("cid", "replica", cid::of_replica(&[7; 32]).to_string());
+    put("cid", "cut", "baga6ea4seaqdomn3tgwgrh3g532zopskstnbrd2n3sxfqbze7rxt7vqn7veigm");
+    put("cid", "version-0", "QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1n");
+    put("cid", "raw", "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy");
+    put("cid", "not-ascii", "bé");
+
+    let piece = |size: u64| {
+        let size = PaddedLen::new(size).unwrap();
+        PieceInfo { commitment: zero_commitment(size), size: size.unpadded() }
+    };
+    put_all("pieces_json", "full", &serde_json::to_vec(&[1024, 512, 512].map(piece)).unwrap());
+    put_all("pieces_json", "gaps", &serde_json::to_vec(&[128, 1024, 128].map(piece)).unwrap());
+    put("pieces_json", "huge", serde_json::to_vec(&[1 << 60, 128].map(piece)).unwrap());
+    put("pieces_json", "none", "[]");
+
+    put(
+        "settings",
+        "all",
+        "profile = \"filecash\"\nmemory = \"4GiB\"\nthreads = 8\nrows_to_discard = 2\n\
+        parameter_cache = \"~/p\"\nparent_cache = \"tables\"\n",
+    );
+    put("settings", "bytes", "memory = 67108864");
+    put("settings", "little", "memory = 1");
+    put("settings", "negative", "memory = -1\nthreads = -1");
+    put("settings", "overflow", "memory = \"18446744073709551615TiB\"");
+    put("settings", "unknown", "mem = 1");
+    put("settings", "table", "[a.b]\nc = [1, {d = 1979-05-27T07:32:00Z}]");
+    put("settings", "empty", "");
+}
