@@ -148,3 +148,6 @@ fn encode_sector(
     files.into_iter().try_for_each(AtomicFile::commit)?;
     Ok((stored, roots))
 }
+
+#[cfg(test)]
+mod tests;
