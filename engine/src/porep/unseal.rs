@@ -40,9 +40,11 @@ pub enum UnsealError {
     Range { range: Range<u64>, nodes: u64 },
     #[error("replica {} is {actual} bytes, expected {expected}", path.display())]
     Length { path: PathBuf, expected: u64, actual: u64 },
-    #[error("node {node} of the replica")]
-    Replica { node: u64, source: NonCanonical },
-    #[error("{}", path.display())]
+    #[error("node {node} of the replica {}", path.display())]
+    Replica { path: PathBuf, node: u64, source: NonCanonical },
+    #[error("{} is not a file", path.display())]
+    NotAFile { path: PathBuf },
+    #[error("cannot read or write {}", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("writing the data")]
     Output { source: io::Error },
@@ -108,7 +110,11 @@ pub fn unseal(job: &Job<'_>, sealed: &Sealed<'_>, range: Range<u64>, out: &mut d
     }
     let in_replica = |source| UnsealError::Io { path: sealed.replica.to_owned(), source };
     let mut replica = File::open(sealed.replica).map_err(in_replica)?;
-    let actual = replica.metadata().map_err(in_replica)?.len();
+    let metadata = replica.metadata().map_err(in_replica)?;
+    if !metadata.is_file() {
+        return Err(UnsealError::NotAFile { path: sealed.replica.to_owned() });
+    }
+    let actual = metadata.len();
     if actual < params.size_bytes {
         return Err(UnsealError::Length { path: sealed.replica.to_owned(), expected: params.size_bytes, actual });
     }
@@ -129,8 +135,10 @@ pub fn unseal(job: &Job<'_>, sealed: &Sealed<'_>, range: Range<u64>, out: &mut d
         replica.read_exact(block.as_flattened_mut()).map_err(in_replica)?;
         let labels = &key.nodes()[start as usize..end as usize];
         block.par_iter_mut().zip(labels).enumerate().try_for_each(|(index, (node, label))| {
-            *node =
-                decode(node, label).map_err(|source| UnsealError::Replica { node: start + index as u64, source })?;
+            *node = decode(node, label).map_err(|source| {
+                let path = sealed.replica.to_owned();
+                UnsealError::Replica { path, node: start + index as u64, source }
+            })?;
             Ok::<_, UnsealError>(())
         })?;
         out.write_all(block.as_flattened()).map_err(|source| UnsealError::Output { source })?;
