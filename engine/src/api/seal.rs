@@ -13,7 +13,7 @@ use super::SectorIdentity;
 use crate::backend::cpu::Cpu;
 use crate::error::Error;
 use crate::job::{Job, Unit};
-use crate::merkle::build::build_tree_d;
+use crate::merkle::build;
 use crate::merkle::tree_file::TreeFile;
 use crate::porep::commit::commit;
 use crate::porep::commit1::Commit1;
@@ -121,13 +121,18 @@ pub fn pre_commit_phase1(
     let size = PaddedLen::new(params.size_bytes).map_err(PieceError::from)?;
     // Pieces that fit no sector are refused before anything is read.
     piece::comm_d(size, pieces)?;
-    let actual = fs::metadata(staged).map_err(failed("open", staged))?.len();
+    let metadata = fs::metadata(staged).map_err(failed("open", staged))?;
+    if !metadata.is_file() {
+        return Err(files::FileError::NotAFile { path: staged.to_owned() }.into());
+    }
+    let actual = metadata.len();
     if actual > params.size_bytes {
         return Err(SealError::TooLong { path: staged.to_owned(), expected: params.size_bytes, actual }.into());
     }
     fs::create_dir_all(cache).map_err(failed("create", cache))?;
-    let comm_d = build_tree_d(&Cpu, job, staged, Geometry::of(params).data(), &files::tree_d(cache))?;
+    let (comm_d, tree_d) = build::tree_d(&Cpu, job, staged, Geometry::of(params).data(), &files::tree_d(cache))?;
     verify_pieces(&comm_d, size, pieces)?;
+    tree_d.commit()?;
     copy_extended(staged, sealed, params.size_bytes)?;
     generate_layers(job, config, &identity.replica_id(config, &comm_d), cache)?;
     Ok(PreCommit1Output::new(&cache.to_string_lossy(), params, comm_d))

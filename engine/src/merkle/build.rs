@@ -42,13 +42,8 @@ pub enum BuildError {
     File(#[from] NodeFileError),
     #[error(transparent)]
     Write(#[from] WriteError),
-    #[error("node {index} of {}: {source}", path.display())]
-    NonCanonical {
-        path: PathBuf,
-        index: u64,
-        #[source]
-        source: NonCanonical,
-    },
+    #[error("node {index} of {}", path.display())]
+    NonCanonical { path: PathBuf, index: u64, source: NonCanonical },
     #[error(transparent)]
     Backend(#[from] BackendError),
     #[error("the tree was given {given} of {expected} leaves")]
@@ -263,7 +258,7 @@ impl<'a> Forest<'a> {
 /// Data shorter than the sector counts as extended by zeros.
 ///
 /// # Errors
-/// [`BuildError`], also for longer data or data that ends inside a node.
+/// [`BuildError`], also for longer data, data that ends inside a node, and nodes that are no field elements.
 pub fn build_tree_d(
     backend: &dyn Backend,
     job: &Job<'_>,
@@ -271,6 +266,22 @@ pub fn build_tree_d(
     rows: Rows,
     output: &Path,
 ) -> Result<Node, BuildError> {
+    let (root, file) = tree_d(backend, job, data, rows, output)?;
+    file.commit()?;
+    Ok(root)
+}
+
+/// [`build_tree_d`] whose file has yet to be given its name.
+///
+/// # Errors
+/// As [`build_tree_d`].
+pub fn tree_d(
+    backend: &dyn Backend,
+    job: &Job<'_>,
+    data: &Path,
+    rows: Rows,
+    output: &Path,
+) -> Result<(Node, AtomicFile), BuildError> {
     let file = NodeFile::open_any(data)?;
     let total = rows.leaves();
     if file.nodes() > total {
@@ -287,25 +298,29 @@ pub fn build_tree_d(
         let present = file.nodes().saturating_sub(first).min(count as u64) as usize;
         Ok::<_, BuildError>(file.read(first, &mut leaves[..present])?)
     };
-    stream(total, batch, read, |_, leaves| {
+    stream(total, batch, read, |first, leaves| {
+        // The encoding would not take them. Hashing alone does not ask.
+        if leaves.par_iter().any(|leaf| leaf[NODE_SIZE - 1] >= 0x73) {
+            wrong_label(std::slice::from_ref(&file), first, leaves).map_or(Ok(()), Err)?;
+        }
         tree.push(leaves)?;
         Ok(stage.advance(leaves.len() as u64)?)
     })?;
     let (root, file) = tree.finish()?;
-    file.map_or(Ok(()), AtomicFile::commit)?;
-    Ok(root)
+    Ok((root, file.expect("the tree was begun with a file")))
 }
 
-/// Builds TreeC over the layers in `cache` into files there, every row; returns the roots of the base trees.
+/// Builds TreeC over the layers in `cache` into files there, every row; returns the roots of the base trees, and the
+/// files, not yet under their names.
 ///
 /// # Errors
 /// [`BuildError`], also when a layer is missing, has another length or holds a node that is no field element.
-pub fn build_tree_c(
+pub fn tree_c(
     backend: &dyn Backend,
     job: &Job<'_>,
     cache: &Path,
     geometry: Geometry,
-) -> Result<Vec<Node>, BuildError> {
+) -> Result<(Vec<Node>, Vec<AtomicFile>), BuildError> {
     let paths = files::tree_c(cache, geometry.base_trees()).collect();
     let arity = geometry.layers();
     let layers = (1..=arity).map(|layer| NodeFile::open(&files::layer(cache, layer), geometry.nodes()));
@@ -324,9 +339,7 @@ pub fn build_tree_c(
         trees.push(&leaves)?;
         Ok(stage.advance(leaves.len() as u64)?)
     })?;
-    let (roots, files) = trees.finish()?;
-    files.into_iter().try_for_each(AtomicFile::commit)?;
-    Ok(roots)
+    trees.finish()
 }
 
 /// Reads the columns of `count` nodes: the labels of a node one after the other, layer 1 first.

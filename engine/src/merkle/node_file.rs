@@ -13,12 +13,10 @@ use crate::store::positioned::read_exact_at;
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the messages are the docs")]
 pub enum NodeFileError {
-    #[error("{}: {source}", path.display())]
-    Io {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    #[error("cannot read {}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{} is not a file", path.display())]
+    NotAFile { path: PathBuf },
     #[error("{} is {actual} bytes, expected {expected}", path.display())]
     Length { path: PathBuf, expected: u64, actual: u64 },
 }
@@ -54,7 +52,11 @@ impl NodeFile {
     /// [`NodeFileError`] when it cannot be opened, or ends inside a node.
     pub fn open_any(path: &Path) -> Result<Self, NodeFileError> {
         let file = File::open(path).map_err(NodeFileError::at(path))?;
-        let actual = file.metadata().map_err(NodeFileError::at(path))?.len();
+        let metadata = file.metadata().map_err(NodeFileError::at(path))?;
+        if !metadata.is_file() {
+            return Err(NodeFileError::NotAFile { path: path.to_owned() });
+        }
+        let actual = metadata.len();
         let nodes = actual / NODE_SIZE as u64;
         if actual % NODE_SIZE as u64 != 0 {
             let expected = (nodes + 1) * NODE_SIZE as u64;
@@ -127,6 +129,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.dat");
         assert!(matches!(NodeFile::open(&path, 2), Err(NodeFileError::Io { .. })));
+        assert!(matches!(NodeFile::open(folder.path(), 2), Err(NodeFileError::NotAFile { .. })));
         for (bytes, expected) in [(63, 64), (96, 64)] {
             fs::write(&path, vec![0; bytes]).unwrap();
             let error = NodeFile::open(&path, 2).unwrap_err();

@@ -24,12 +24,8 @@ use crate::store::files;
 pub enum TreeFileError {
     #[error(transparent)]
     File(#[from] NodeFileError),
-    #[error("{}: {source}", path.display())]
-    NonCanonical {
-        path: PathBuf,
-        #[source]
-        source: NonCanonical,
-    },
+    #[error("a node of {}", path.display())]
+    NonCanonical { path: PathBuf, source: NonCanonical },
     #[error("{} is {actual} bytes, the length of no TreeR-last over {leaves} leaves", path.display())]
     Truncated { path: PathBuf, leaves: u64, actual: u64 },
     #[error("nodes {first} to {} of {} do not lead to the tree in {}", first + count, replica.display(), path.display())]

@@ -45,7 +45,7 @@ pub enum ParamError {
     Key(#[from] KeyError),
     #[error(transparent)]
     Setup(#[from] SetupError),
-    #[error("{}: {source}", path.display())]
+    #[error("cannot read or write {}", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Write(#[from] WriteError),

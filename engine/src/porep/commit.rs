@@ -16,7 +16,7 @@ use crate::backend::cpu::Cpu;
 use crate::field::{Node, NonCanonical};
 use crate::hash::poseidon::hash2;
 use crate::job::{Cancelled, Job, Unit};
-use crate::merkle::build::{BuildError, Cascade, NodeHash, batch_nodes, build_tree_c, stream, tree_r_last};
+use crate::merkle::build::{BuildError, Cascade, NodeHash, batch_nodes, stream, tree_c, tree_r_last};
 use crate::merkle::node_file::{NodeFile, NodeFileError};
 use crate::merkle::tree_file::Joined;
 use crate::porep::encode::{EncodeError, Operand, encode};
@@ -50,7 +50,7 @@ pub enum CommitError {
     Cancelled(#[from] Cancelled),
     #[error("the leaves of {} hash to {}, its root is {}", path.display(), hex::encode(computed), hex::encode(stored))]
     Data { path: PathBuf, stored: Node, computed: Node },
-    #[error("root of a tree: {0}")]
+    #[error("a root of a tree")]
     Root(#[from] NonCanonical),
 }
 
@@ -98,14 +98,18 @@ pub fn commit_with(
     replica: &Path,
 ) -> Result<Commitments, CommitError> {
     let data = NodeFile::open(&files::tree_d(cache), geometry.data().stored())?;
-    let roots_c = build_tree_c(backend, job, cache, geometry)?;
+    let (roots_c, tree_c) = tree_c(backend, job, cache, geometry)?;
     let comm_c = Joined::new(geometry.shape(), roots_c)?.root();
-    let (comm_d, roots_r_last) = encode_sector(backend, job, geometry, &data, cache, replica)?;
+    let (comm_d, roots_r_last, replica) = encode_sector(backend, job, geometry, &data, cache, replica)?;
     let comm_r_last = Joined::new(geometry.shape(), roots_r_last)?.root();
-    Ok(Commitments { comm_d, comm_c, comm_r_last, comm_r: hash2(&comm_c, &comm_r_last)? })
+    let comm_r = hash2(&comm_c, &comm_r_last)?;
+    // Nothing has been replaced so far, and nothing is left to go wrong but the disk.
+    tree_c.into_iter().chain(replica).try_for_each(AtomicFile::commit)?;
+    Ok(Commitments { comm_d, comm_c, comm_r_last, comm_r })
 }
 
-/// Encodes the leaves of TreeD into the replica and builds TreeR-last over it; returns CommD and the base roots.
+/// Encodes the leaves of TreeD into the replica and builds TreeR-last over it; returns CommD, the base roots, and the
+/// files, not yet under their names, the replica first.
 fn encode_sector(
     backend: &dyn Backend,
     job: &Job<'_>,
@@ -113,7 +117,7 @@ fn encode_sector(
     data: &NodeFile,
     cache: &Path,
     replica: &Path,
-) -> Result<(Node, Vec<Node>), CommitError> {
+) -> Result<(Node, Vec<Node>, Vec<AtomicFile>), CommitError> {
     let keys = NodeFile::open(&files::layer(cache, geometry.layers()), geometry.nodes())?;
     // Two buffers each of data and keys, and the rows above both.
     let batch = batch_nodes(job, 7);
@@ -143,10 +147,9 @@ fn encode_sector(
     if computed != stored {
         return Err(CommitError::Data { path: data.path().to_owned(), stored, computed });
     }
-    let (roots, files) = trees.finish()?;
-    output.commit()?;
-    files.into_iter().try_for_each(AtomicFile::commit)?;
-    Ok((stored, roots))
+    let (roots, mut files) = trees.finish()?;
+    files.insert(0, output);
+    Ok((stored, roots, files))
 }
 
 #[cfg(test)]

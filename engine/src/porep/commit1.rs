@@ -74,7 +74,9 @@ pub enum Commit1Error {
     Root { what: &'static str, expected: Node, actual: Node },
     #[error(transparent)]
     Open(OpenError),
-    #[error("a vanilla proof does not hold; the sector's files are damaged")]
+    #[error(
+        "a vanilla proof does not hold; the sector's files are damaged, or of another prover, sector number, ticket or network"
+    )]
     Invalid(#[source] VanillaError),
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

@@ -15,7 +15,7 @@ const TASK_NODES: usize = 4096;
 
 /// The first node of a batch that is no field element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{operand} of node {index} of the batch: {source}")]
+#[error("{operand} of node {index} of the batch")]
 pub struct EncodeError {
     /// Place in the batch.
     pub index: usize,

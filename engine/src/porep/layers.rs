@@ -46,7 +46,7 @@ pub enum LabelError {
     BadParents(#[from] BadParents),
     #[error("another job is writing layers into {}", folder.display())]
     Busy { folder: PathBuf },
-    #[error("{}", path.display())]
+    #[error("cannot read or write {}", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Write(#[from] WriteError),

@@ -39,9 +39,11 @@ pub enum UnsealError {
     Range { range: Range<u64>, nodes: u64 },
     #[error("replica {} is {actual} bytes, expected {expected}", path.display())]
     Length { path: PathBuf, expected: u64, actual: u64 },
-    #[error("node {node} of the replica")]
-    Replica { node: u64, source: NonCanonical },
-    #[error("{}", path.display())]
+    #[error("node {node} of the replica {}", path.display())]
+    Replica { path: PathBuf, node: u64, source: NonCanonical },
+    #[error("{} is not a file", path.display())]
+    NotAFile { path: PathBuf },
+    #[error("cannot read or write {}", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("writing the data")]
     Output { source: io::Error },
@@ -107,7 +109,11 @@ pub fn unseal(job: &Job<'_>, sealed: &Sealed<'_>, range: Range<u64>, out: &mut d
     }
     let in_replica = |source| UnsealError::Io { path: sealed.replica.to_owned(), source };
     let mut replica = File::open(sealed.replica).map_err(in_replica)?;
-    let actual = replica.metadata().map_err(in_replica)?.len();
+    let metadata = replica.metadata().map_err(in_replica)?;
+    if !metadata.is_file() {
+        return Err(UnsealError::NotAFile { path: sealed.replica.to_owned() });
+    }
+    let actual = metadata.len();
     if actual < params.size_bytes {
         return Err(UnsealError::Length { path: sealed.replica.to_owned(), expected: params.size_bytes, actual });
     }
@@ -128,8 +134,11 @@ pub fn unseal(job: &Job<'_>, sealed: &Sealed<'_>, range: Range<u64>, out: &mut d
         replica.read_exact(block.as_flattened_mut()).map_err(in_replica)?;
         let labels = &key.nodes()[start as usize..end as usize];
         // Labels are trimmed, so a node that is no field element is the replica's.
-        decode(&mut block, labels)
-            .map_err(|error| UnsealError::Replica { node: start + error.index as u64, source: error.source })?;
+        decode(&mut block, labels).map_err(|error| UnsealError::Replica {
+            path: sealed.replica.to_owned(),
+            node: start + error.index as u64,
+            source: error.source,
+        })?;
         out.write_all(block.as_flattened()).map_err(|source| UnsealError::Output { source })?;
         stage.advance(end - start)?;
     }

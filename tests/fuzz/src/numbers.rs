@@ -104,8 +104,9 @@ pub fn fr32_unpad(data: &[u8]) {
     let [Some(offset), Some(len)] = [0, 1].map(|at| padded.get(at).map(|byte| u64::from(*byte))) else { return };
     let range = RawRange { offset, len };
     let Some(quads) = range.padded().filter(|quads| quads.end <= whole as u64) else { return };
+    let Some(expected) = raw.get(offset as usize..(offset + len) as usize) else { return };
     let part = unpad(&padded[quads.start as usize..quads.end as usize], steps, Unpadder::range(Vec::new(), range));
-    assert_eq!(part, raw[offset as usize..(offset + len) as usize]);
+    assert_eq!(part, expected);
 }
 
 /// Sizes of pieces from pairs of numbers: exactly the powers of two and their 127/128ths, and places that fit.

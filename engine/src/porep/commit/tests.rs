@@ -369,8 +369,8 @@ fn damaged_input_is_named_and_replaces_nothing() {
         let tree_d = files::tree_d(cache);
         for (path, node) in [(files::layer(cache, 1), 77), (files::layer(cache, 2), 0), (tree_d.clone(), 127)] {
             let error = damage(&path, &|bytes| bytes[node * 32..][..32].fill(0xff));
-            let expected = format!("node {node} of {}: node ffff", path.display());
-            assert!(error.to_string().starts_with(&expected), "{error}");
+            let expected = format!("node {node} of {}", path.display());
+            assert_eq!(error.to_string(), expected);
         }
         let error = damage(&files::layer(cache, 2), &|bytes| bytes.truncate(4064));
         assert!(error.to_string().ends_with("sc-02-data-layer-2.dat is 4064 bytes, expected 4096"), "{error}");
@@ -381,7 +381,7 @@ fn damaged_input_is_named_and_replaces_nothing() {
 
         fs::remove_file(files::layer(cache, 1)).unwrap();
         let error = commit_with(&Cpu, job, geometry, cache, &replica).unwrap_err();
-        assert!(error.to_string().contains("sc-02-data-layer-1.dat: "), "{error}");
+        assert!(error.to_string().contains("sc-02-data-layer-1.dat"), "{error}");
     });
 }
 
