@@ -29,6 +29,7 @@ errors! {
     Labels(crate::porep::layers::LabelError),
     NonCanonical(crate::field::NonCanonical),
     Params(crate::params::ParamError),
+    ParentTable(crate::graph::ParentTableError),
     Piece(crate::sector::piece::PieceError),
     PreCommit2(crate::porep::commit::CommitError),
     Proof(crate::groth16::ProofError),

@@ -1,3 +1,68 @@
-//! The `filecash` command line.
+//! The `filecash` command line: parse, call the engine, report.
+//!
+//! Verbs are thin. Each gives a [`report::Report`] or fails; what is printed where, and the exit status, is decided in
+//! `report.rs` alone.
 
-fn main() {}
+#![allow(missing_docs, reason = "field docs of clap types are help texts")]
+
+mod args;
+mod config;
+mod context;
+mod deep;
+mod files;
+mod filler;
+mod folder;
+mod given;
+mod measure;
+mod params;
+mod phase;
+mod piece;
+mod progress;
+mod quickstart;
+mod report;
+mod seal;
+mod sector;
+mod text;
+
+use std::env;
+use std::io;
+use std::process::ExitCode;
+
+use args::{Command, Verb};
+use clap::Parser;
+use context::Context;
+use report::{Kind, Report};
+
+fn main() -> ExitCode {
+    let command = match Command::try_parse() {
+        Ok(command) => command,
+        Err(error) => return usage(&error),
+    };
+    report::finish(run(&command), command.global.json)
+}
+
+fn run(command: &Command) -> anyhow::Result<Report> {
+    let context = Context::new(&command.global)?;
+    match &command.verb {
+        Verb::Config(verb) => Ok(config::run(verb, &context)),
+        Verb::Params(verb) => params::run(verb, &context),
+        Verb::Piece(verb) => piece::run(verb, &context),
+        Verb::Quickstart(args) => quickstart::run(args, &context),
+        Verb::Seal(verb) => seal::run(verb, &context),
+        Verb::Sector(verb) => sector::run(verb, &context),
+    }
+}
+
+/// Help and version, or a command line that makes no sense.
+fn usage(error: &clap::Error) -> ExitCode {
+    let as_json = env::args_os().any(|argument| argument == "--json");
+    if error.use_stderr() && as_json {
+        let text = error.render().to_string();
+        let message = text.split("\n\nUsage:").next().unwrap_or_default();
+        let message = message.strip_prefix("error: ").unwrap_or(message).trim();
+        report::print(io::stdout(), &report::pretty(&report::failure_json(Kind::Usage, message, None)));
+    } else {
+        drop(error.print());
+    }
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+}

@@ -43,7 +43,7 @@ impl fmt::Display for ByteSize {
         let (name, factor) = UNITS.iter().rev().find(|(_, factor)| self.0 >= *factor).unwrap_or(&UNITS[0]);
         let whole = self.0 as f64 / *factor as f64;
         let decimals = match whole {
-            _ if self.0 % factor == 0 => 0,
+            _ if self.0.is_multiple_of(*factor) => 0,
             w if w < 10.0 => 2,
             w if w < 100.0 => 1,
             _ => 0,

@@ -6,26 +6,29 @@
 //!
 //! Source: `spec/snark.md` 2.2, 3.3, 3.4.
 
-use rand_core::OsRng;
+use std::path::PathBuf;
+
 use tracing::info_span;
 
 use super::SectorIdentity;
 use super::verify::{check_commitments, public_inputs};
-use crate::circuit::porep::{ChallengeWitness, ColumnWitness, PoRepCircuit, PoRepPartition, PoRepShape};
-use crate::circuit::{Evaluations, Shape, Witness};
+use crate::circuit::porep::{
+    ChallengeWitness, ColumnWitness, PoRepCircuit, PoRepPartition, PoRepShape, PoRepWitnessError,
+};
+use crate::circuit::{Evaluations, Level, Shape, Witness};
 use crate::error::Error;
 use crate::field::fr::from_node;
 use crate::field::{Fr, NonCanonical};
 use crate::graph::Graph;
 use crate::groth16::prove::check_counts;
-use crate::groth16::{Density, ParamsFile, Proof as Snark, Verifier, prove};
+use crate::groth16::{Density, ParamsFile, Proof as Snark, ProveError, Verifier, VerifyError, prove, random_secrets};
 use crate::job::{Job, Unit};
 use crate::merkle::path::MerkleProof;
 use crate::params::{CircuitKind, ParamId, ParamStore};
 use crate::porep::challenges::Challenges;
 use crate::porep::outputs::Commit1Output;
 use crate::porep::proof::{ColumnProof, Proof, ProofShape};
-use crate::porep::verify::Statement;
+use crate::porep::verify::{Statement, VanillaError};
 use crate::sector::PoRepConfig;
 
 /// Why vanilla proofs were not proven, where no other component says it.
@@ -42,17 +45,17 @@ pub enum CommitError {
     #[error("the seed is all zero")]
     ZeroSeed,
     #[error(transparent)]
-    Vanilla(#[from] crate::porep::verify::VanillaError),
+    Vanilla(#[from] VanillaError),
     #[error(transparent)]
-    Witness(#[from] crate::circuit::porep::PoRepWitnessError),
+    Witness(#[from] PoRepWitnessError),
     #[error("the circuit could not be filled")]
     Synthesis(#[from] bellman::SynthesisError),
     #[error("{} cannot be used", path.display())]
-    Parameters { path: std::path::PathBuf, source: crate::groth16::ProveError },
+    Parameters { path: PathBuf, source: ProveError },
     #[error("constraint {constraint} of partition {partition} does not hold")]
     Unsatisfied { partition: usize, constraint: usize },
     #[error("a proof just made does not verify; the parameters in {} are damaged", parameters.display())]
-    Rejected { parameters: std::path::PathBuf, source: crate::groth16::VerifyError },
+    Rejected { parameters: PathBuf, source: VerifyError },
 }
 
 /// Proves every partition of a sector; returns the proofs one after the other, 192 bytes each.
@@ -111,22 +114,12 @@ fn prove_partitions(
     let density = Density::new(&shape);
     check_counts(params, &density)
         .map_err(|source| CommitError::Parameters { path: params.path().to_owned(), source })?;
-    let mut shape = Some(shape);
-    let partitions = phase1.vanilla_proofs.len();
-    let mut proofs = Vec::with_capacity(partitions);
-    for (partition, vanilla) in phase1.vanilla_proofs.iter().enumerate() {
-        let (witness, evaluations) = match &shape {
-            Some(shape) => evaluate(job, circuit, shape, phase1, partition, vanilla)?,
-            None => break,
-        };
-        if partition + 1 == partitions {
-            // The matrices are done with; the transforms need the room.
-            shape = None;
-        }
-        let [r, s] = [(); 2].map(|()| <Fr as ff::Field>::random(OsRng));
-        proofs.push(prove(job, params, &density, evaluations, &witness, r, s)?);
-    }
-    Ok(proofs)
+    let prove_partition = |(partition, vanilla): (usize, &Vec<Proof>)| {
+        let (witness, evaluations) = evaluate(job, circuit, &shape, phase1, partition, vanilla)?;
+        let [r, s] = random_secrets();
+        Ok(prove(job, params, &density, evaluations, &witness, r, s)?)
+    };
+    phase1.vanilla_proofs.iter().enumerate().map(prove_partition).collect()
 }
 
 fn evaluate(
@@ -182,11 +175,12 @@ fn column_values(column: &ColumnProof) -> Result<ColumnWitness, NonCanonical> {
     })
 }
 
-fn levels(proof: &MerkleProof) -> Result<Vec<crate::circuit::gadgets::path::Level>, NonCanonical> {
+/// The levels of an inclusion proof as the circuit has them.
+fn levels(proof: &MerkleProof) -> Result<Vec<Level>, NonCanonical> {
     proof
         .levels()
         .map(|element| {
-            Ok(crate::circuit::gadgets::path::Level {
+            Ok(Level {
                 siblings: element.hashes.iter().map(from_node).collect::<Result<_, _>>()?,
                 index: element.index as usize,
             })

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::field::Node;
 use crate::field::fr32::{RawRange, Unpadder};
 use crate::job::Job;
-use crate::porep::unseal::{Sealed, unseal};
+use crate::porep::unseal::{Sealed, UnsealError, unseal};
 use crate::sector::PoRepConfig;
 use crate::sector::params::NODE_SIZE;
 
@@ -76,6 +76,6 @@ pub fn unseal_range(
     };
     let mut unpadder = Unpadder::range(out, range);
     unseal(job, &sealed, nodes, &mut unpadder)?;
-    unpadder.finish().map_err(|source| crate::porep::unseal::UnsealError::Output { source })?;
+    unpadder.finish().map_err(|source| UnsealError::Output { source })?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::SectorIdentity;
 use crate::circuit::porep::{ChallengeIndices, public_inputs as partition_inputs};
 use crate::error::Error;
 use crate::field::fr::from_node;
-use crate::field::{Fr, Node};
+use crate::field::{Fr, Node, NonCanonical};
 use crate::graph::Graph;
 use crate::groth16::{Proof, Verifier};
 use crate::job::Job;
@@ -23,7 +23,7 @@ pub enum CommitmentError {
     #[error("{0} is all zero")]
     Zero(&'static str),
     #[error("{what} is no field element")]
-    NonCanonical { what: &'static str, source: crate::field::NonCanonical },
+    NonCanonical { what: &'static str, source: NonCanonical },
 }
 
 /// Refuses commitments that are zero or no field elements.

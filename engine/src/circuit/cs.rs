@@ -60,6 +60,8 @@ pub trait CircuitSystem {
     const BUILDS: bool;
     /// Whether values are looked at. Gadgets compute costly values only then.
     const VALUES: bool;
+    /// Whether [`block`](Self::block) does more than to read its body.
+    const BLOCKS: bool = false;
 
     /// Makes an aux variable.
     ///
@@ -81,6 +83,23 @@ pub trait CircuitSystem {
 
     /// Makes the constraint `A · B = C`; `build` is handed the three combinations, empty.
     fn constrain(&mut self, build: impl FnOnce(&mut Lc, &mut Lc, &mut Lc));
+
+    /// Reads a part of a circuit that is the same wherever it occurs: a block.
+    ///
+    /// `body` is handed names for `outside`, makes variables and constraints that depend on these and on `key` alone,
+    /// no inputs, and returns the names of its results. A reader may leave out the body where it knows the block
+    /// already. The first word of `key` tells kinds of blocks apart.
+    ///
+    /// # Errors
+    /// The body's.
+    fn block(
+        &mut self,
+        _key: &[u64],
+        outside: &[Self::Wire],
+        body: impl FnOnce(&mut Self, &[Self::Wire]) -> Result<Vec<Self::Wire>, SynthesisError>,
+    ) -> Result<Vec<Self::Wire>, SynthesisError> {
+        body(self, outside)
+    }
 
     /// Names what follows, for error messages.
     fn enter(&mut self, _name: &'static str, _index: usize) {}

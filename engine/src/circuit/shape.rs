@@ -1,18 +1,28 @@
 //! A circuit without values: the matrices A, B, C of its constraints `⟨A_i, z⟩ · ⟨B_i, z⟩ = ⟨C_i, z⟩`.
 //!
 //! Recorded once per circuit and read by set-up (the polynomials of each variable) and by the prover (the evaluations).
-//! Coefficients are few, so each term is a column and an index into a dictionary.
+//! A PoRep repeats a few blocks thousands of times, and 99 % of its constraints are in them: so each distinct block is
+//! kept once, over its own variables and a list of outside ones, and the circuit is a list of instances with single
+//! rows between them. Coefficients are few, so each term is a variable and an index into a dictionary.
 //!
-//! Source: `spec/snark.md` 0.1, 0.3, 3.1.
+//! Source: `spec/snark.md` 0.1, 0.3, 3.1, 6.1.
 
-use std::collections::HashMap;
+mod blocks;
+mod evaluate;
+mod rows;
 
-use ff::{Field, PrimeField};
+use std::ops::Range;
+
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::values::{Class, Values};
+use super::values::Values;
 use crate::field::Fr;
+
+use blocks::Instance;
+pub(super) use blocks::Template;
+pub(super) use rows::canonicalise;
+use rows::{Dictionary, Rows};
 
 /// A variable: input or aux, each kind numbered from 0 in order of allocation. Input 0 is ONE.
 ///
@@ -49,81 +59,32 @@ impl Column {
     }
 }
 
-/// Rows of terms; repeated columns are summed and zero coefficients dropped.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Matrix {
-    row_ends: Vec<u64>,
-    columns: Vec<Column>,
-    coefficients: Vec<u32>,
-}
-
-impl Matrix {
-    /// Number of rows.
-    pub fn rows(&self) -> usize {
-        self.row_ends.len()
-    }
-
-    /// Number of terms.
-    pub fn non_zeros(&self) -> usize {
-        self.columns.len()
-    }
-
-    fn range(&self, row: usize) -> std::ops::Range<usize> {
-        let start = if row == 0 { 0 } else { self.row_ends[row - 1] };
-        start as usize..self.row_ends[row] as usize
-    }
-
-    /// Terms of one row as columns and dictionary indices, sorted by column.
-    pub fn row(&self, row: usize) -> impl Iterator<Item = (Column, u32)> + '_ {
-        let range = self.range(row);
-        self.columns[range.clone()].iter().copied().zip(self.coefficients[range].iter().copied())
-    }
-
-    fn push_row(&mut self, terms: impl Iterator<Item = (Column, u32)>) {
-        for (column, coefficient) in terms {
-            self.columns.push(column);
-            self.coefficients.push(coefficient);
-        }
-        self.row_ends.push(self.columns.len() as u64);
-    }
-}
-
 /// A recorded circuit.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Shape {
+    /// Inputs besides ONE.
     inputs: usize,
     aux: usize,
-    a: Matrix,
-    b: Matrix,
-    c: Matrix,
-    dictionary: Vec<Fr>,
-    numbers: HashMap<[u8; 32], u32>,
-}
-
-impl Default for Shape {
-    fn default() -> Self {
-        Self::new()
-    }
+    constraints: usize,
+    /// Rows outside of blocks.
+    single: [Rows; 3],
+    templates: Vec<Template>,
+    instances: Vec<Instance>,
+    /// Outside variables of all instances, one list after the other.
+    outside: Vec<Column>,
+    dictionary: Dictionary,
 }
 
 impl Shape {
     /// A circuit that has only the input ONE.
     pub fn new() -> Self {
-        Self {
-            inputs: 1,
-            aux: 0,
-            a: Matrix::default(),
-            b: Matrix::default(),
-            c: Matrix::default(),
-            dictionary: Vec::new(),
-            numbers: HashMap::new(),
-        }
+        Self::default()
     }
 
     /// Adds an input.
     pub fn push_input(&mut self) -> Column {
         self.inputs += 1;
-        Column::input(self.inputs - 1)
+        Column::input(self.inputs)
     }
 
     /// Adds an aux variable.
@@ -134,22 +95,15 @@ impl Shape {
 
     /// Adds a constraint. Terms may repeat columns and have zero coefficients; they are sorted and summed in place.
     pub fn push_constraint(&mut self, a: &mut Vec<(Column, Fr)>, b: &mut Vec<(Column, Fr)>, c: &mut Vec<(Column, Fr)>) {
-        for (terms, matrix) in [(a, &mut self.a), (b, &mut self.b), (c, &mut self.c)] {
-            canonicalise(terms);
-            matrix.push_row(terms.iter().map(|(column, coefficient)| {
-                let next = self.dictionary.len() as u32;
-                let number = *self.numbers.entry(coefficient.to_repr()).or_insert(next);
-                if number == next {
-                    self.dictionary.push(*coefficient);
-                }
-                (*column, number)
-            }));
+        for (terms, rows) in [a, b, c].into_iter().zip(&mut self.single) {
+            rows.push(terms, &mut self.dictionary);
         }
+        self.constraints += 1;
     }
 
     /// Inputs, with ONE.
     pub fn inputs(&self) -> usize {
-        self.inputs
+        self.inputs + 1
     }
 
     /// Aux variables.
@@ -159,100 +113,185 @@ impl Shape {
 
     /// Constraints that the circuit made, without the consistency rows of Groth16.
     pub fn constraints(&self) -> usize {
-        self.a.rows()
+        self.constraints
     }
 
     /// The matrices A, B, C.
-    pub fn matrices(&self) -> [&Matrix; 3] {
-        [&self.a, &self.b, &self.c]
+    pub fn matrices(&self) -> [Matrix<'_>; 3] {
+        [0, 1, 2].map(|letter| Matrix { shape: self, letter })
     }
 
     /// The coefficient with a dictionary index.
     pub fn coefficient(&self, index: u32) -> &Fr {
-        &self.dictionary[index as usize]
+        self.dictionary.get(index)
+    }
+
+    /// Bytes that the shape occupies.
+    pub fn memory_bytes(&self) -> usize {
+        self.single.iter().map(Rows::memory_bytes).sum::<usize>()
+            + self.templates.iter().map(Template::memory_bytes).sum::<usize>()
+            + size_of_val(&self.instances[..])
+            + size_of_val(&self.outside[..])
+            + self.dictionary.memory_bytes()
     }
 
     /// The digest that pins the whole system (`spec/snark.md` 0.3).
     pub fn digest(&self) -> [u8; 32] {
+        const FLUSH: usize = 1 << 16;
         let mut hasher = Sha256::new();
-        let repr: Vec<[u8; 32]> = self.dictionary.iter().map(Fr::to_repr).collect();
+        let coefficients = self.dictionary.reprs();
         let mut bytes = Vec::new();
-        for row in 0..self.constraints() {
-            for matrix in self.matrices() {
-                bytes.clear();
-                bytes.extend((matrix.range(row).len() as u32).to_le_bytes());
-                for (column, coefficient) in matrix.row(row) {
-                    bytes.push(u8::from(column.is_aux()));
-                    bytes.extend((column.index() as u32).to_le_bytes());
-                    bytes.extend(repr[coefficient as usize]);
+        let mut terms: Vec<(Column, u32)> = Vec::new();
+        for segment in self.segments(0..self.constraints) {
+            for row in segment.rows.clone() {
+                for letter in 0..3 {
+                    terms.clear();
+                    terms.extend(segment.row(letter, row));
+                    if !terms.is_sorted_by_key(|(column, _)| *column) {
+                        terms.sort_unstable_by_key(|(column, _)| *column);
+                    }
+                    bytes.extend((terms.len() as u32).to_le_bytes());
+                    for (column, coefficient) in &terms {
+                        bytes.push(u8::from(column.is_aux()));
+                        bytes.extend((column.index() as u32).to_le_bytes());
+                        bytes.extend(coefficients[*coefficient as usize]);
+                    }
                 }
-                hasher.update(&bytes);
+                if bytes.len() > FLUSH {
+                    hasher.update(&bytes);
+                    bytes.clear();
+                }
             }
         }
-        for count in [self.inputs, self.aux, self.constraints()] {
-            hasher.update((count as u32).to_le_bytes());
+        for count in [self.inputs(), self.aux, self.constraints] {
+            bytes.extend((count as u32).to_le_bytes());
         }
+        hasher.update(&bytes);
         hasher.finalize().into()
     }
 
-    /// `A·z`, `B·z`, `C·z` over the circuit's own constraints.
-    pub fn evaluate(&self, witness: &Witness) -> Evaluations {
-        let [a, b, c] = self.matrices().map(|matrix| self.product(matrix, witness));
-        Evaluations { a, b, c }
+    /// The pieces of a range of rows, in order: rows of one instance, or single rows.
+    fn segments(&self, range: Range<usize>) -> impl Iterator<Item = Segment<'_>> {
+        let mut next = range.start;
+        std::iter::from_fn(move || {
+            if next >= range.end {
+                return None;
+            }
+            let mut segment = self.segment(next);
+            segment.rows.end = segment.rows.end.min(range.end);
+            next = segment.rows.end;
+            Some(segment)
+        })
     }
 
-    fn product(&self, matrix: &Matrix, witness: &Witness) -> Values {
-        /// A multiple of 64, so that the pieces can be joined.
-        const ROWS: usize = 1 << 14;
-        let pieces: Vec<Values> = (0..matrix.rows().div_ceil(ROWS))
-            .into_par_iter()
-            .map(|piece| {
-                (piece * ROWS..matrix.rows().min((piece + 1) * ROWS))
-                    .map(|row| {
-                        let mut sum = Fr::ZERO;
-                        for (column, number) in matrix.row(row) {
-                            let coefficient = &self.dictionary[number as usize];
-                            if column.is_aux() {
-                                match witness.aux.class(column.index()) {
-                                    Class::Zero => {}
-                                    Class::One => sum += coefficient,
-                                    Class::Wide => sum += coefficient * witness.aux.get(column.index()),
-                                }
-                            } else {
-                                sum += coefficient * witness.inputs[column.index()];
-                            }
-                        }
-                        sum
-                    })
-                    .collect()
-            })
-            .collect();
-        let mut all = Values::new();
-        pieces.into_iter().for_each(|piece| all.append(piece));
-        all
+    /// The piece that begins at a row and goes on to the end of its block or of the single rows.
+    fn segment(&self, row: usize) -> Segment<'_> {
+        let after = self.instances.partition_point(|instance| instance.first_row as usize <= row);
+        let mut rows_before = 0;
+        if let Some(instance) = after.checked_sub(1).map(|last| &self.instances[last]) {
+            let template = &self.templates[instance.template as usize];
+            let end = instance.first_row as usize + template.constraints();
+            if row < end {
+                let outside = instance.first_outside as usize;
+                return Segment {
+                    rows: row..end,
+                    source: &template.rows,
+                    first: instance.first_row as usize,
+                    block: Some(Block {
+                        template,
+                        first_aux: instance.first_aux as usize,
+                        outside: &self.outside[outside..outside + template.outside],
+                    }),
+                };
+            }
+            rows_before = instance.rows_before as usize + template.constraints();
+        }
+        let end = self.instances.get(after).map_or(self.constraints, |next| next.first_row as usize);
+        Segment { rows: row..end, source: &self.single, first: rows_before, block: None }
     }
 }
 
-/// Sorts terms by column, sums repeated columns, drops zeros.
-pub(super) fn canonicalise(terms: &mut Vec<(Column, Fr)>) {
-    terms.sort_unstable_by_key(|(column, _)| *column);
-    let mut kept = 0;
-    for index in 0..terms.len() {
-        let (column, coefficient) = terms[index];
-        if kept > 0 && terms[kept - 1].0 == column {
-            terms[kept - 1].1 += coefficient;
-        } else {
-            if kept > 0 && terms[kept - 1].1 == Fr::ZERO {
-                kept -= 1;
-            }
-            terms[kept] = (column, coefficient);
-            kept += 1;
-        }
+/// Consecutive rows from one source.
+struct Segment<'a> {
+    rows: Range<usize>,
+    source: &'a [Rows; 3],
+    /// The circuit's row that the source's first row stands for.
+    first: usize,
+    block: Option<Block<'a>>,
+}
+
+/// An instance of a template.
+#[derive(Clone, Copy)]
+struct Block<'a> {
+    template: &'a Template,
+    first_aux: usize,
+    outside: &'a [Column],
+}
+
+impl<'a> Segment<'a> {
+    /// A row of the circuit, out of this piece.
+    fn row(&self, letter: usize, row: usize) -> Row<'a> {
+        let (columns, coefficients) = self.source[letter].row(row - self.first);
+        Row { terms: columns.iter().zip(coefficients), block: self.block }
     }
-    if kept > 0 && terms[kept - 1].1 == Fr::ZERO {
-        kept -= 1;
+}
+
+/// One of the matrices of a circuit.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'a> {
+    shape: &'a Shape,
+    letter: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.shape.constraints
     }
-    terms.truncate(kept);
+
+    /// Number of terms.
+    pub fn non_zeros(&self) -> usize {
+        let instance = |instance: &Instance| &self.shape.templates[instance.template as usize].rows[self.letter];
+        self.shape.single[self.letter].non_zeros()
+            + self.shape.instances.iter().map(|block| instance(block).non_zeros()).sum::<usize>()
+    }
+
+    /// Terms of one row as columns and dictionary indices, each column once, in no particular order.
+    pub fn row(&self, row: usize) -> Row<'a> {
+        self.shape.segment(row).row(self.letter, row)
+    }
+
+    /// All rows of a range in order, each with its number: faster than one [`row`](Self::row) after the other.
+    pub fn rows_of(&self, range: Range<usize>) -> impl Iterator<Item = (usize, Row<'a>)> {
+        let letter = self.letter;
+        self.shape
+            .segments(range)
+            .flat_map(move |segment| segment.rows.clone().map(move |row| (row, segment.row(letter, row))))
+    }
+}
+
+/// The terms of one row.
+#[derive(Clone)]
+pub struct Row<'a> {
+    terms: std::iter::Zip<std::slice::Iter<'a, u32>, std::slice::Iter<'a, u32>>,
+    block: Option<Block<'a>>,
+}
+
+impl Iterator for Row<'_> {
+    type Item = (Column, u32);
+
+    fn next(&mut self) -> Option<(Column, u32)> {
+        let (&column, &coefficient) = self.terms.next()?;
+        let column = match &self.block {
+            None => Column(column),
+            Some(block) => block.column(column as usize),
+        };
+        Some((column, coefficient))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.terms.size_hint()
+    }
 }
 
 /// Values for all variables of a circuit.
@@ -283,38 +322,4 @@ impl Evaluations {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// x · x = y, then (x + 1 − 1 + 0 · y) · 1 = x.
-    fn square() -> Shape {
-        let mut shape = Shape::new();
-        let y = shape.push_input();
-        let x = shape.push_aux();
-        let one = Fr::ONE;
-        shape.push_constraint(&mut vec![(x, one)], &mut vec![(x, one)], &mut vec![(y, one)]);
-        shape.push_constraint(
-            &mut vec![(x, one), (Column::ONE, one), (y, Fr::ZERO), (Column::ONE, -one)],
-            &mut vec![(Column::ONE, one)],
-            &mut vec![(x, one)],
-        );
-        shape
-    }
-
-    #[test]
-    fn repeated_and_zero_terms_vanish() {
-        let shape = square();
-        let [a, ..] = shape.matrices();
-        assert_eq!(a.row(1).map(|(column, _)| column).collect::<Vec<_>>(), [Column::aux(0)]);
-        assert_eq!(shape.matrices().map(Matrix::non_zeros), [2, 2, 2]);
-    }
-
-    #[test]
-    fn a_wrong_value_is_found() {
-        let shape = square();
-        let witness =
-            |x: u64, y: u64| Witness { inputs: vec![Fr::ONE, Fr::from(y)], aux: [Fr::from(x)].into_iter().collect() };
-        assert_eq!(shape.evaluate(&witness(3, 9)).first_unsatisfied(), None);
-        assert_eq!(shape.evaluate(&witness(3, 8)).first_unsatisfied(), Some(0));
-    }
-}
+mod tests;

@@ -9,13 +9,15 @@
 //! ```
 //!
 //! The legacy graph (API 1.0.0) cuts the permuted index to 32 bits before it divides by 8, a slip of old that matters
-//! above 16 GiB only. Source: `spec/replication.md` 4.3 (the reference's `storage-proofs-porep/src/stacked/vanilla/graph.rs`).
+//! above 16 GiB only. [`Expander::parents`] is the plain way; [`Expander::fill`] takes many nodes and hashes eight values
+//! at once. Source: `spec/replication.md` 4.3 (the reference's `storage-proofs-porep/src/stacked/vanilla/graph.rs`).
 
 use blake2b_simd::Params;
 use sha2::{Digest, Sha256};
 
+use crate::hash::blake2b_lanes::{LANES, keyed_hashes};
 use crate::sector::PoRepId;
-use crate::sector::params::EXPANDER_DEGREE;
+use crate::sector::params::{BASE_DEGREE, DEGREE, EXPANDER_DEGREE};
 
 /// Rounds of the network; the fourth key only enters the name of the parent table.
 const ROUNDS: usize = 3;
@@ -48,12 +50,32 @@ impl Expander {
 
     /// The expander parents of a node below n, any nodes of the layer before.
     pub fn parents(&self, node: u32) -> [u32; EXPANDER_DEGREE] {
-        std::array::from_fn(|i| {
-            let permuted = self.permute(u64::from(node) * EXPANDER_DEGREE as u64 + i as u64);
-            let permuted = if self.legacy { u64::from(permuted as u32) } else { permuted };
-            // At most n − 1 < 2³².
-            (permuted / EXPANDER_DEGREE as u64) as u32
-        })
+        std::array::from_fn(|i| self.parent(self.permute(u64::from(node) * EXPANDER_DEGREE as u64 + i as u64)))
+    }
+
+    /// Writes the expander parents of consecutive nodes from `first` on into the last eight places of their rows.
+    pub fn fill(&self, first: u32, rows: &mut [[u32; DEGREE]]) {
+        let start = u64::from(first) * EXPANDER_DEGREE as u64;
+        let mut indices: Vec<u64> = (start..).take(rows.len() * EXPANDER_DEGREE).collect();
+        let mut walking: Vec<u32> = (0..indices.len() as u32).collect();
+        while !walking.is_empty() {
+            for group in walking.chunks(LANES) {
+                let mut lanes = [0; LANES];
+                lanes.iter_mut().zip(group).for_each(|(lane, &place)| *lane = indices[place as usize]);
+                let lanes = self.pass_lanes(&lanes);
+                group.iter().zip(lanes).for_each(|(&place, lane)| indices[place as usize] = lane);
+            }
+            walking.retain(|&place| indices[place as usize] >= self.size);
+        }
+        for (row, permuted) in rows.iter_mut().zip(indices.as_chunks::<EXPANDER_DEGREE>().0) {
+            row[BASE_DEGREE..].copy_from_slice(&permuted.map(|permuted| self.parent(permuted)));
+        }
+    }
+
+    /// The node that a permuted index stands for, at most n − 1 < 2³².
+    fn parent(&self, permuted: u64) -> u32 {
+        let permuted = if self.legacy { u64::from(permuted as u32) } else { permuted };
+        (permuted / EXPANDER_DEGREE as u64) as u32
     }
 
     /// Permutes `[0, 8·n)`.
@@ -74,6 +96,19 @@ impl Expander {
             (left, right) = (right, left ^ (keyed_hash(right, key) & mask));
         }
         left << self.half_bits | right
+    }
+
+    /// [`Self::pass`] of every lane.
+    fn pass_lanes(&self, indices: &[u64; LANES]) -> [u64; LANES] {
+        let mask = (1 << self.half_bits) - 1;
+        let mut left = indices.map(|index| index >> self.half_bits);
+        let mut right = indices.map(|index| index & mask);
+        for key in self.keys {
+            let hashes = keyed_hashes(&right, key);
+            let next = std::array::from_fn(|lane| left[lane] ^ (hashes[lane] & mask));
+            (left, right) = (right, next);
+        }
+        std::array::from_fn(|lane| left[lane] << self.half_bits | right[lane])
     }
 }
 

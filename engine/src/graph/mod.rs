@@ -60,6 +60,23 @@ impl Graph {
         parents[BASE_DEGREE..].copy_from_slice(&self.expander.parents(node));
         parents
     }
+
+    /// [`parents`](Self::parents) of consecutive nodes from `first` on, several times faster.
+    ///
+    /// # Panics
+    /// When the last node is not below [`nodes`](Self::nodes).
+    pub fn fill(&self, first: u32, rows: &mut [[u32; DEGREE]]) {
+        assert!(
+            u64::from(first) + rows.len() as u64 <= self.nodes,
+            "{} nodes from {first} of {}",
+            rows.len(),
+            self.nodes
+        );
+        for (row, node) in rows.iter_mut().zip(first..) {
+            row[..BASE_DEGREE].copy_from_slice(&self.drg.parents(node));
+        }
+        self.expander.fill(first, rows);
+    }
 }
 
 #[cfg(test)]

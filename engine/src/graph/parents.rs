@@ -187,9 +187,8 @@ fn published_digest(profile: Profile, id: &str) -> Option<&'static str> {
 /// Computes the rows from node `first` on.
 fn fill(graph: &Graph, first: u32, rows: &mut [Row]) {
     rows.par_chunks_mut(THREAD_ROWS).enumerate().for_each(|(chunk, rows)| {
-        for (row, node) in rows.iter_mut().zip(first + (chunk * THREAD_ROWS) as u32..) {
-            *row = graph.parents(node).map(u32::to_le);
-        }
+        graph.fill(first + (chunk * THREAD_ROWS) as u32, rows);
+        rows.iter_mut().for_each(|row| *row = row.map(u32::to_le));
     });
 }
 

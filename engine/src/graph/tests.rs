@@ -175,3 +175,19 @@ fn node_outside_the_sector_is_refused() {
     let graph = Graph::over(64, PoRepId::from_number(5), false);
     assert!(std::panic::catch_unwind(|| graph.parents(64)).is_err());
 }
+
+#[test]
+fn rows_match_single_nodes() {
+    for (size, legacy) in [(2 * KIB, true), (4 * KIB, false), (32 * GIB, true), (64 * GIB, false)] {
+        let graph = Graph::over(size / 32, PoRepId::from_number(3), legacy);
+        for (first, count) in [(0, 0), (0, 1), (0, 7), (5, 59), (graph.nodes() as u32 - 33, 33)] {
+            let mut rows = vec![[0; DEGREE]; count];
+            graph.fill(first, &mut rows);
+            for (row, node) in rows.into_iter().zip(first..) {
+                assert_eq!(row, graph.parents(node), "{size} node {node}");
+            }
+        }
+        let past_the_end = graph.nodes() as u32 - 1;
+        assert!(std::panic::catch_unwind(|| graph.fill(past_the_end, &mut [[0; DEGREE]; 2])).is_err());
+    }
+}

@@ -65,10 +65,10 @@ impl Density {
     /// Reads a circuit once.
     pub fn new(shape: &Shape) -> Self {
         let [a, b, _] = shape.matrices();
-        let occurring = |matrix: &Matrix| {
+        let occurring = |matrix: Matrix<'_>| {
             let (mut inputs, mut aux) = (Bits::new(shape.inputs()), Bits::new(shape.aux()));
-            for row in 0..matrix.rows() {
-                for (column, _) in matrix.row(row) {
+            for (_, row) in matrix.rows_of(0..matrix.rows()) {
+                for (column, _) in row {
                     if column.is_aux() { &mut aux } else { &mut inputs }.insert(column.index());
                 }
             }

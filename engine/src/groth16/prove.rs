@@ -17,12 +17,14 @@
 use blstrs::{G1Affine, G1Projective, G2Affine, G2Projective};
 use ff::Field;
 use group::{Curve, Group};
+use rand_core::OsRng;
 use rayon::prelude::*;
 
 use super::density::Density;
 use super::key::{KeyError, KeyProblem, ParamsFile, Section};
 use super::proof::Proof;
 use crate::backend::cpu::curve::{Kernel, PortableG1, PortableG2};
+use crate::backend::cpu::fast;
 use crate::backend::cpu::msm::{Msm, Sum};
 use crate::backend::cpu::ntt::{Domain, DomainTooLarge, Points};
 use crate::circuit::values::Class;
@@ -64,7 +66,13 @@ pub enum ProveError {
     Memory { needed: u64, available: u64 },
 }
 
-/// Makes the proof that belongs to a witness and to r and s, which must be random and never used twice.
+/// Fresh r and s for one proof, from the system's generator.
+pub fn random_secrets() -> [Fr; 2] {
+    [Fr::random(&mut OsRng), Fr::random(&mut OsRng)]
+}
+
+/// Makes the proof that belongs to a witness and to r and s, which must be random ([`random_secrets`]) and never used
+/// twice.
 ///
 /// `evaluations` are `A·z`, `B·z` and `C·z` over the circuit's own constraints.
 ///
@@ -79,7 +87,11 @@ pub fn prove(
     r: Fr,
     s: Fr,
 ) -> Result<Proof, ProveError> {
-    prove_with::<PortableG1, PortableG2>(job, params, density, evaluations, witness, [r, s])
+    if fast::available() {
+        prove_with::<fast::G1, fast::G2>(job, params, density, evaluations, witness, [r, s])
+    } else {
+        prove_with::<PortableG1, PortableG2>(job, params, density, evaluations, witness, [r, s])
+    }
 }
 
 /// Checks that parameters have as many points as a circuit needs.
@@ -105,7 +117,11 @@ pub fn check_counts(params: &ParamsFile, density: &Density) -> Result<(), ProveE
     Ok(())
 }
 
-fn prove_with<G1, G2>(
+/// [`prove`] with a choice of arithmetic, which does not change the proof.
+///
+/// # Errors
+/// As [`prove`].
+pub fn prove_with<G1, G2>(
     job: &Job<'_>,
     params: &ParamsFile,
     density: &Density,
@@ -281,15 +297,16 @@ impl Sums<'_> {
         section: Section,
         first: usize,
         bytes: &[u8],
-        chosen: impl IndexedParallelIterator<Item = usize>,
+        chosen: &[u32],
         points: &mut Vec<K::Point>,
     ) -> Result<(), ProveError> {
+        const PIECE: usize = 1 << 9;
         points.resize(chosen.len(), K::Point::default());
-        chosen.zip(&mut points[..]).try_for_each(|(index, point)| {
-            *point = K::decode(&bytes[index * K::POINT_BYTES..][..K::POINT_BYTES]).map_err(|problem| {
-                self.params.error(KeyProblem::Point { section, index: (first + index) as u64, problem })
-            })?;
-            Ok(())
+        chosen.par_chunks(PIECE).zip(points.par_chunks_mut(PIECE)).try_for_each(|(chosen, points)| {
+            K::decode_chosen(bytes, chosen, points).map_err(|(index, problem)| {
+                let index = first as u64 + u64::from(chosen[index]);
+                self.params.error(KeyProblem::Point { section, index, problem }).into()
+            })
         })
     }
 
@@ -297,12 +314,13 @@ impl Sums<'_> {
     fn h<K: Kernel>(&self, domain: &Domain, coefficients: Vec<Fr>) -> Result<K::Group, ProveError> {
         let mut msm = Msm::<K>::new(domain.size(), self.buckets::<K>());
         let (mut points, mut scalars) = (Vec::new(), Vec::new());
+        let all: Vec<u32> = (0..self.window::<K>() as u32).collect();
         self.params.windows(Section::H, self.window::<K>(), |first, bytes| {
             let first = first as usize;
             let count = bytes.len() / K::POINT_BYTES;
             let range = first..first + count;
             range.into_par_iter().map(|index| coefficients[domain.reversed(index)]).collect_into_vec(&mut scalars);
-            self.decode::<K>(Section::H, first, bytes, (0..count).into_par_iter(), &mut points)?;
+            self.decode::<K>(Section::H, first, bytes, &all[..count], &mut points)?;
             msm.feed(&points, &scalars);
             Ok::<_, ProveError>(self.stage.advance(count as u64)?)
         })?;
@@ -328,7 +346,7 @@ impl Sums<'_> {
             let len = bytes.len() / K::POINT_BYTES;
             one_indices.clear();
             wide_indices.clear();
-            for (index, scalar) in (0..len).zip(&mut scalars) {
+            for (index, scalar) in (0..len as u32).zip(&mut scalars) {
                 match scalar {
                     Scalar::Zero => {}
                     Scalar::One => one_indices.push(index),
@@ -338,9 +356,9 @@ impl Sums<'_> {
                     }
                 }
             }
-            self.decode::<K>(section, first, bytes, one_indices.par_iter().copied(), &mut one_points)?;
+            self.decode::<K>(section, first, bytes, &one_indices, &mut one_points)?;
             ones.feed(&mut one_points);
-            self.decode::<K>(section, first, bytes, wide_indices.par_iter().copied(), &mut wide_points)?;
+            self.decode::<K>(section, first, bytes, &wide_indices, &mut wide_points)?;
             collected.extend_from_slice(&wide_points);
             seen += len;
             if collected.len() >= COLLECTED || (seen == count && !collected.is_empty()) {

@@ -21,6 +21,7 @@ use rayon::prelude::*;
 
 use super::key::{VerifyingKey, write_count};
 use crate::backend::cpu::curve::{Kernel, PortableG1, PortableG2};
+use crate::backend::cpu::fast;
 use crate::backend::cpu::fixed_base::FixedBase;
 use crate::backend::cpu::ntt::{Domain, DomainTooLarge};
 use crate::circuit::{Matrix, Shape};
@@ -30,6 +31,8 @@ use crate::store::atomic::{AtomicFile, WriteError};
 
 /// Points that are made, encoded and written together.
 const BLOCK: usize = 1 << 15;
+/// Points that one task encodes.
+const PIECE: usize = 1 << 9;
 /// Memory of a block: scalars, points, bytes.
 const BLOCK_BYTES: u64 = (BLOCK * 512) as u64;
 /// Least memory for tables of multiples.
@@ -94,10 +97,18 @@ pub enum SetupError {
 /// # Errors
 /// [`SetupError`]; nothing is left behind then.
 pub fn setup(job: &Job<'_>, shape: &Shape, toxic: &Toxic, out: &Path) -> Result<VerifyingKey, SetupError> {
-    setup_with::<PortableG1, PortableG2>(job, shape, toxic, out)
+    if fast::available() {
+        setup_with::<fast::G1, fast::G2>(job, shape, toxic, out)
+    } else {
+        setup_with::<PortableG1, PortableG2>(job, shape, toxic, out)
+    }
 }
 
-fn setup_with<G1, G2>(job: &Job<'_>, shape: &Shape, toxic: &Toxic, out: &Path) -> Result<VerifyingKey, SetupError>
+/// [`setup`] with a choice of arithmetic, which does not change the file.
+///
+/// # Errors
+/// As [`setup`].
+pub fn setup_with<G1, G2>(job: &Job<'_>, shape: &Shape, toxic: &Toxic, out: &Path) -> Result<VerifyingKey, SetupError>
 where
     G1: Kernel<Group = G1Projective, Affine = G1Affine>,
     G2: Kernel<Group = G2Projective, Affine = G2Affine>,
@@ -137,7 +148,10 @@ impl Writer<'_> {
             scalars(&mut block, BLOCK.min(count - done));
             let bytes = &mut bytes[..block.len() * K::POINT_BYTES];
             let points = base.multiply(&block);
-            bytes.par_chunks_mut(K::POINT_BYTES).zip(&points).for_each(|(bytes, point)| K::encode(point, bytes));
+            bytes
+                .par_chunks_mut(PIECE * K::POINT_BYTES)
+                .zip(points.par_chunks(PIECE))
+                .for_each(|(bytes, points)| K::encode_all(points, bytes));
             self.raw(|output| output.write_all(bytes))?;
             done += block.len();
             self.stage.advance(block.len() as u64)?;
@@ -268,13 +282,13 @@ impl<'a> Qap<'a> {
     }
 
     /// Adds `Σ_i M_{i,v} Λ_i(τ)` to `values[v]`, inputs first. Each task reads all terms and adds those of its variables.
-    fn add_columns(&self, matrix: &Matrix, values: &mut [Fr]) {
+    fn add_columns(&self, matrix: Matrix<'_>, values: &mut [Fr]) {
         let inputs = self.shape.inputs();
         let part = values.len().div_ceil(rayon::current_num_threads()).max(1);
         values.par_chunks_mut(part).enumerate().for_each(|(task, values)| {
             let first = task * part;
-            for (row, lagrange) in (0..matrix.rows()).zip(&self.lagrange) {
-                for (column, number) in matrix.row(row) {
+            for ((_, row), lagrange) in matrix.rows_of(0..matrix.rows()).zip(&self.lagrange) {
+                for (column, number) in row {
                     let variable = column.index() + if column.is_aux() { inputs } else { 0 };
                     if let Some(value) = variable.checked_sub(first).and_then(|index| values.get_mut(index)) {
                         *value += *self.shape.coefficient(number) * lagrange;

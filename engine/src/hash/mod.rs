@@ -1,5 +1,6 @@
 //! The hash functions of the protocol.
 
+pub mod blake2b_lanes;
 pub mod poseidon;
 pub mod poseidon_constants;
 #[cfg(target_arch = "x86_64")]

@@ -10,15 +10,11 @@ use core::arch::x86_64::{
     _mm512_unpacklo_epi64,
 };
 
-use super::sha256::trim;
+use super::sha256::{INITIAL, trim};
 use crate::field::Node;
 
 /// Messages hashed at once.
 const LANES: usize = 16;
-
-/// First 32 bits of the fractional parts of the square roots of the first 8 primes.
-const INITIAL: [u32; 8] =
-    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// First 32 bits of the fractional parts of the cube roots of the first 64 primes.
 #[rustfmt::skip]
@@ -76,14 +72,22 @@ fn available() -> bool {
 #[target_feature(enable = "avx512f")]
 fn sha_group(children: &[Node; 2 * LANES], parents: &mut [Node; LANES]) {
     let messages = children.as_chunks::<2>().0;
-    let rows = std::array::from_fn(|lane| {
-        let message: &[u8] = messages[lane].as_flattened();
+    // Loops, not `map`: closures that the standard library calls are not compiled for these instructions.
+    let mut rows = [broadcast(0); LANES];
+    for (row, message) in rows.iter_mut().zip(messages) {
+        let message: &[u8] = message.as_flattened();
         debug_assert_eq!(message.len(), 64);
         // SAFETY: a message is two nodes of 32 bytes, the 64 that are read, and no alignment is asked for.
-        unsafe { _mm512_loadu_si512(message.as_ptr().cast()) }
-    });
-    let mut words = transposed(rows).map(|word| swapped(word));
-    let initial = INITIAL.map(|word| broadcast(word));
+        *row = unsafe { _mm512_loadu_si512(message.as_ptr().cast()) };
+    }
+    let mut words = transposed(rows);
+    for word in &mut words {
+        *word = swapped(*word);
+    }
+    let mut initial = [broadcast(0); 8];
+    for (wide, word) in initial.iter_mut().zip(INITIAL) {
+        *wide = broadcast(word);
+    }
 
     let mut state = initial;
     for chunk in 0..4 {
@@ -95,8 +99,10 @@ fn sha_group(children: &[Node; 2 * LANES], parents: &mut [Node; LANES]) {
             state = round(state, sum);
         }
     }
-    let middle: [_; 8] = std::array::from_fn(|word| _mm512_add_epi32(state[word], initial[word]));
-    state = middle;
+    for (word, initial) in state.iter_mut().zip(initial) {
+        *word = _mm512_add_epi32(*word, initial);
+    }
+    let middle = state;
     for word in PADDING {
         state = round(state, broadcast(word));
     }
@@ -166,7 +172,7 @@ fn transposed(rows: [__m512i; 16]) -> [__m512i; 16] {
     // Within each 128-bit quarter, 4 × 4 blocks: lane q of `quads[4g + c]` is column 4q + c of rows 4g to 4g + 3.
     let mut quads = rows;
     for group in 0..4 {
-        let [r0, r1, r2, r3] = std::array::from_fn(|row| rows[4 * group + row]);
+        let [r0, r1, r2, r3] = [rows[4 * group], rows[4 * group + 1], rows[4 * group + 2], rows[4 * group + 3]];
         let (low_01, high_01) = (_mm512_unpacklo_epi32(r0, r1), _mm512_unpackhi_epi32(r0, r1));
         let (low_23, high_23) = (_mm512_unpacklo_epi32(r2, r3), _mm512_unpackhi_epi32(r2, r3));
         quads[4 * group] = _mm512_unpacklo_epi64(low_01, low_23);
@@ -177,7 +183,7 @@ fn transposed(rows: [__m512i; 16]) -> [__m512i; 16] {
     // Then the 4 × 4 quarters: column 4q + c collects quarter q of the four groups.
     let mut columns = rows;
     for column in 0..4 {
-        let [g0, g1, g2, g3] = std::array::from_fn(|group| quads[4 * group + column]);
+        let [g0, g1, g2, g3] = [quads[column], quads[4 + column], quads[8 + column], quads[12 + column]];
         // Quarters 0 and 1, then 2 and 3, of two groups.
         let (low_01, high_01) = (_mm512_shuffle_i32x4::<0x44>(g0, g1), _mm512_shuffle_i32x4::<0xee>(g0, g1));
         let (low_23, high_23) = (_mm512_shuffle_i32x4::<0x44>(g2, g3), _mm512_shuffle_i32x4::<0xee>(g2, g3));

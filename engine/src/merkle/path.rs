@@ -25,6 +25,14 @@ pub struct PathElement<N = Node> {
     pub index: u64,
 }
 
+impl PathElement {
+    /// The level of child `index` of a parent with these children.
+    pub(super) fn new(children: &[Node], index: usize) -> Self {
+        let others = children.iter().enumerate().filter(|(place, _)| *place != index);
+        Self { hashes: others.map(|(_, node)| *node).collect(), index: index as u64 }
+    }
+}
+
 /// A path from the bottom up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InclusionPath<N = Node> {
@@ -319,9 +327,7 @@ mod tests {
             let mut levels = Vec::new();
             for (row, &arity) in rows.iter().zip(&arities) {
                 let index = place % arity;
-                let mut hashes = row[place - index..][..arity].to_vec();
-                hashes.remove(index);
-                levels.push(PathElement { hashes, index: index as u64 });
+                levels.push(PathElement::new(&row[place - index..][..arity], index));
                 place /= arity;
             }
             MerkleProof::new(kind, root, node(leaf), levels).unwrap()

@@ -9,6 +9,7 @@
 use std::path::{Path, PathBuf};
 
 use super::node_file::{NodeFile, NodeFileError};
+use super::path::PathElement;
 use crate::field::{Node, NonCanonical};
 use crate::hash::poseidon::{hash_batch, hash_nodes};
 use crate::sector::TreeShape;
@@ -31,22 +32,6 @@ pub enum TreeFileError {
     Inconsistent { path: PathBuf, replica: PathBuf, first: u64, count: u64 },
     #[error("leaf {leaf} of a tree of {leaves}")]
     NoSuchLeaf { leaf: u64, leaves: u64 },
-}
-
-/// One step from a node to its parent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Level {
-    /// The other children of the parent, in order: arity − 1 nodes.
-    pub siblings: Vec<Node>,
-    /// Place of the node itself among the children.
-    pub index: usize,
-}
-
-impl Level {
-    fn new(children: &[Node], index: usize) -> Self {
-        let others = children.iter().enumerate().filter(|(place, _)| *place != index);
-        Self { siblings: others.map(|(_, node)| *node).collect(), index }
-    }
 }
 
 /// The levels of a compound tree above its base trees.
@@ -86,10 +71,10 @@ impl Joined {
     }
 
     /// The steps from the root of base tree `tree` to the root.
-    fn levels(&self, tree: usize) -> impl Iterator<Item = Level> {
+    fn levels(&self, tree: usize) -> impl Iterator<Item = PathElement> {
         let group = |nodes: &[Node], arity: usize, index: usize| {
             let first = index / arity * arity;
-            Level::new(&nodes[first..first + arity], index - first)
+            PathElement::new(&nodes[first..first + arity], index - first)
         };
         let TreeShape { sub, top, .. } = self.shape;
         let sub_level = (sub > 0).then(|| group(&self.base_roots, sub, tree));
@@ -205,7 +190,7 @@ impl TreeFile {
     ///
     /// # Errors
     /// [`TreeFileError`] when there is no such leaf, a file cannot be read, or the replica contradicts the tree.
-    pub fn siblings(&self, leaf: u64) -> Result<Vec<Level>, TreeFileError> {
+    pub fn levels(&self, leaf: u64) -> Result<Vec<PathElement>, TreeFileError> {
         let (tree, place) = self.locate(leaf)?;
         let mut levels = match &self.replica {
             Some(replica) => self.rebuilt(replica, tree, place)?,
@@ -216,7 +201,7 @@ impl TreeFile {
         let mut children = vec![[0; NODE_SIZE]; self.rows.arity()];
         for row in levels.len()..self.rows.count() - 1 {
             self.files[tree].read(self.rows.row_offset(row) + place / arity * arity, &mut children)?;
-            levels.push(Level::new(&children, (place % arity) as usize));
+            levels.push(PathElement::new(&children, (place % arity) as usize));
             place /= arity;
         }
         levels.extend(self.joined.levels(tree));
@@ -224,7 +209,7 @@ impl TreeFile {
     }
 
     /// The steps below the first stored row, from the replica.
-    fn rebuilt(&self, replica: &NodeFile, tree: usize, place: u64) -> Result<Vec<Level>, TreeFileError> {
+    fn rebuilt(&self, replica: &NodeFile, tree: usize, place: u64) -> Result<Vec<PathElement>, TreeFileError> {
         let arity = self.rows.arity();
         let count = (0..self.rows.first_stored()).fold(1, |count, _| count * arity as u64);
         let first = tree as u64 * self.rows.leaves() + place / count * count;
@@ -233,7 +218,7 @@ impl TreeFile {
         let mut index = (place % count) as usize;
         let mut levels = Vec::with_capacity(self.rows.count() + 1);
         while nodes.len() > 1 {
-            levels.push(Level::new(&nodes[index / arity * arity..][..arity], index % arity));
+            levels.push(PathElement::new(&nodes[index / arity * arity..][..arity], index % arity));
             index /= arity;
             let mut parents = vec![[0; NODE_SIZE]; nodes.len() / arity];
             hash_batch(arity, &nodes, &mut parents)

@@ -16,7 +16,8 @@ use rayon::prelude::*;
 
 use super::id::{FileKind, ParamId};
 use super::manifest::{FileDigest, digest, published};
-use crate::backend::cpu::curve::{BadPoint, Kernel, PortableG1, PortableG2};
+use crate::backend::cpu::curve::{Kernel, PortableG1, PortableG2};
+use crate::backend::cpu::fast;
 use crate::circuit::Shape;
 use crate::groth16::key::KeyProblem;
 use crate::groth16::{KeyError, ParamsFile, Section, SetupError, Toxic, VerifyingKey, setup};
@@ -26,6 +27,8 @@ use crate::store::atomic::{self, WriteError};
 
 /// Points that are checked together.
 const WINDOW: usize = 1 << 15;
+/// Points that one task checks.
+const PIECE: usize = 1 << 9;
 
 /// Why parameters cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -248,24 +251,27 @@ fn check_points(job: &Job<'_>, params: &ParamsFile) -> Result<(), ParamError> {
     let total = Section::PROVING.iter().map(|section| params.count(*section)).sum();
     let stage = job.stage("points of parameters", Unit::Items, total);
     for section in Section::PROVING {
-        match section {
-            Section::B2 => check_section::<PortableG2>(&stage, params, section)?,
-            _ => check_section::<PortableG1>(&stage, params, section)?,
+        match (section, fast::available()) {
+            (Section::B2, true) => check_section::<fast::G2>(&stage, params, section)?,
+            (Section::B2, false) => check_section::<PortableG2>(&stage, params, section)?,
+            (_, true) => check_section::<fast::G1>(&stage, params, section)?,
+            (_, false) => check_section::<PortableG1>(&stage, params, section)?,
         }
     }
     Ok(())
 }
 
 fn check_section<K: Kernel>(stage: &Stage<'_>, params: &ParamsFile, section: Section) -> Result<(), ParamError> {
+    let all: Vec<u32> = (0..WINDOW as u32).collect();
     params.windows(section, WINDOW, |first, bytes| {
-        let points = bytes.par_chunks_exact(K::POINT_BYTES);
-        let bad: Option<(usize, BadPoint)> =
-            points.enumerate().find_map_first(|(index, bytes)| Some((index, K::decode(bytes).err()?)));
-        if let Some((index, problem)) = bad {
-            let index = first + index as u64;
-            return Err(params.error(KeyProblem::Point { section, index, problem }).into());
-        }
-        Ok(stage.advance((bytes.len() / K::POINT_BYTES) as u64)?)
+        let count = bytes.len() / K::POINT_BYTES;
+        all[..count].par_chunks(PIECE).try_for_each(|chosen| {
+            K::decode_chosen(bytes, chosen, &mut vec![K::Point::default(); chosen.len()]).map_err(|(index, problem)| {
+                let index = first + u64::from(chosen[index]);
+                params.error(KeyProblem::Point { section, index, problem })
+            })
+        })?;
+        Ok(stage.advance(count as u64)?)
     })
 }
 

@@ -151,3 +151,6 @@ fn encode_sector(
     files.insert(0, output);
     Ok((stored, roots, files))
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,6 @@ pub mod challenges;
 pub mod codec;
 pub mod commit;
 pub mod commit1;
-#[cfg(test)]
-mod commit_tests;
 pub mod encode;
 pub mod labels;
 pub mod labels_pipelined;

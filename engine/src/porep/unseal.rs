@@ -13,11 +13,10 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-
-use crate::field::{Node, NonCanonical, fr};
+use crate::field::{Node, NonCanonical};
 use crate::graph::{ParentTable, ParentTableError};
 use crate::job::{Cancelled, Job, Unit};
+use crate::porep::encode::decode;
 use crate::porep::labels_pipelined::{BadParents, LayerLabels};
 use crate::porep::layers::{LabelError, fill_layer};
 use crate::sector::params::NODE_SIZE;
@@ -134,22 +133,16 @@ pub fn unseal(job: &Job<'_>, sealed: &Sealed<'_>, range: Range<u64>, out: &mut d
         block.resize((end - start) as usize, [0; NODE_SIZE]);
         replica.read_exact(block.as_flattened_mut()).map_err(in_replica)?;
         let labels = &key.nodes()[start as usize..end as usize];
-        block.par_iter_mut().zip(labels).enumerate().try_for_each(|(index, (node, label))| {
-            *node = decode(node, label).map_err(|source| {
-                let path = sealed.replica.to_owned();
-                UnsealError::Replica { path, node: start + index as u64, source }
-            })?;
-            Ok::<_, UnsealError>(())
+        // Labels are trimmed, so a node that is no field element is the replica's.
+        decode(&mut block, labels).map_err(|error| UnsealError::Replica {
+            path: sealed.replica.to_owned(),
+            node: start + error.index as u64,
+            source: error.source,
         })?;
         out.write_all(block.as_flattened()).map_err(|source| UnsealError::Output { source })?;
         stage.advance(end - start)?;
     }
     Ok(())
-}
-
-/// `replica − label`.
-fn decode(replica: &Node, label: &Node) -> Result<Node, NonCanonical> {
-    Ok(fr::to_node(&(fr::from_node(replica)? - fr::from_node(label)?)))
 }
 
 /// The last layer in the cache folder, if the manifest vouches for it.

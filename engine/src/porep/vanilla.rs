@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use crate::field::Node;
 use crate::job::{Cancelled, Job, Unit};
 use crate::merkle::path::{MerkleProof, PathElement, PathError, TreeKind};
-use crate::merkle::tree_file::{Level, TreeFile};
+use crate::merkle::tree_file::TreeFile;
 use crate::porep::labels::repeat;
 use crate::porep::proof::{Column, ColumnProof, LabelingProof, Proof, ProofShape, ReplicaColumnProofs};
 use crate::sector::params::{BASE_DEGREE, DEGREE};
@@ -63,8 +63,7 @@ impl OpenTree for TreeFile {
     }
 
     fn levels(&self, leaf: u64) -> Result<Vec<PathElement>, SourceError> {
-        let element = |Level { siblings, index }| PathElement { hashes: siblings, index: index as u64 };
-        Ok(self.siblings(leaf)?.into_iter().map(element).collect())
+        Ok(self.levels(leaf)?)
     }
 }
 

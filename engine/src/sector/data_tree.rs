@@ -11,11 +11,10 @@ use std::sync::mpsc;
 use std::thread;
 
 use rayon::prelude::*;
-use sha2::block_api::compress256;
 
 use crate::field::Node;
 use crate::field::fr32::{PADDED_QUAD, RAW_QUAD, pad_quads};
-use crate::hash::sha256::trim;
+use crate::hash::sha256::sha_nodes;
 use crate::job::{Cancelled, Job, Unit};
 use crate::sector::piece::PaddedLen;
 
@@ -122,44 +121,20 @@ fn for_each_batch(
     })
 }
 
-/// The second block of a 64-byte message: a one bit, zeros, the length in bits.
-const END: [u8; 64] = {
-    let mut block = [0; 64];
-    block[0] = 0x80;
-    block[62] = 2;
-    block
-};
-
-/// FIPS 180-4, 5.3.3.
-const INITIAL: [u32; 8] =
-    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
-
-/// `sha_node` of two adjacent nodes.
-fn parent(children: &[u8; 64]) -> Node {
-    let mut state = INITIAL;
-    compress256(&mut state, &[*children, END]);
-    let mut node = [0; 32];
-    for (bytes, word) in node.as_chunks_mut::<4>().0.iter_mut().zip(state) {
-        *bytes = word.to_be_bytes();
-    }
-    trim(node)
-}
-
 /// The root over `leaves`, a power of two of nodes, at least two; `rows` is scratch space.
 fn subtree_root(rows: &mut Vec<Node>, leaves: &[u8]) -> Node {
-    rows.clear();
-    rows.extend(leaves.as_chunks().0.iter().map(parent));
-    while rows.len() > 1 {
-        let half = rows.len() / 2;
-        for i in 0..half {
-            let mut children = [0; 64];
-            children[..32].copy_from_slice(&rows[2 * i]);
-            children[32..].copy_from_slice(&rows[2 * i + 1]);
-            rows[i] = parent(&children);
+    let mut children: &[Node] = leaves.as_chunks().0;
+    // All rows above the leaves take one node less.
+    rows.resize(children.len(), [0; 32]);
+    let mut free = &mut rows[..];
+    loop {
+        let (parents, rest) = free.split_at_mut(children.len() / 2);
+        sha_nodes(children, parents);
+        if let [root] = parents {
+            return *root;
         }
-        rows.truncate(half);
+        (children, free) = (parents, rest);
     }
-    rows[0]
 }
 
 #[cfg(test)]
@@ -170,10 +145,16 @@ mod tests {
     use crate::job::{Cancel, Quiet};
 
     #[test]
-    fn parent_is_sha_node() {
-        let children: [u8; 64] = std::array::from_fn(|i| (i * 37) as u8);
-        let (left, right) = children.split_at(32);
-        assert_eq!(parent(&children), sha_node(left.try_into().unwrap(), right.try_into().unwrap()));
+    fn root_of_every_height_is_that_of_pairs() {
+        let leaves: Vec<Node> = (0..256_u32).map(|i| std::array::from_fn(|j| (i * 31 + j as u32 * 7) as u8)).collect();
+        let mut rows = Vec::new();
+        for height in 1..=8 {
+            let mut expected = leaves[..1 << height].to_vec();
+            while expected.len() > 1 {
+                expected = expected.as_chunks().0.iter().map(|[left, right]| sha_node(left, right)).collect();
+            }
+            assert_eq!(subtree_root(&mut rows, leaves[..1 << height].as_flattened()), expected[0], "{height}");
+        }
     }
 
     struct Broken(usize);

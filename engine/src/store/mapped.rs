@@ -29,6 +29,24 @@ pub enum Access {
     Random,
 }
 
+/// Tells the system about the access, where it listens; a refusal changes speed only.
+macro_rules! advise {
+    ($map:ident, $access:expr) => {
+        #[cfg(unix)]
+        {
+            let advice = match $access {
+                Access::Ascending => memmap2::Advice::Sequential,
+                Access::Random => memmap2::Advice::Random,
+            };
+            if let Err(error) = $map.advise(advice) {
+                tracing::debug!(%error, "the system takes no advice on a mapped file");
+            }
+        }
+        #[cfg(not(unix))]
+        let _ = $access;
+    };
+}
+
 impl Mapped {
     /// Maps a whole file.
     ///
@@ -40,7 +58,7 @@ impl Mapped {
     pub fn open(file: &File, access: Access) -> io::Result<Self> {
         // SAFETY: the file does not change while mapped, as said above, so its bytes are those of a shared slice.
         let map = unsafe { Mmap::map(file)? };
-        advise(access, |advice| map.advise(advice));
+        advise!(map, access);
         Ok(Self(map))
     }
 
@@ -74,7 +92,7 @@ impl MappedMut {
         allocate(file, len)?;
         // SAFETY: only we have the file open for writing, and it keeps its length until the map is gone.
         let map = unsafe { MmapOptions::new().map_mut(file)? };
-        advise(Access::Random, |advice| map.advise(advice));
+        advise!(map, Access::Random);
         Ok(Self(map))
     }
 
@@ -103,18 +121,6 @@ impl Deref for MappedMut {
 impl DerefMut for MappedMut {
     fn deref_mut(&mut self) -> &mut [u8] {
         &mut self.0
-    }
-}
-
-/// Tells the system about the access; a refusal changes speed only.
-#[cfg(unix)]
-fn advise(access: Access, tell: impl FnOnce(memmap2::Advice) -> io::Result<()>) {
-    let advice = match access {
-        Access::Ascending => memmap2::Advice::Sequential,
-        Access::Random => memmap2::Advice::Random,
-    };
-    if let Err(error) = tell(advice) {
-        tracing::debug!(%error, "the system takes no advice on a mapped file");
     }
 }
 

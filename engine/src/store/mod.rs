@@ -1,4 +1,4 @@
-//! Files of a sector: names, auxiliary records, manifests, atomic writing.
+//! Files: names of a sector, auxiliary records, manifests, and how they are written, read in place, mapped and locked.
 
 pub mod atomic;
 pub mod auxiliary;

@@ -16,7 +16,7 @@ pub enum Rules {
 pub enum Piece {
     /// So many unpadded bytes, 127·2ᵏ, of data. Zeros come before it where its alignment asks for them.
     Data(u64),
-    /// So many unpadded zero bytes that are listed but not staged: the rest of a sector.
+    /// So many unpadded zero bytes that are listed but not staged; only after the last data.
     Rest(u64),
 }
 
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn content_is_aligned() {
         let pieces = vec![Piece::Data(127), Piece::Data(508), Piece::Rest(1016)];
-        let case = Case { pieces, ..full("aligned", 2048, 5, Rules::V1_1_0) };
+        let case = Case { pieces, ..full("aligned", 2 << 10, 5, Rules::V1_1_0) };
         let content = case.content();
         assert_eq!(content.len(), 2032);
         assert_eq!(content[..127], case.data(0));
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(content[508..1016], case.data(1));
         assert!(content[1016..].iter().all(|&byte| byte == 0));
         assert_eq!(case.ranges(), [[0, 127], [508, 508]]);
-        assert_eq!(case.data(0)[101..], [0; 26]);
-        assert_ne!(case.data(0)[100], 0);
+        assert_eq!(case.data(0)[103..], [0; 24]);
+        assert_ne!(case.data(0)[102], 0);
     }
 }

@@ -1,12 +1,13 @@
 //! The bytes of a folder, and the first difference between two.
 //!
-//! Our manifest of digests, which the reference does not know, is left out.
+//! Files that only we keep, a manifest of digests and a lock, are left out; their names begin with `filecash`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::{fs, io};
 
-use filecash_engine::store::manifest::MANIFEST_NAME;
+/// How the names of files begin that the reference does not know.
+const OURS: &str = "filecash";
 
 /// Every file below a folder by its relative path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,7 +72,7 @@ fn collect(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) -
         let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
         if entry.file_type()?.is_dir() {
             collect(&entry.path(), &format!("{name}/"), files)?;
-        } else if entry.file_name() != MANIFEST_NAME {
+        } else if !entry.file_name().to_string_lossy().starts_with(OURS) {
             files.insert(name, fs::read(entry.path())?);
         }
     }

@@ -1,6 +1,6 @@
 //! [`Kernel`]s that add eight points at a time, with AVX-512 IFMA: the fast twins of those in [`super::curve`].
 //!
-//! Points are kept as limbs of 52 bits in the Montgomery form of [`super::lanes`], nearly reduced. Each lane has a chain
+//! Points are kept as limbs of 52 bits in the Montgomery form of `lanes`, nearly reduced. Each lane has a chain
 //! of products of its own; at the end of a batch the eight products are inverted together by blst's scalar code.
 //!
 //! Lanes with an operand that is the identity, or with operands of equal abscissa, are found by cheap filters and

@@ -10,9 +10,12 @@ use group::prime::PrimeCurveAffine;
 use group::{Curve, Group};
 use rayon::prelude::*;
 
-use super::curve::{Addition, Kernel};
+use super::curve::{Addition, Kernel, prefetch};
 use super::digits::{MIN_BITS, Recoded, Windows};
 use crate::field::Fr;
+
+/// Bits of a digit at most: larger tables save less in additions than they cost in memory that no cache holds.
+const MAX_BITS: u32 = 17;
 
 /// Tables of a base.
 pub struct FixedBase<K: Kernel> {
@@ -24,7 +27,7 @@ pub struct FixedBase<K: Kernel> {
 impl<K: Kernel> FixedBase<K> {
     /// Tabulates a base for about `expected` products, with at most about `memory_bytes`.
     pub fn new(base: &K::Group, expected: usize, memory_bytes: u64) -> Self {
-        let bits = (MIN_BITS..=20)
+        let bits = (MIN_BITS..=MAX_BITS)
             .filter(|bits| {
                 let windows = Windows::new(*bits);
                 (windows.count() * windows.magnitudes() * size_of::<K::Point>()) as u64 <= memory_bytes
@@ -69,6 +72,7 @@ impl<K: Kernel> FixedBase<K> {
         for (index, scalar) in recoded.iter().enumerate() {
             let digit = self.windows.digit(scalar, window);
             if digit != 0 {
+                prefetch(&self.tables[window][digit.unsigned_abs() as usize - 1]);
                 additions.push(Addition::new(index as u32, digit.unsigned_abs() - 1, digit < 0));
             }
         }

@@ -489,3 +489,79 @@ pub fn below_modulus(a: &Fp8) -> __mmask8 {
     }
     _mm512_cmplt_epi64_mask(borrow, _mm512_setzero_si512())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `limbs + k · p`, carried.
+    fn shifted(limbs: &Limbs, k: u64) -> Limbs {
+        let mut result = [0; LIMBS];
+        let mut carry = 0;
+        for ((result, a), b) in result.iter_mut().zip(limbs).zip(multiple(k)) {
+            let sum = a + b + carry;
+            *result = sum & MASK;
+            carry = sum >> LIMB_BITS;
+        }
+        result
+    }
+
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn elements(limbs: [&Limbs; 2], k: u64) -> Element<2> {
+        limbs.map(|limbs| constant(&shifted(limbs, k)))
+    }
+
+    /// Lanes in which two carried values below 8p are equal modulo p.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn equal(a: &Element<2>, b: &Element<2>) -> bool {
+        (0..2).all(|component| vanishes(&sub(&[a[component]], &[b[component]])) == 0xff)
+    }
+
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn multiples_of_p_change_nothing() {
+        // 0, 1, p − 1 and two numbers with large limbs.
+        let zero = [0; LIMBS];
+        let mut last = P;
+        last[0] -= 1;
+        let mut large = [MASK; LIMBS];
+        large[LIMBS - 1] = P[LIMBS - 1] - 1;
+        let samples = [zero, ONE, last, large, T_SQUARED];
+        for (a0, a1) in samples.iter().zip(samples.iter().rev()) {
+            for b0 in &samples {
+                let (a, b) = (elements([a0, a1], 0), elements([b0, a0], 0));
+                let product = mul(&a, &b);
+                for k in [1, 3, 6] {
+                    let (a_up, b_up) = (elements([a0, a1], k), elements([b0, a0], k));
+                    assert!(equal(&mul(&a_up, &b_up), &product));
+                    assert!(equal(&mul(&a_up, &b), &mul(&b, &a_up)));
+                    assert!(equal(&square(&a_up), &mul(&a, &a)));
+                }
+                // (a − b) + b and −(−a) are a; all results are nearly reduced.
+                let difference = sub_settled(&a, &b);
+                assert!(equal(&sub_settled(&difference, &negate(&b)), &a));
+                assert!(equal(&sub_two(&a, &b, &negate(&b)), &a));
+                assert!(equal(&signed_sub(&a, 0xff, &b), &sub(&negate(&a), &b)));
+                for value in [difference, negate(&a), product, sub_two(&a, &b, &b)] {
+                    for component in value {
+                        assert_eq!(below_modulus(&sub(&[component], &[constant(&P)])[0]), 0, "a − p + 2p is above p");
+                        let reduced = canonical(&component);
+                        assert_eq!(below_modulus(&reduced), 0xff);
+                        assert_eq!(vanishes(&sub(&[component], &[reduced])), 0xff);
+                        // Below p + p/2¹²: its top limb is at most that of p and 1/2¹² more.
+                        let bound = broadcast(P[LIMBS - 1] + (P[LIMBS - 1] >> 12) + 1);
+                        assert_eq!(_mm512_cmple_epu64_mask(component[LIMBS - 1], bound), 0xff);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[allow(unsafe_code, reason = "a call of a function with target features, after detection")]
+    fn lazy_reduction_keeps_values_and_bounds() {
+        if super::super::curve_ifma::available() {
+            // SAFETY: `available` has just reported the features.
+            unsafe { multiples_of_p_change_nothing() };
+        }
+    }
+}

@@ -11,9 +11,26 @@ pub mod curve_ifma;
 pub mod digits;
 pub mod fixed_base;
 #[cfg(target_arch = "x86_64")]
-pub mod lanes;
+mod lanes;
 pub mod msm;
 pub mod ntt;
+#[cfg(target_arch = "x86_64")]
+mod ntt_ifma;
+
+/// The fastest arithmetic of this kind of machine; portable arithmetic where there is none or it is not available.
+pub mod fast {
+    #[cfg(target_arch = "x86_64")]
+    pub use super::curve_ifma::{IfmaG1 as G1, IfmaG2 as G2, available};
+
+    #[cfg(not(target_arch = "x86_64"))]
+    pub use super::curve::{PortableG1 as G1, PortableG2 as G2};
+
+    /// Whether this machine has instructions for it.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn available() -> bool {
+        false
+    }
+}
 
 /// All cores of the machine, or what rayon's pool has.
 #[derive(Debug, Default, Clone, Copy)]

@@ -15,7 +15,7 @@ use group::Group;
 use group::prime::PrimeCurveAffine;
 use rayon::prelude::*;
 
-use super::curve::{Addition, Kernel};
+use super::curve::{Addition, Kernel, prefetch};
 use super::digits::{MIN_BITS, Recoded, Windows};
 use crate::field::Fr;
 
@@ -24,9 +24,13 @@ const WAITING: usize = 2048;
 /// Points that are summed up in one task, and in its cache.
 const PIECE: usize = 1 << 13;
 /// Points whose scalars are recoded together.
-const BLOCK: usize = 1 << 15;
-/// Cost of taking one bucket into the result, in bucket additions: two in projective coordinates.
-const REDUCTION: usize = 5;
+const BLOCK: usize = 1 << 14;
+/// Bits of a digit at most.
+const MAX_BITS: u32 = 20;
+/// Cost of taking one bucket into the result, in bucket additions, with the memory that has to be touched.
+const REDUCTION: usize = 3;
+/// Buckets of one segment, at least.
+const MIN_SEGMENT: usize = 8;
 
 /// Adds `from[i]` to `sums[i]`.
 fn add_pairwise<K: Kernel>(sums: &mut [K::Point], from: &[K::Point], scratch: &mut K::Scratch) {
@@ -128,6 +132,7 @@ impl<K: Kernel> Slice<K> {
                     self.flush_waiting(points, worker);
                 }
             } else {
+                prefetch(&self.buckets[bucket as usize]);
                 self.used[bucket as usize] = self.batch;
                 worker.batch.push(addition);
                 if worker.batch.len() == K::BATCH {
@@ -187,15 +192,34 @@ impl<K: Kernel> Slice<K> {
         waiting.clear();
     }
 
-    /// `Σ (first + i + 1) · bucket_i`, by running sums from the last bucket down.
+    /// `Σ_b (first + b + 1) · bucket_b`.
+    ///
+    /// The buckets are cut into segments of equal length that are taken in step from their ends down, so that additions
+    /// come in batches. Bucket `b = k·length + i` of segment k has the weight `(i + 1) + k·length + first`.
     fn reduce(&self) -> K::Group {
-        let mut running = K::Group::identity();
-        let mut total = K::Group::identity();
-        for bucket in self.buckets.iter().rev() {
-            running += K::export(bucket);
-            total += running;
+        let segments = (self.buckets.len() / MIN_SEGMENT).clamp(1, K::BATCH).next_power_of_two();
+        let length = self.buckets.len() / segments;
+        let mut scratch = K::Scratch::default();
+        // Of each segment: the sum, and the sum with weights i + 1.
+        let mut plain = vec![K::Point::default(); segments];
+        let mut weighted = plain.clone();
+        for offset in (0..length).rev() {
+            let next: Vec<_> = (0..segments)
+                .map(|segment| Addition::new(segment as u32, (segment * length + offset) as u32, false))
+                .collect();
+            K::accumulate(&mut plain, &next, &self.buckets, &mut scratch);
+            add_pairwise::<K>(&mut weighted, &plain, &mut scratch);
         }
-        total + running * Fr::from(u64::from(self.first))
+        let mut sum = K::Group::identity();
+        let mut by_segment = K::Group::identity();
+        for segment in plain.iter().skip(1).rev() {
+            sum += K::export(segment);
+            by_segment += sum;
+        }
+        sum += K::export(&plain[0]);
+        let weighted = K::export(&sum_in_place::<K>(&mut weighted, &mut scratch));
+        let scalar = |number: usize| Fr::from(number as u64);
+        by_segment * scalar(length) + sum * scalar(self.first as usize) + weighted
     }
 }
 
@@ -216,7 +240,7 @@ impl<K: Kernel> Msm<K> {
             let windows = Windows::new(bits);
             windows.count() * (expected + REDUCTION * windows.magnitudes())
         };
-        let bits = (MIN_BITS..=20)
+        let bits = (MIN_BITS..=MAX_BITS)
             .filter(|bits| memory(*bits) <= memory_bytes)
             .min_by_key(|bits| cost(*bits))
             .unwrap_or(MIN_BITS);

@@ -18,13 +18,15 @@
 use ff::{Field, PrimeField};
 use rayon::prelude::*;
 
+#[cfg(target_arch = "x86_64")]
+use super::ntt_ifma;
 use crate::field::Fr;
 
 /// Rows or columns that are transformed together.
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 
 /// The same element of eight interleaved vectors.
-type Lane = [Fr; LANES];
+pub(super) type Lane = [Fr; LANES];
 
 /// The largest binary logarithm of a domain's size, the two-adicity of Fr.
 pub const MAX_LOG2: u32 = Fr::S;
@@ -106,11 +108,8 @@ impl Domain {
             let table = table(self.size(), self.root, points.shift());
             return dit(coefficients, &table, |value, factor| value * factor);
         };
-        plan.rows(coefficients, |buffer, factors| {
-            dit(buffer, &plan.row_table, scale);
-            plan.apply(buffer, factors);
-        });
-        plan.columns(coefficients, |buffer| dit(buffer, &plan.column_table, scale));
+        plan.rows(coefficients, Decimation::Time);
+        plan.columns(coefficients, Decimation::Time);
     }
 
     /// Values in natural order to coefficients in bit-reversed order.
@@ -127,11 +126,8 @@ impl Domain {
             dif(values, &table, |value, factor| value * factor);
             return values.iter_mut().for_each(|value| *value *= scale_down);
         };
-        plan.columns(values, |buffer| dif(buffer, &plan.column_table, scale));
-        plan.rows(values, |buffer, factors| {
-            plan.apply(buffer, factors);
-            dif(buffer, &plan.row_table, scale);
-        });
+        plan.columns(values, Decimation::Frequency);
+        plan.rows(values, Decimation::Frequency);
     }
 }
 
@@ -235,8 +231,8 @@ fn dif<T: Operand>(values: &mut [T], table: &[Fr], scale: impl Fn(T, &Fr) -> T) 
 struct Plan {
     rows_log2: u32,
     columns: usize,
-    row_table: Vec<Fr>,
-    column_table: Vec<Fr>,
+    in_rows: Transform,
+    in_columns: Transform,
     /// Factor of everything.
     scale: Fr,
     root: Fr,
@@ -244,9 +240,80 @@ struct Plan {
 }
 
 /// The factors of eight rows: of their first elements, and from each element to the next.
-struct Factors {
-    first: Lane,
-    ratio: Lane,
+pub(super) struct Factors {
+    pub(super) first: Lane,
+    pub(super) ratio: Lane,
+}
+
+/// Which of the two ways a transform goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decimation {
+    /// Bit-reversed in, natural out, and then the factors of the rows.
+    Time,
+    /// The factors of the rows, and then natural in, bit-reversed out.
+    Frequency,
+}
+
+/// Transforms eight interleaved vectors of one length.
+struct Transform {
+    table: Vec<Fr>,
+    #[cfg(target_arch = "x86_64")]
+    wide: Option<ntt_ifma::Table>,
+}
+
+impl Transform {
+    fn new(table: Vec<Fr>) -> Self {
+        Self {
+            #[cfg(target_arch = "x86_64")]
+            wide: ntt_ifma::Table::new(&table),
+            table,
+        }
+    }
+
+    fn buffers(&self) -> Buffers {
+        Buffers {
+            lanes: vec![[Fr::ZERO; LANES]; self.table.len()],
+            #[cfg(target_arch = "x86_64")]
+            wide: Vec::new(),
+        }
+    }
+
+    fn run(&self, decimation: Decimation, buffers: &mut Buffers, factors: Option<&Factors>) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(table) = &self.wide {
+            return table.transform(decimation, &mut buffers.lanes, &mut buffers.wide, factors);
+        }
+        self.run_portable(decimation, &mut buffers.lanes, factors);
+    }
+
+    fn run_portable(&self, decimation: Decimation, lanes: &mut [Lane], factors: Option<&Factors>) {
+        if decimation == Decimation::Time {
+            dit(lanes, &self.table, scale);
+        }
+        if let Some(factors) = factors {
+            apply(lanes, factors);
+        }
+        if decimation == Decimation::Frequency {
+            dif(lanes, &self.table, scale);
+        }
+    }
+}
+
+/// What one task needs besides the values.
+struct Buffers {
+    lanes: Vec<Lane>,
+    #[cfg(target_arch = "x86_64")]
+    wide: Vec<ntt_ifma::Wide>,
+}
+
+fn apply(lanes: &mut [Lane], Factors { first, ratio }: &Factors) {
+    let mut factors = *first;
+    for lane in lanes {
+        for ((value, factor), ratio) in lane.iter_mut().zip(&mut factors).zip(ratio) {
+            *value *= &*factor;
+            *factor *= ratio;
+        }
+    }
 }
 
 impl Plan {
@@ -263,8 +330,8 @@ impl Plan {
         Some(Self {
             rows_log2,
             columns,
-            row_table: table(columns, row_root, row_shift),
-            column_table: table(rows, power(domain.log2 - rows_log2, root), Fr::ONE),
+            in_rows: Transform::new(table(columns, row_root, row_shift)),
+            in_columns: Transform::new(table(rows, power(domain.log2 - rows_log2, root), Fr::ONE)),
             scale,
             root,
             shift,
@@ -282,47 +349,35 @@ impl Plan {
         factors
     }
 
-    fn apply(&self, buffer: &mut [Lane], Factors { first, ratio }: &Factors) {
-        let mut factors = *first;
-        for lane in buffer {
-            for ((value, factor), ratio) in lane.iter_mut().zip(&mut factors).zip(ratio) {
-                *value *= &*factor;
-                *factor *= ratio;
-            }
-        }
-    }
-
-    /// Calls `transform` on each eight rows, with their factors.
-    fn rows(&self, values: &mut [Fr], transform: impl Fn(&mut [Lane], &Factors) + Sync) {
-        let buffer = || vec![[Fr::ZERO; LANES]; self.columns];
-        values.par_chunks_mut(LANES * self.columns).enumerate().for_each_init(buffer, |buffer, (group, rows)| {
+    fn rows(&self, values: &mut [Fr], decimation: Decimation) {
+        let buffers = || self.in_rows.buffers();
+        values.par_chunks_mut(LANES * self.columns).enumerate().for_each_init(buffers, |buffers, (group, rows)| {
             for (lane, row) in rows.chunks_exact(self.columns).enumerate() {
-                buffer.iter_mut().zip(row).for_each(|(to, from)| to[lane] = *from);
+                buffers.lanes.iter_mut().zip(row).for_each(|(to, from)| to[lane] = *from);
             }
-            transform(buffer, &self.factors(LANES * group));
+            self.in_rows.run(decimation, buffers, Some(&self.factors(LANES * group)));
             for (lane, row) in rows.chunks_exact_mut(self.columns).enumerate() {
-                buffer.iter().zip(row).for_each(|(from, to)| *to = from[lane]);
+                buffers.lanes.iter().zip(row).for_each(|(from, to)| *to = from[lane]);
             }
         });
     }
 
-    /// Calls `transform` on each eight columns.
-    fn columns(&self, values: &mut [Fr], transform: impl Fn(&mut [Lane]) + Sync) {
+    fn columns(&self, values: &mut [Fr], decimation: Decimation) {
         // Each task gets a strip of columns: a piece of every row.
         let strips = (4 * rayon::current_num_threads()).next_power_of_two().min(self.columns / LANES);
         let mut tasks: Vec<Vec<&mut [Fr]>> = (0..strips).map(|_| Vec::with_capacity(1 << self.rows_log2)).collect();
         for row in values.chunks_exact_mut(self.columns) {
             tasks.iter_mut().zip(row.chunks_exact_mut(self.columns / strips)).for_each(|(task, part)| task.push(part));
         }
-        let buffer = || vec![[Fr::ZERO; LANES]; 1 << self.rows_log2];
-        tasks.into_par_iter().for_each_init(buffer, |buffer, mut strip| {
-            for start in (0..self.columns / strips).step_by(LANES) {
-                for (to, from) in buffer.iter_mut().zip(&strip) {
-                    to.copy_from_slice(&from[start..start + LANES]);
+        let buffers = || self.in_columns.buffers();
+        tasks.into_par_iter().for_each_init(buffers, |buffers, mut strip| {
+            for group in 0..self.columns / strips / LANES {
+                for (to, from) in buffers.lanes.iter_mut().zip(&strip) {
+                    *to = from.as_chunks().0[group];
                 }
-                transform(buffer);
-                for (from, to) in buffer.iter().zip(&mut strip) {
-                    to[start..start + LANES].copy_from_slice(from);
+                self.in_columns.run(decimation, buffers, None);
+                for (from, to) in buffers.lanes.iter().zip(&mut strip) {
+                    to.as_chunks_mut().0[group] = *from;
                 }
             }
         });
@@ -393,6 +448,32 @@ mod tests {
             domain.interpolate(&mut values, Points::Coset);
             domain.evaluate(&mut values, Points::Roots);
             assert_eq!(values, original);
+        }
+    }
+
+    #[test]
+    fn fast_butterflies_equal_portable_ones() {
+        for log2 in [3, 4, 5, 6, 7, 9, 13] {
+            let size = 1_usize << log2;
+            for shift in [Fr::ONE, Fr::from(7)] {
+                let transform = Transform::new(table(size, root(log2), shift));
+                let values = sample(LANES * (size + 2));
+                let lanes = values.as_chunks::<LANES>().0;
+                let factors = Factors { first: lanes[size], ratio: lanes[size + 1] };
+                // Also the extremes, which stretch the bounds of lazy reduction.
+                for input in [lanes[..size].to_vec(), vec![[-Fr::ONE; LANES]; size], vec![[Fr::ZERO; LANES]; size]] {
+                    for decimation in [Decimation::Time, Decimation::Frequency] {
+                        for factors in [None, Some(&factors)] {
+                            let mut expected = input.clone();
+                            transform.run_portable(decimation, &mut expected, factors);
+                            let mut buffers = transform.buffers();
+                            buffers.lanes.copy_from_slice(&input);
+                            transform.run(decimation, &mut buffers, factors);
+                            assert_eq!(buffers.lanes, expected, "2^{log2}, {decimation:?}");
+                        }
+                    }
+                }
+            }
         }
     }
 

@@ -5,9 +5,7 @@ use rayon::prelude::*;
 use crate::backend::BackendError;
 use crate::field::Node;
 use crate::hash::poseidon;
-use crate::hash::sha256::sha_node;
-#[cfg(target_arch = "x86_64")]
-use crate::hash::sha256_lanes;
+use crate::hash::sha256::sha_nodes;
 
 /// Parents that one task computes: milliseconds of Poseidon, and a multiple of every vector width.
 const POSEIDON_TASK: usize = 64;
@@ -31,26 +29,18 @@ pub fn poseidon_level(arity: usize, children: &[Node], parents: &mut [Node]) -> 
 
 /// `parents[i] = sha_node(children[2i], children[2i + 1])`.
 pub fn sha_level(children: &[Node], parents: &mut [Node]) {
-    debug_assert_eq!(children.len(), parents.len() * 2, "two children for every parent");
-    let task = |(parents, children): (&mut [Node], &[Node])| {
-        #[cfg(target_arch = "x86_64")]
-        let done = sha256_lanes::sha_groups(children, parents);
-        #[cfg(not(target_arch = "x86_64"))]
-        let done = 0;
-        for (parent, [left, right]) in parents.iter_mut().zip(children.as_chunks().0).skip(done) {
-            *parent = sha_node(left, right);
-        }
-    };
     if parents.len() <= SHA_TASK {
-        return task((parents, children));
+        return sha_nodes(children, parents);
     }
-    parents.par_chunks_mut(SHA_TASK).zip(children.par_chunks(SHA_TASK * 2)).for_each(task);
+    let tasks = parents.par_chunks_mut(SHA_TASK).zip(children.par_chunks(SHA_TASK * 2));
+    tasks.for_each(|(parents, children)| sha_nodes(children, parents));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::field::NonCanonical;
+    use crate::hash::sha256::sha_node;
 
     fn nodes(count: usize) -> Vec<Node> {
         (0..count).map(|i| std::array::from_fn(|j| ((i * 31 + j * 7) % 251) as u8 & 0x3f)).collect()

@@ -205,7 +205,7 @@ pub fn maj<CS: CircuitSystem>(
     b: Bit<CS::Wire>,
     c: Bit<CS::Wire>,
 ) -> Result<Bit<CS::Wire>, SynthesisError> {
-    let value = a.value && b.value || a.value && c.value || b.value && c.value;
+    let value = [a, b, c].iter().filter(|bit| bit.value).count() >= 2;
     match (a.known(), b.known(), c.known()) {
         (Some(_), Some(_), Some(_)) => return Ok(Bit::constant(value)),
         (Some(false), ..) => return and(cs, b, c),

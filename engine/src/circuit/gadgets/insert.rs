@@ -5,14 +5,35 @@
 use bellman::SynthesisError;
 use ff::Field;
 
-use super::bit::Bit;
+use super::bit::{Bit, Kind};
+use super::blocks;
 use super::num::{Num, alloc, pick};
 use crate::circuit::cs::CircuitSystem;
 use crate::field::Fr;
 
 /// The children of a parent: `element` at the index that `bits` give (least significant first), `siblings` in stored
-/// order around it. 2, 4 or 8 children.
+/// order around it. 2, 4 or 8 children. A block of the circuit.
 pub fn insert<CS: CircuitSystem>(
+    cs: &mut CS,
+    element: Num<CS::Wire>,
+    siblings: &[Num<CS::Wire>],
+    bits: &[Bit<CS::Wire>],
+) -> Result<Vec<Num<CS::Wire>>, SynthesisError> {
+    if !CS::BLOCKS || bits.iter().any(|bit| bit.kind != Kind::Plain) {
+        return place(cs, element, siblings, bits);
+    }
+    let numbers = std::iter::once(&element).chain(siblings);
+    let outside: Vec<_> = numbers.map(|number| number.wire).chain(bits.iter().map(|bit| bit.wire)).collect();
+    let results = cs.block(&[blocks::INSERT, siblings.len() as u64], &outside, |cs, names| {
+        let (numbers, bits) = names.split_at(1 + siblings.len());
+        let numbers: Vec<_> = numbers.iter().copied().map(Num::without_value).collect();
+        let bits: Vec<_> = bits.iter().map(|wire| Bit::plain(false, *wire)).collect();
+        Ok(place(cs, numbers[0], &numbers[1..], &bits)?.into_iter().map(|child| child.wire).collect())
+    })?;
+    Ok(results.into_iter().map(Num::without_value).collect())
+}
+
+fn place<CS: CircuitSystem>(
     cs: &mut CS,
     element: Num<CS::Wire>,
     siblings: &[Num<CS::Wire>],
@@ -70,6 +91,24 @@ fn eight<CS: CircuitSystem>(
     let t = pick(cs, both, a, h)?;
     let p7 = pick(cs, b2, t, h)?;
     Ok(vec![p0, p1, p2, p3, p4, p5, p6, p7])
+}
+
+/// The element of a list of `2^k` numbers at the index that k `bits` give, least significant first: halves the list by
+/// the most significant bit, then by the next.
+pub fn select<CS: CircuitSystem>(
+    cs: &mut CS,
+    list: &[Num<CS::Wire>],
+    bits: &[Bit<CS::Wire>],
+) -> Result<Num<CS::Wire>, SynthesisError> {
+    if list.len() != 1 << bits.len() {
+        return Err(SynthesisError::Unsatisfiable);
+    }
+    let mut rest = list.to_vec();
+    for bit in bits.iter().rev() {
+        let (low, high) = rest.split_at(rest.len() / 2);
+        rest = low.iter().zip(high).map(|(low, high)| pick(cs, *bit, *high, *low)).collect::<Result<_, _>>()?;
+    }
+    Ok(rest[0])
 }
 
 /// `new c`; `x · y = c` of two bits.

@@ -8,6 +8,7 @@ use bellman::SynthesisError;
 use ff::{Field, PrimeField};
 
 use super::bit::{self, Bit};
+use super::blocks;
 use crate::circuit::cs::{CircuitSystem, Lc, Wire};
 use crate::circuit::shape::Column;
 use crate::field::Fr;
@@ -43,6 +44,11 @@ impl<W: Wire> Num<W> {
     /// The number's value.
     pub fn value(&self) -> Fr {
         self.value
+    }
+
+    /// A number whose value nobody asks for, because the reader ignores values.
+    pub(super) fn without_value(wire: W) -> Self {
+        Self { wire, value: Fr::ZERO }
     }
 
     /// The number's column.
@@ -128,12 +134,17 @@ fn limbs(value: &Fr) -> [u64; 4] {
 /// Nothing says that the integer is below the modulus, so small values have two decompositions. The reference accepts
 /// that, and so must we.
 pub fn to_bits<CS: CircuitSystem>(cs: &mut CS, v: Num<CS::Wire>) -> Result<Vec<Bit<CS::Wire>>, SynthesisError> {
-    let bits = bit::alloc_list(cs, &limbs(&v.value), NUM_BITS)?;
-    cs.constrain(|_, _, c| {
-        c.add_bits(&bits);
-        c.minus(v.column());
-    });
-    Ok(bits)
+    let limbs = limbs(&v.value);
+    let wires = cs.block(&[blocks::BITS], &[v.wire], |cs, outside| {
+        let bits = bit::alloc_list(cs, &limbs, NUM_BITS)?;
+        cs.constrain(|_, _, c| {
+            c.add_bits(&bits);
+            c.minus(outside[0].column());
+        });
+        Ok(bits.into_iter().map(|bit| bit.wire).collect())
+    })?;
+    let value = |i: usize| limbs[i / 64] >> (i % 64) & 1 == 1;
+    Ok(wires.into_iter().enumerate().map(|(i, wire)| Bit::plain(value(i), wire)).collect())
 }
 
 /// The 256 bits of a number as a hash reads them: bytes as stored, each from its most significant bit; the 256th bit

@@ -49,15 +49,24 @@ pub fn parent<CS: CircuitSystem>(
     }
 }
 
-/// The root of a path whose index bits and siblings exist already: one list of siblings and one of bits to a level.
+/// A level whose variables exist already: siblings in stored order and index bits, least significant first.
+#[derive(Clone, Debug)]
+pub struct Step<W> {
+    /// The other children.
+    pub siblings: Vec<Num<W>>,
+    /// The node's place among the children.
+    pub index: Vec<Bit<W>>,
+}
+
+/// The root of a path whose index bits and siblings exist already.
 pub fn root<CS: CircuitSystem>(
     cs: &mut CS,
     hash: NodeHash,
     leaf: Num<CS::Wire>,
-    levels: &[(Vec<Num<CS::Wire>>, Vec<Bit<CS::Wire>>)],
+    levels: &[Step<CS::Wire>],
 ) -> Result<Num<CS::Wire>, SynthesisError> {
-    levels.iter().try_fold(leaf, |node, (siblings, bits)| {
-        let children = insert(cs, node, siblings, bits)?;
+    levels.iter().try_fold(leaf, |node, level| {
+        let children = insert(cs, node, &level.siblings, &level.index)?;
         parent(cs, hash, &children)
     })
 }

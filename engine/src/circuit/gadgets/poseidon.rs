@@ -9,6 +9,7 @@
 use bellman::SynthesisError;
 use ff::Field;
 
+use super::blocks;
 use super::num::{self, Num};
 use crate::circuit::cs::{CircuitSystem, Lc, Wire};
 use crate::circuit::shape::Column;
@@ -24,12 +25,25 @@ struct State {
     rows: Vec<Vec<Fr>>,
 }
 
-/// The hash of 1 to 36 numbers.
+/// The hash of 1 to 36 numbers, as a block of the circuit.
 pub fn hash<CS: CircuitSystem>(
     cs: &mut CS,
     inputs: &[Num<CS::Wire>],
     tag: Tag,
 ) -> Result<Num<CS::Wire>, SynthesisError> {
+    if !CS::BLOCKS {
+        return rounds(cs, inputs, tag);
+    }
+    let key = [blocks::POSEIDON, inputs.len() as u64, u64::from(tag == Tag::Random)];
+    let outside: Vec<_> = inputs.iter().map(|input| input.wire).collect();
+    let results = cs.block(&key, &outside, |cs, names| {
+        let inputs: Vec<_> = names.iter().copied().map(Num::without_value).collect();
+        Ok(vec![rounds(cs, &inputs, tag)?.wire])
+    })?;
+    Ok(Num::without_value(results[0]))
+}
+
+fn rounds<CS: CircuitSystem>(cs: &mut CS, inputs: &[Num<CS::Wire>], tag: Tag) -> Result<Num<CS::Wire>, SynthesisError> {
     let constants = constants(inputs.len(), tag);
     let mut state = first_round(cs, constants, inputs)?;
     let (pre_sparse_post, posts) = constants.post[1..].split_last().expect("there are four vectors of post constants");

@@ -1,7 +1,7 @@
 //! SHA-256 and SHA-512 as circuits: one text over the word width.
 //!
 //! `compress(state, block)` follows FIPS 180-4, section 6, but the sums that make a and e wait until the next round
-//! needs them, so that additions share constraints. Constants fold by the rules of [`bit`](super::bit): nothing here
+//! needs them, so that additions share constraints. Constants fold by the rules of [`super::bit`]: nothing here
 //! treats a first or a padded block in a special way.
 //!
 //! Source: `spec/snark.md` 1.5 and 1.6; FIPS 180-4.
@@ -9,6 +9,7 @@
 use bellman::SynthesisError;
 
 use super::bit::Bit;
+use super::blocks;
 use super::packer::Packer;
 use super::word::{Word, ch, maj, xor};
 use crate::circuit::cs::CircuitSystem;
@@ -106,7 +107,7 @@ fn hash<CS: CircuitSystem, const BITS: usize>(
     let mut padded = Vec::with_capacity(message.len() + 2 * block_bits);
     padded.extend_from_slice(message);
     padded.push(Bit::constant(true));
-    while (padded.len() + family.length_bits) % block_bits != 0 {
+    while !(padded.len() + family.length_bits).is_multiple_of(block_bits) {
         padded.push(Bit::constant(false));
     }
     let length = message.len() as u128;
@@ -150,8 +151,34 @@ fn large<CS: CircuitSystem, const BITS: usize>(
     xor3(cs, x, y, z)
 }
 
-/// The compression function on one block of 16 words.
+/// The compression function on one block of 16 words, as a block of the circuit.
 fn compress<CS: CircuitSystem, const BITS: usize>(
+    cs: &mut CS,
+    family: &Sha2,
+    state: &[Word<CS::Wire, BITS>; 8],
+    block: &[Word<CS::Wire, BITS>; 16],
+) -> Result<[Word<CS::Wire, BITS>; 8], SynthesisError> {
+    let inputs = || state.iter().chain(block);
+    if !CS::BLOCKS || inputs().all(Word::is_constant) {
+        return rounds(cs, family, state, block);
+    }
+    let mut key = vec![blocks::SHA, BITS as u64];
+    key.extend(inputs().flat_map(Word::pattern));
+    let outside: Vec<_> = inputs().flat_map(Word::variables).collect();
+    let results = cs.block(&key, &outside, |cs, names| {
+        let mut names = names.iter().copied();
+        let state = state.map(|word| word.renamed(&mut names));
+        let block = block.map(|word| word.renamed(&mut names));
+        let out = rounds(cs, family, &state, &block)?;
+        Ok(out.iter().flat_map(Word::variables).collect())
+    })?;
+    // Every sum with a variable among its operands is made of new variables, and each word of the result is one.
+    debug_assert_eq!(results.len(), 8 * BITS);
+    let mut results = results.into_iter();
+    Ok([(); 8].map(|()| Word::plain(0, [CS::Wire::default(); BITS]).renamed(&mut results)))
+}
+
+fn rounds<CS: CircuitSystem, const BITS: usize>(
     cs: &mut CS,
     family: &Sha2,
     state: &[Word<CS::Wire, BITS>; 8],

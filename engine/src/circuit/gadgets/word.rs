@@ -90,6 +90,27 @@ impl<W: Wire, const BITS: usize> Word<W, BITS> {
         word
     }
 
+    /// What the word is but for the names of its variables: the values of its constants, which bits are constants, and
+    /// which are negated.
+    pub(super) fn pattern(&self) -> [u64; 3] {
+        [self.value & self.constant, self.constant, self.negated]
+    }
+
+    /// The names of its variables.
+    pub(super) fn variables(&self) -> impl Iterator<Item = W> + '_ {
+        (0..BITS).filter(|i| self.constant >> i & 1 == 0).map(|i| self.wires[i])
+    }
+
+    /// The word with other names for its variables.
+    pub(super) fn renamed(mut self, mut names: impl Iterator<Item = W>) -> Self {
+        for i in (0..BITS).filter(|i| self.constant >> i & 1 == 0) {
+            if let Some(name) = names.next() {
+                self.wires[i] = name;
+            }
+        }
+        self
+    }
+
     /// Bits whose variables two operands both have.
     fn both_variable(&self, other: &Self) -> u64 {
         !(self.constant | other.constant) & Self::MASK

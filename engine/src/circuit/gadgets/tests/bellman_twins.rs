@@ -121,7 +121,7 @@ fn every_reader_reads_bellmans_gadgets() {
         let digest = bellman_sha256(cs.namespace(|| "hash"), &bits)?;
         bellman::gadgets::multipack::pack_into_inputs(cs, &digest)
     }
-    let (shape, witness) = read(|cs| unit(cs));
+    let (shape, witness) = read(unit);
     let mut recorder = ShapeRecorder::new();
     unit(&mut recorder).unwrap();
     assert_eq!(recorder.finish().digest(), shape.digest());

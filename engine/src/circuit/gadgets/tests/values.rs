@@ -8,10 +8,10 @@ use sha2::{Digest, Sha256, Sha512};
 
 use crate::circuit::cs::{CircuitSystem, DebugSystem, Plain, WitnessPass};
 use crate::circuit::gadgets::bit::{self, Bit};
-use crate::circuit::gadgets::insert::insert;
+use crate::circuit::gadgets::insert::{insert, select};
 use crate::circuit::gadgets::label::label;
 use crate::circuit::gadgets::num::{self, Num};
-use crate::circuit::gadgets::path::{Level, NodeHash, parent, path};
+use crate::circuit::gadgets::path::{Level, NodeHash, Step, parent, path, root};
 use crate::circuit::gadgets::poseidon::{self, Tag};
 use crate::circuit::gadgets::sha::{sha256, sha512};
 use crate::circuit::values::Values;
@@ -158,6 +158,62 @@ fn insert_puts_the_element_at_its_index() {
         for index in 0..arity {
             satisfied(&Inserts { arity, index });
         }
+    }
+}
+
+struct Selects(usize);
+
+impl Unit for Selects {
+    fn read<CS: CircuitSystem>(&self, cs: &mut CS) -> Result {
+        let list: Vec<_> = (0..16).map(value).collect();
+        let numbers = numbers(cs, &list)?;
+        let bits = bit::alloc_list(cs, &[self.0 as u64], 4)?;
+        let out = select(cs, &numbers, &bits)?;
+        if CS::VALUES {
+            assert_eq!(out.value(), list[self.0]);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn select_takes_the_element_at_its_index() {
+    for index in 0..16 {
+        let (shape, _) = satisfied(&Selects(index));
+        // 4 bits and 15 picks: spec/snark.md 1.8.
+        assert_eq!(shape.constraints(), 4 + 15);
+    }
+}
+
+/// A level whose index bits and siblings exist already.
+struct Given<'a>(&'a Path);
+
+impl Unit for Given<'_> {
+    fn read<CS: CircuitSystem>(&self, cs: &mut CS) -> Result {
+        let leaf = num::alloc(cs, Some(self.0.leaf))?;
+        let mut steps = Vec::new();
+        for (arity, level) in self.0.arities.iter().zip(&self.0.levels) {
+            let siblings = numbers(cs, &level.siblings)?;
+            let index = bit::alloc_list(cs, &[level.index as u64], arity.ilog2() as usize)?;
+            steps.push(Step { siblings, index });
+        }
+        let computed = root(cs, self.0.hash, leaf, &steps)?;
+        if CS::VALUES {
+            assert_eq!(computed.value(), self.0.root);
+        }
+        Ok(())
+    }
+}
+
+/// The part of `spec/snark.md` 2.7 with bits and siblings given: constraints besides the bits, aux besides bits and
+/// leaf.
+#[test]
+fn given_levels_lead_to_the_same_root() {
+    let levels = [(NodeHash::Poseidon, 8, 527, 534), (NodeHash::Poseidon, 4, 385, 388)];
+    for (hash, arity, constraints, aux) in levels.into_iter().chain([(NodeHash::Sha256, 2, 45_381, 45_334)]) {
+        let (shape, _) = satisfied(&Given(&Path::new(hash, &[arity])));
+        let bits = arity.ilog2() as usize;
+        assert_eq!([shape.constraints(), shape.aux()], [constraints + bits, aux + bits + 1]);
     }
 }
 

@@ -63,9 +63,8 @@ fn field(node: &Node) -> Fr {
 }
 
 impl Sector {
-    /// Seals `data` under `config`, whose size may differ from the shape's in nothing but layers.
-    pub fn seal(config: &PoRepConfig, shape: PoRepShape, replica_id: Node, data: Vec<Node>) -> Self {
-        let graph = Graph::new(config);
+    /// Seals `data`, as many nodes as the graph has.
+    pub fn seal(graph: Graph, shape: PoRepShape, replica_id: Node, data: Vec<Node>) -> Self {
         let mut layers: Vec<Vec<Node>> = Vec::new();
         for layer in 1..=shape.layers as u32 {
             let mut labels = vec![[0; 32]; data.len()];
@@ -152,6 +151,6 @@ pub fn sector_of_spec(profile: Profile) -> (Sector, Vec<u64>) {
     let params = for_size(profile, 2048).unwrap();
     let config = PoRepConfig::interactive(params, profile, PoRepId([0x55; 32]), ApiVersion::V1_1_0);
     let shape = PoRepShape::new(profile, params);
-    let sector = Sector::seal(&config, shape, [0x11; 32], counting_data(64));
+    let sector = Sector::seal(Graph::new(&config), shape, [0x11; 32], counting_data(64));
     (sector, challenges(&[0x11; 32], &[0x22; 32], 2, 64))
 }

@@ -3,11 +3,17 @@
 use ff::{Field, PrimeField};
 use sha2::{Digest, Sha256};
 
-use super::model::sector_of_spec;
+use super::model::{Sector, challenges, counting_data, sector_of_spec};
+use crate::circuit::cs::DebugSystem;
+use crate::circuit::porep::{PoRepCircuit, PoRepPartition, PoRepShape, PoRepWitnessError};
 use crate::circuit::values::{Class, Values};
-use crate::circuit::{Evaluations, PoRepCircuit};
-use crate::field::Fr;
+use crate::circuit::{Evaluations, Witness};
+use crate::field::{Fr, Node};
+use crate::graph::Graph;
+use crate::hash::sha256::trim;
 use crate::sector::Profile::{self, Filecash, Filecoin};
+use crate::sector::params::for_size;
+use crate::sector::{ApiVersion, PoRepConfig, PoRepId, TreeShape};
 
 fn digest(values: impl IntoIterator<Item = Fr>) -> String {
     let mut hasher = Sha256::new();
@@ -90,4 +96,135 @@ fn filecash_2kib_witness_matches_the_fork() {
             "723b730d7dd37422965ba9af444d997af3c4a7b22c2d950f69ec04286fe7cd90",
         ],
     );
+}
+
+/// Where the first constraint fails, by the names around it.
+fn broken(circuit: &PoRepCircuit) -> Option<String> {
+    let mut debug = DebugSystem::new();
+    circuit.read(&mut debug).unwrap();
+    debug.first_unsatisfied()
+}
+
+/// Labels of 2 layers in a tree of 8 nodes: the smallest PoRep.
+fn smallest() -> PoRepShape {
+    let tree = TreeShape { base: 8, sub: 0, top: 0 };
+    PoRepShape { profile: Filecoin, layers: 2, log2_nodes: 3, tree, challenges: 1 }
+}
+
+#[test]
+fn each_wrong_value_is_found_where_it_matters() {
+    let params = for_size(Filecoin, 2048).unwrap();
+    let config = PoRepConfig::interactive(params, Filecoin, PoRepId([0x55; 32]), ApiVersion::V1_1_0);
+    let graph = Graph::over(8, config.porep_id, config.legacy_graph());
+    let sector = Sector::seal(graph, smallest(), [0x11; 32], counting_data(8));
+    let good = sector.open(&[5]);
+    let circuit = |change: fn(&mut PoRepPartition)| {
+        let mut partition = good.clone();
+        change(&mut partition);
+        PoRepCircuit::new(sector.shape, partition).unwrap()
+    };
+    assert_eq!(broken(&circuit(|_| ())), None);
+    type Change = fn(&mut PoRepPartition);
+    let cases: [(Change, &str); 8] = [
+        (|p| p.comm_r += Fr::ONE, "commitments 0, "),
+        (|p| p.comm_d += Fr::ONE, "challenge 0/data 0, "),
+        (|p| p.challenges[0].data += Fr::ONE, "challenge 0/data 0, "),
+        (|p| p.challenges[0].parents[9].labels[1] += Fr::ONE, "challenge 0/parent 9, "),
+        (|p| p.challenges[0].parents[0].path[0].siblings[3] += Fr::ONE, "challenge 0/parent 0, "),
+        (|p| p.challenges[0].replica_path[0].siblings[0] += Fr::ONE, "challenge 0/replica 0, "),
+        (|p| p.challenges[0].column_path[0].siblings[6] += Fr::ONE, "challenge 0/column 0, "),
+        // Another id gives other labels, which show where the replica is compared.
+        (|p| p.replica_id += Fr::ONE, "challenge 0/replica 0, "),
+    ];
+    for (change, place) in cases {
+        let found = broken(&circuit(change)).unwrap();
+        assert!(found.starts_with(place), "{found} instead of {place}");
+    }
+}
+
+#[test]
+fn each_flipped_bit_of_a_witness_is_found() {
+    let graph = Graph::over(8, PoRepId([0x55; 32]), false);
+    let sector = Sector::seal(graph, smallest(), [0x11; 32], counting_data(8));
+    let witness = PoRepCircuit::new(sector.shape, sector.open(&[5])).unwrap().witness().unwrap();
+    let shape = sector.shape.record();
+    assert_eq!(shape.evaluate(&witness).first_unsatisfied(), None);
+    let values: Vec<Fr> = witness.aux.iter().collect();
+    // One variable in 80,000, so that every part of the circuit has some.
+    for flipped in (0..values.len()).step_by(80_009) {
+        let mut values = values.clone();
+        values[flipped] = if values[flipped] == Fr::ONE { Fr::ZERO } else { values[flipped] + Fr::ONE };
+        let changed = Witness { inputs: witness.inputs.clone(), aux: values.into_iter().collect() };
+        assert!(shape.evaluate(&changed).first_unsatisfied().is_some(), "aux {flipped}");
+    }
+    for input in 1..witness.inputs.len() {
+        let mut changed = witness.clone();
+        changed.inputs[input] += Fr::ONE;
+        assert!(shape.evaluate(&changed).first_unsatisfied().is_some(), "input {input}");
+    }
+}
+
+#[test]
+fn values_of_another_shape_are_refused() {
+    let graph = Graph::over(8, PoRepId([0x55; 32]), false);
+    let sector = Sector::seal(graph, smallest(), [0x11; 32], counting_data(8));
+    let refused = |change: fn(&mut PoRepPartition)| {
+        let mut partition = sector.open(&[5]);
+        change(&mut partition);
+        PoRepCircuit::new(sector.shape, partition).unwrap_err()
+    };
+    use PoRepWitnessError as E;
+    assert_eq!(refused(|p| p.challenges.clear()), E::Challenges { expected: 1, actual: 0 });
+    let parents = refused(|p| p.challenges[0].parents.truncate(13));
+    assert_eq!(parents, E::Parents { challenge: 0, expected: 14, actual: 13 });
+    assert!(matches!(
+        refused(|p| p.challenges[0].parents[2].labels.push(Fr::ONE)),
+        E::Labels { challenge: 0, expected: 2, actual: 3, .. }
+    ));
+    assert!(matches!(
+        refused(|p| p.challenges[0].data_path[1].siblings.clear()),
+        E::PathShape { challenge: 0, node: 5, tree: "data" }
+    ));
+    assert_eq!(
+        refused(|p| p.challenges[0].replica_path[0].index = 4),
+        E::PathIndex { challenge: 0, node: 5, tree: "replica", index: 4 }
+    );
+}
+
+/// The fork's sectors of reduced shapes: public inputs and a satisfied circuit, with columns of 8 and 5 labels and a
+/// tree of two kinds of levels. `spec/filecash-profile.md` 11; inputs from the file of vectors that it names,
+/// `reduced_shapes`.
+#[test]
+fn reduced_filecash_shapes_are_satisfied_with_the_forks_inputs() {
+    #[rustfmt::skip]
+    let sectors = [
+        (5, 8, 6, 0, 58, [45, 11, 54, 56, 57, 57, 51, 52, 38, 18, 33, 8, 54, 40],
+            "63a10de286f8043bd6748a19f19fb060620c0011dfbec361fa5947be33f83824",
+            "554fe815974272375f8f00e94be61d8b3870191062aee8c3e7e9387f870b6355"),
+        (6, 5, 8, 4, 64, [37, 63, 63, 63, 61, 63, 255, 144, 233, 102, 51, 41, 229, 161],
+            "3bd6c241408fa2e068a483d34ddc6dd49d4cd29b3cb7dbb2c0260a82b7555f0b",
+            "f9d6a665f62fb935ee1f75a8d5220bf3963356492b75276845dfc58e84357e44"),
+    ];
+    let replica_id: Node = std::array::from_fn(|i| if i == 31 { 0x3f } else { 0xa0 + i as u8 });
+    let seed: Node = std::array::from_fn(|i| 0x20 + i as u8);
+    for (number, layers, log2_nodes, sub, challenge, parents, comm_d, comm_r) in sectors {
+        let nodes = 1_u64 << log2_nodes;
+        let byte = |i: u64, j: usize| ((32 * i + j as u64) % 251) as u8;
+        let data = (0..nodes).map(|i| trim(std::array::from_fn(|j| byte(i, j)))).collect();
+        let graph = Graph::over(nodes, PoRepId::from_number(number), true);
+        let tree = TreeShape { base: 8, sub, top: 0 };
+        let shape = PoRepShape { profile: Filecash, layers, log2_nodes, tree, challenges: 1 };
+        let sector = Sector::seal(graph, shape, replica_id, data);
+        assert_eq!(challenges(&replica_id, &seed, 1, nodes), [challenge]);
+
+        let witness = PoRepCircuit::new(shape, sector.open(&[challenge])).unwrap().witness().unwrap();
+        let hex_inputs: Vec<_> = witness.inputs[1..4].iter().map(|input| hex::encode(input.to_repr())).collect();
+        assert_eq!(hex_inputs, [&hex::encode(replica_id), comm_d, comm_r]);
+        let mut indices = vec![challenge];
+        indices.extend(parents);
+        indices.extend([challenge; 3]);
+        assert_eq!(witness.inputs[4..], indices.into_iter().map(Fr::from).collect::<Vec<_>>());
+        assert_eq!(sector.public_inputs(&[challenge]), witness.inputs[1..]);
+        assert_eq!(shape.record().evaluate(&witness).first_unsatisfied(), None);
+    }
 }

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 use sha2::{Digest, Sha256, Sha512};
 
-use super::commit::{CommitError, Commitments, commit_with};
+use super::{CommitError, Commitments, commit_with};
 use crate::backend::cpu::Cpu;
 use crate::config::Config;
 use crate::field::Node;
@@ -17,7 +17,8 @@ use crate::hash::sha256::trim;
 use crate::job::{Cancel, Job, Quiet};
 use crate::merkle::build::{BuildError, build_tree_d, build_tree_r_last};
 use crate::merkle::node_file::NodeFileError;
-use crate::merkle::tree_file::{Level, TreeFile, TreeFileError};
+use crate::merkle::path::PathElement;
+use crate::merkle::tree_file::{TreeFile, TreeFileError};
 use crate::sector::geometry::Geometry;
 use crate::sector::{PoRepId, TreeShape, replica_id};
 use crate::store::files;
@@ -32,7 +33,7 @@ struct Run {
 
 fn runs() -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
-    let lines = include_str!("../../../tests/vectors/pc2.txt").lines();
+    let lines = include_str!("../../../../tests/vectors/pc2.txt").lines();
     for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let words: Vec<_> = line.split(' ').collect();
         match (words[..].split_first().unwrap(), runs.last_mut()) {
@@ -180,12 +181,12 @@ fn with_job<T>(memory_bytes: u64, rows_to_discard: usize, body: impl FnOnce(&Job
 }
 
 /// The root to which a leaf and its siblings lead, and the leaf's number.
-fn climb(leaf: Node, levels: &[Level], hash: impl Fn(&[Node]) -> Node) -> (Node, u64) {
+fn climb(leaf: Node, levels: &[PathElement], hash: impl Fn(&[Node]) -> Node) -> (Node, u64) {
     let (mut node, mut number, mut weight) = (leaf, 0, 1);
     for level in levels {
-        let mut children = level.siblings.clone();
-        children.insert(level.index, node);
-        number += weight * level.index as u64;
+        let mut children = level.hashes.clone();
+        children.insert(level.index as usize, node);
+        number += weight * level.index;
         weight *= children.len() as u64;
         node = hash(&children);
     }
@@ -210,12 +211,12 @@ fn check_openings(run: &Run, commitments: &Commitments, cache: &Path, step: usiz
     assert_eq!(roots, [commitments.comm_d, commitments.comm_c, commitments.comm_r_last]);
     for leaf in (0..geometry.nodes()).step_by(step) {
         for (tree, hash) in [(&tree_d, sha as fn(&[Node]) -> Node), (&tree_c, poseidon), (&tree_r_last, poseidon)] {
-            let levels = tree.siblings(leaf).unwrap();
+            let levels = tree.levels(leaf).unwrap();
             assert_eq!(climb(tree.leaf(leaf).unwrap(), &levels, hash), (tree.root(), leaf));
         }
     }
     for tree in [tree_d, tree_c, tree_r_last] {
-        assert!(matches!(tree.siblings(geometry.nodes()), Err(TreeFileError::NoSuchLeaf { .. })));
+        assert!(matches!(tree.levels(geometry.nodes()), Err(TreeFileError::NoSuchLeaf { .. })));
     }
 }
 
@@ -300,7 +301,7 @@ fn discarded_rows_are_read_off_the_file() {
             let commitments = commit_with(&Cpu, job, geometry, cache, &replica).unwrap();
             let tree = TreeFile::open_tree_r_last(cache, &replica, geometry).unwrap();
             for leaf in [0, 7, 511, 512, 1023] {
-                let levels = tree.siblings(leaf).unwrap();
+                let levels = tree.levels(leaf).unwrap();
                 assert_eq!(climb(tree.leaf(leaf).unwrap(), &levels, poseidon), (commitments.comm_r_last, leaf));
             }
         });
@@ -396,8 +397,8 @@ fn replica_that_contradicts_its_tree_is_noticed() {
         bytes[70 * 32] ^= 1;
         fs::write(&replica, bytes).unwrap();
         let tree = TreeFile::open_tree_r_last(cache, &replica, geometry).unwrap();
-        assert!(tree.siblings(63).is_ok());
-        assert!(matches!(tree.siblings(64), Err(TreeFileError::Inconsistent { first: 64, count: 64, .. })));
+        assert!(tree.levels(63).is_ok());
+        assert!(matches!(tree.levels(64), Err(TreeFileError::Inconsistent { first: 64, count: 64, .. })));
 
         fs::write(files::tree_r_last(cache, 2).next().unwrap(), [0; 64]).unwrap();
         let error = TreeFile::open_tree_r_last(cache, &replica, geometry).unwrap_err();

@@ -1,0 +1,561 @@
+//! The command line as types.
+//!
+//! Numbers and names are parsed here, so that verbs see values that cannot be malformed.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+use filecash_engine::field::Node;
+use filecash_engine::sector::cid::{self, CidError};
+use filecash_engine::sector::id::prover_id;
+use filecash_engine::sector::{Profile, ProverId};
+use filecash_node::config::Flags;
+use filecash_node::size::ByteSize;
+use serde::{Deserialize, Serialize};
+
+const SETTINGS: &str = "Settings (flags win over environment, settings file, defaults: see `filecash config show`)";
+const OUTPUT: &str = "Output";
+
+/// Seal, prove, verify and unseal storage sectors, byte for byte compatible with Filecoin's reference.
+#[derive(Debug, Parser)]
+#[command(
+    name = "filecash",
+    version,
+    disable_help_subcommand = true,
+    after_help = "Try it:  filecash quickstart\n\
+                  Exit status: 0 done, 1 a proof or check is wrong, 2 error."
+)]
+pub struct Command {
+    /// For every verb.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Flags of every verb.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Print the result, or the failure, as one JSON document on standard output
+    #[arg(long, global = true, help_heading = OUTPUT)]
+    pub json: bool,
+    /// Tell no progress
+    #[arg(long, short, global = true, help_heading = OUTPUT)]
+    pub quiet: bool,
+    /// Network whose rules apply: filecoin or filecash
+    #[arg(long, global = true, value_name = "NAME", help_heading = SETTINGS)]
+    pub profile: Option<Profile>,
+    /// Memory that a phase plans with, such as 4GiB
+    #[arg(long, global = true, value_name = "SIZE", help_heading = SETTINGS)]
+    pub memory: Option<ByteSize>,
+    /// Threads, 0 for one per core
+    #[arg(long, global = true, value_name = "N", help_heading = SETTINGS, hide_short_help = true)]
+    pub threads: Option<usize>,
+    /// Folder of parameter files
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = SETTINGS, hide_short_help = true)]
+    pub parameter_cache: Option<PathBuf>,
+    /// Folder of parent tables
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = SETTINGS, hide_short_help = true)]
+    pub parent_cache: Option<PathBuf>,
+    /// Tree rows that tree-r-last files leave out
+    #[arg(long, global = true, value_name = "N", help_heading = SETTINGS, hide_short_help = true)]
+    pub rows_to_discard: Option<usize>,
+    /// Settings file
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = SETTINGS, hide_short_help = true)]
+    pub config: Option<PathBuf>,
+}
+
+impl Global {
+    /// The flags that are settings.
+    pub fn flags(&self) -> Flags {
+        Flags {
+            profile: self.profile,
+            memory: self.memory,
+            threads: self.threads,
+            rows_to_discard: self.rows_to_discard,
+            parameter_cache: self.parameter_cache.clone(),
+            parent_cache: self.parent_cache.clone(),
+        }
+    }
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one value in a run")]
+pub enum Verb {
+    /// Seal a file into a small test sector, prove it, verify it, get it back: the whole life in one go
+    Quickstart(Quickstart),
+    /// One step of sealing, between files that the reference reads and writes too
+    #[command(subcommand)]
+    Seal(Seal),
+    /// Commitments of pieces of data
+    #[command(subcommand)]
+    Piece(Piece),
+    /// What a sector's folder holds
+    #[command(subcommand)]
+    Sector(Sector),
+    /// Groth16 parameter files
+    #[command(subcommand)]
+    Params(Params),
+    /// The settings in force
+    #[command(subcommand)]
+    Config(Config),
+}
+
+/// `filecash quickstart`.
+#[derive(Debug, Args)]
+pub struct Quickstart {
+    /// File to seal, of at most 507 MiB; a short text of ours when left out
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+    /// Folder to make for the sector [default: filecash-sector-N in the current folder]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+    /// Sector size, rather than the smallest that holds the file: 2KiB, 8MiB or 512MiB
+    #[arg(long, value_name = "SIZE")]
+    pub sector_size: Option<ByteSize>,
+}
+
+/// `filecash config`.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Show every setting and where its value comes from
+    Show,
+}
+
+/// `filecash params`.
+#[derive(Debug, Subcommand)]
+pub enum Params {
+    /// Make test parameters for one sector size. Whoever makes parameters can forge proofs under them
+    Setup(ParamsSetup),
+    /// List the published parameter files and which are here
+    List,
+    /// Compare the files that are here with the published digests; exit status 1 when one is damaged
+    Check(ParamsCheck),
+}
+
+/// `filecash params setup`.
+#[derive(Debug, Args)]
+pub struct ParamsSetup {
+    /// Sector size, such as 2KiB
+    #[arg(long, value_name = "SIZE")]
+    pub sector_size: ByteSize,
+    #[command(flatten)]
+    pub replace: Replace,
+}
+
+/// `filecash params check`.
+#[derive(Debug, Args)]
+pub struct ParamsCheck {
+    /// Only the parameters of this sector size
+    #[arg(long, value_name = "SIZE")]
+    pub sector_size: Option<ByteSize>,
+}
+
+/// `filecash piece`.
+#[derive(Debug, Subcommand)]
+pub enum Piece {
+    /// Compute a piece's size and commitment (CommP)
+    Commp(PieceCommp),
+}
+
+/// `filecash piece commp`.
+#[derive(Debug, Args)]
+pub struct PieceCommp {
+    /// File of any length, - for standard input; zeros follow up to the next piece size
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+}
+
+/// `filecash sector`.
+#[derive(Debug, Subcommand)]
+pub enum Sector {
+    /// Say what a sector's folder holds and which step it is ready for; exit status 1 when something is wrong
+    Inspect(SectorInspect),
+}
+
+/// `filecash sector inspect`.
+#[derive(Debug, Args)]
+pub struct SectorInspect {
+    /// Cache folder, or a folder as `filecash quickstart` makes it
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+    /// Sector size, when it cannot be told from the files
+    #[arg(long, value_name = "SIZE")]
+    pub sector_size: Option<ByteSize>,
+    /// Sealed file, when it is not beside the cache folder
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub sealed: Option<PathBuf>,
+    /// Read every file: recompute digests and roots
+    #[arg(long)]
+    pub deep: bool,
+}
+
+/// `filecash seal`.
+#[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one value in a run")]
+pub enum Seal {
+    /// Append a piece to a staged file
+    AddPiece(AddPiece),
+    /// Pre-commit phase 1: tree-d and the layers of labels
+    Pc1(Pc1),
+    /// Pre-commit phase 2: tree-c, the replica, tree-r-last, CommR
+    Pc2(Pc2),
+    /// Commit phase 1: vanilla proofs for a seed
+    C1(C1),
+    /// Commit phase 2: the SNARK
+    C2(C2),
+    /// Verify a seal proof; exit status 1 when it is wrong
+    Verify(Verify),
+    /// Get data back out of a sealed file
+    Unseal(Unseal),
+    /// Delete what proving the seal needed and proving storage does not: layers, tree-d, tree-c
+    ClearCache(ClearCache),
+}
+
+/// Where a sector lies.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Place {
+    /// Folder as `filecash quickstart` makes it: gives the paths and the identity that no flag gives
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+}
+
+/// Whether results may replace files.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct Replace {
+    /// Replace results that are already there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Which registered proof.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Proof {
+    /// Sector size, such as 32GiB: the newest interactive proof of that size
+    #[arg(long, value_name = "SIZE", conflicts_with = "registered_proof")]
+    pub sector_size: Option<ByteSize>,
+    /// Registered seal proof, by number or name
+    #[arg(long, value_name = "PROOF")]
+    pub registered_proof: Option<String>,
+}
+
+/// Whose sector it is and its ticket.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Identity {
+    /// Prover id, 64 hex digits
+    #[arg(long, value_name = "HEX", conflicts_with = "miner")]
+    pub prover_id: Option<Hex32>,
+    /// Miner, such as f01000, instead of the prover id
+    #[arg(long, value_name = "ACTOR")]
+    pub miner: Option<Miner>,
+    /// Sector number
+    #[arg(long, value_name = "N")]
+    pub sector: Option<u64>,
+    /// Ticket, 64 hex digits
+    #[arg(long, value_name = "HEX")]
+    pub ticket: Option<Hex32>,
+}
+
+/// `filecash seal add-piece`.
+#[derive(Debug, Args)]
+pub struct AddPiece {
+    /// File to append, - for standard input
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub proof: Proof,
+    /// Staged file to append to
+    #[arg(long, value_name = "FILE", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    pub staged: Option<PathBuf>,
+    /// List of pieces, read and extended
+    #[arg(long, value_name = "JSON", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    pub pieces: Option<PathBuf>,
+    /// Raw size of the piece, 127·2ᵏ bytes [default: the smallest that holds the file]
+    #[arg(long, value_name = "SIZE")]
+    pub piece_size: Option<ByteSize>,
+    /// List zero pieces after this one until the sector is full, as PC1 needs it
+    #[arg(long)]
+    pub fill: bool,
+}
+
+/// `filecash seal pc1`.
+#[derive(Debug, Args)]
+pub struct Pc1 {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub replace: Replace,
+    #[command(flatten)]
+    pub proof: Proof,
+    #[command(flatten)]
+    pub identity: Identity,
+    /// Staged file
+    #[arg(long, value_name = "FILE", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    pub staged: Option<PathBuf>,
+    /// Sealed file to make
+    #[arg(long, value_name = "FILE", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    pub sealed: Option<PathBuf>,
+    /// Cache folder
+    #[arg(long, value_name = "DIR", required_unless_present = "dir", value_hint = ValueHint::DirPath)]
+    pub cache: Option<PathBuf>,
+    /// List of pieces
+    #[arg(long, value_name = "JSON", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    pub pieces: Option<PathBuf>,
+    /// Output of the phase
+    #[arg(long, value_name = "JSON", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    pub out: Option<PathBuf>,
+}
+
+/// `filecash seal pc2`.
+#[derive(Debug, Args)]
+pub struct Pc2 {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub replace: Replace,
+    /// Output of PC1
+    #[arg(long, value_name = "JSON", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    pub pc1: Option<PathBuf>,
+    /// Sealed file, as PC1 left it; becomes the replica
+    #[arg(long, value_name = "FILE", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    pub sealed: Option<PathBuf>,
+    /// Cache folder
+    #[arg(long, value_name = "DIR", required_unless_present = "dir", value_hint = ValueHint::DirPath)]
+    pub cache: Option<PathBuf>,
+    /// Output of the phase
+    #[arg(long, value_name = "JSON", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    pub out: Option<PathBuf>,
+}
+
+/// `filecash seal c1`.
+#[derive(Debug, Args)]
+pub struct C1 {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub replace: Replace,
+    #[command(flatten)]
+    pub identity: Identity,
+    /// Seed, 64 hex digits
+    #[arg(long, value_name = "HEX")]
+    pub seed: Option<Hex32>,
+    /// Output of PC2
+    #[arg(long, value_name = "JSON", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    pub pc2: Option<PathBuf>,
+    /// List of pieces
+    #[arg(long, value_name = "JSON", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    pub pieces: Option<PathBuf>,
+    /// Sealed file
+    #[arg(long, value_name = "FILE", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    pub sealed: Option<PathBuf>,
+    /// Cache folder
+    #[arg(long, value_name = "DIR", required_unless_present = "dir", value_hint = ValueHint::DirPath)]
+    pub cache: Option<PathBuf>,
+    /// Output of the phase
+    #[arg(long, value_name = "JSON", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    pub out: Option<PathBuf>,
+}
+
+/// `filecash seal c2`.
+#[derive(Debug, Args)]
+pub struct C2 {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub replace: Replace,
+    #[command(flatten)]
+    pub identity: Identity,
+    /// Output of C1
+    #[arg(long, value_name = "JSON", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    pub c1: Option<PathBuf>,
+    /// Proof to write: 192 bytes a partition
+    #[arg(long, value_name = "FILE", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    pub out: Option<PathBuf>,
+}
+
+/// `filecash seal verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub proof: Proof,
+    #[command(flatten)]
+    pub identity: Identity,
+    /// Seed, 64 hex digits
+    #[arg(long, value_name = "HEX")]
+    pub seed: Option<Hex32>,
+    /// Sealed commitment: 64 hex digits or a CID [default: from the PC2 output]
+    #[arg(long, value_name = "CID", value_parser = replica_commitment)]
+    pub comm_r: Option<Hex32>,
+    /// Unsealed commitment: 64 hex digits or a CID [default: from the PC2 output]
+    #[arg(long, value_name = "CID", value_parser = data_commitment)]
+    pub comm_d: Option<Hex32>,
+    /// Output of PC2, for the commitments
+    #[arg(long, value_name = "JSON", value_hint = ValueHint::FilePath)]
+    pub pc2: Option<PathBuf>,
+    /// Proof: its bytes, or hex text
+    #[arg(long = "proof", id = "proof_file", value_name = "FILE", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    pub proof_file: Option<PathBuf>,
+}
+
+/// `filecash seal unseal`.
+#[derive(Debug, Args)]
+pub struct Unseal {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub replace: Replace,
+    #[command(flatten)]
+    pub proof: Proof,
+    #[command(flatten)]
+    pub identity: Identity,
+    /// Sealed file
+    #[arg(long, value_name = "FILE", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    pub sealed: Option<PathBuf>,
+    /// Unsealed commitment: 64 hex digits or a CID [default: from the PC2 output]
+    #[arg(long, value_name = "CID", value_parser = data_commitment)]
+    pub comm_d: Option<Hex32>,
+    /// Output of PC2, for the commitment
+    #[arg(long, value_name = "JSON", value_hint = ValueHint::FilePath)]
+    pub pc2: Option<PathBuf>,
+    /// Cache folder: the last layer, if it is there still, need not be computed again
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub cache: Option<PathBuf>,
+    /// First raw byte, counted from the start of the sector
+    #[arg(long, value_name = "SIZE", default_value = "0")]
+    pub offset: ByteSize,
+    /// Raw bytes [default: up to the end of the sector, or of the file that quickstart sealed]
+    #[arg(long, value_name = "SIZE")]
+    pub length: Option<ByteSize>,
+    /// Folder for layers meanwhile [default: where the data goes; with -, where the sealed file lies]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub scratch: Option<PathBuf>,
+    /// Where the data goes, - for standard output
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub out: PathBuf,
+}
+
+/// `filecash seal clear-cache`.
+#[derive(Debug, Args)]
+pub struct ClearCache {
+    #[command(flatten)]
+    pub place: Place,
+    /// Cache folder
+    #[arg(long, value_name = "DIR", required_unless_present = "dir", value_hint = ValueHint::DirPath)]
+    pub cache: Option<PathBuf>,
+}
+
+/// 32 bytes as 64 hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Hex32(pub [u8; 32]);
+
+impl TryFrom<String> for Hex32 {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Hex32> for String {
+    fn from(bytes: Hex32) -> Self {
+        hex::encode(bytes.0)
+    }
+}
+
+impl FromStr for Hex32 {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.strip_prefix("0x").unwrap_or(text);
+        let mut bytes = [0; 32];
+        match hex::decode_to_slice(digits, &mut bytes) {
+            Ok(()) => Ok(Self(bytes)),
+            Err(_) if digits.chars().all(|digit| digit.is_ascii_hexdigit()) => {
+                Err(format!("expected 64 hex digits, found {}", digits.len()))
+            }
+            Err(_) => Err("expected 64 hex digits".to_owned()),
+        }
+    }
+}
+
+/// A CommD as hex digits or CID.
+fn data_commitment(text: &str) -> Result<Hex32, String> {
+    commitment(text, cid::parse_data)
+}
+
+/// A CommR as hex digits or CID.
+fn replica_commitment(text: &str) -> Result<Hex32, String> {
+    commitment(text, cid::parse_replica)
+}
+
+fn commitment(text: &str, parse_cid: fn(&str) -> Result<Node, CidError>) -> Result<Hex32, String> {
+    // A CID in base32 begins with `b`, which is a hex digit too, but is longer and has letters beyond `f`.
+    text.parse().or_else(|hex: String| match parse_cid(text) {
+        Ok(node) => Ok(Hex32(node)),
+        Err(CidError::Syntax { .. }) => Err(format!("{hex} or a CID")),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
+/// A miner's actor number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Miner(pub u64);
+
+impl Miner {
+    /// The actor number as a prover id.
+    pub fn prover_id(self) -> ProverId {
+        prover_id(self.0)
+    }
+}
+
+impl FromStr for Miner {
+    type Err = String;
+
+    /// `f01000`, `t01000` or `1000`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.strip_prefix("f0").or_else(|| text.strip_prefix("t0")).unwrap_or(text);
+        let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        match number.parse() {
+            Ok(number) if digits => Ok(Self(number)),
+            _ => Err("expected an id address such as f01000, or its number".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Command::command().debug_assert();
+    }
+
+    #[test]
+    fn miners_parse() {
+        for text in ["f01000", "t01000", "1000"] {
+            assert_eq!(text.parse(), Ok(Miner(1000)), "{text}");
+        }
+        for text in ["", "f0", "f1abc", "f2zzz", "-1", "+1", "18446744073709551616", "f0 1"] {
+            assert!(text.parse::<Miner>().is_err(), "{text}");
+        }
+        assert_eq!(Miner(1000).prover_id()[..3], [0xe8, 0x07, 0]);
+    }
+
+    #[test]
+    fn hex_is_64_digits() {
+        assert_eq!(format!("0x{}", "01".repeat(32)).parse(), Ok(Hex32([1; 32])));
+        assert!("01".parse::<Hex32>().unwrap_err().contains("found 2"));
+        assert!("zz".repeat(32).parse::<Hex32>().is_err());
+    }
+}

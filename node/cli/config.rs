@@ -1,0 +1,68 @@
+//! `filecash config show`: every setting, its value, and who said so.
+
+use filecash_node::size::ByteSize;
+use serde_json::json;
+
+use crate::args;
+use crate::context::Context;
+use crate::report::Report;
+use crate::text::Align::Left;
+use crate::text::Table;
+
+/// Runs the verb.
+pub fn run(verb: &args::Config, context: &Context) -> Report {
+    match verb {
+        args::Config::Show => show(context),
+    }
+}
+
+fn show(context: &Context) -> Report {
+    let settings = &context.settings;
+    let threads = match settings.threads.value {
+        0 => format!("0 (one per core: {})", rayon::current_num_threads()),
+        count => count.to_string(),
+    };
+    let rows = [
+        ("profile", settings.profile.value.to_string(), json!(settings.profile.value.name()), &settings.profile.source),
+        (
+            "memory",
+            ByteSize(settings.memory_bytes.value).to_string(),
+            json!(settings.memory_bytes.value),
+            &settings.memory_bytes.source,
+        ),
+        ("threads", threads, json!(settings.threads.value), &settings.threads.source),
+        (
+            "rows_to_discard",
+            settings.rows_to_discard.value.to_string(),
+            json!(settings.rows_to_discard.value),
+            &settings.rows_to_discard.source,
+        ),
+        (
+            "parameter_cache",
+            settings.parameter_cache.value.display().to_string(),
+            json!(settings.parameter_cache.value),
+            &settings.parameter_cache.source,
+        ),
+        (
+            "parent_cache",
+            settings.parent_cache.value.display().to_string(),
+            json!(settings.parent_cache.value),
+            &settings.parent_cache.source,
+        ),
+    ];
+
+    let mut table = Table::new(&[("setting", Left), ("value", Left), ("from", Left)]);
+    let mut values = serde_json::Map::new();
+    for (name, text, value, source) in rows {
+        table.row([name.to_owned(), text, source.to_string()]);
+        values.insert(name.to_owned(), json!({ "value": value, "source": source.to_string() }));
+    }
+    let mut text = table.render();
+    let mut file = json!(null);
+    if let Some((path, present)) = &context.settings_file {
+        let state = if *present { "" } else { " (not there)" };
+        text += &format!("\n  Settings file: {}{state}\n", path.value.display());
+        file = json!({ "path": path.value, "source": path.source.to_string(), "present": present });
+    }
+    Report::done(text, json!({ "settings": values, "file": file }))
+}

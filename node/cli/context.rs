@@ -1,0 +1,117 @@
+//! What every verb gets: the settings, the teller of progress, the switch that Ctrl-C throws.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::process;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use filecash_engine::config::Config;
+use filecash_engine::job::{Cancel, Job};
+use filecash_engine::sector::Profile;
+use filecash_node::config::{self, Settings, Source, Sourced};
+
+use crate::args::Global;
+use crate::progress::{Style, Teller};
+use crate::report::{Failure, Kind, print};
+
+/// Exit status after a second Ctrl-C, as a shell gives it.
+const INTERRUPTED: i32 = 130;
+
+const STOPPING: &str = "\nstopping at the next safe point; Ctrl-C again quits at once\n";
+
+/// Settings and helpers of one run.
+pub struct Context {
+    /// Every setting with its source.
+    pub settings: Settings,
+    /// The settings file that was looked for, and whether it was there.
+    pub settings_file: Option<(Sourced<PathBuf>, bool)>,
+    /// The engine's part of the settings.
+    pub config: Config,
+    /// Whether the result is JSON.
+    pub json: bool,
+    /// Tells progress.
+    pub teller: Teller,
+    cancel: Arc<Cancel>,
+}
+
+impl Context {
+    /// Reads settings, starts threads, catches Ctrl-C.
+    pub fn new(global: &Global) -> anyhow::Result<Self> {
+        let environment = |name: &str| env::var_os(name);
+        let settings_path = config::file_path(global.config.as_deref(), &environment);
+        let text = settings_path.as_ref().map(read_settings).transpose()?.flatten();
+        let file = settings_path.as_ref().zip(text.as_ref()).map(|(path, text)| (path.value.as_path(), text.as_str()));
+        let settings = Settings::resolve(&global.flags(), &environment, file)?;
+
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(settings.threads.value)
+            .build_global()
+            .context("cannot start the threads")?;
+
+        let cancel = Arc::new(Cancel::default());
+        let switch = Arc::clone(&cancel);
+        ctrlc::set_handler(move || {
+            if switch.is_cancelled() {
+                process::exit(INTERRUPTED);
+            }
+            switch.cancel();
+            print(io::stderr(), STOPPING);
+        })
+        .context("cannot catch Ctrl-C")?;
+
+        Ok(Self {
+            config: settings.engine_config(),
+            settings_file: settings_path.map(|path| (path, text.is_some())),
+            teller: Teller::new(Style::choose(global.quiet)),
+            json: global.json,
+            settings,
+            cancel,
+        })
+    }
+
+    /// The network.
+    pub fn profile(&self) -> Profile {
+        self.settings.profile.value
+    }
+
+    /// Whether somebody pressed Ctrl-C.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
+    /// Turns whatever a cancelled computation failed with into one failure that says what was kept.
+    pub fn kept<T, E: Into<anyhow::Error>>(
+        &self,
+        outcome: Result<T, E>,
+        kept: impl FnOnce() -> String,
+    ) -> anyhow::Result<T> {
+        match outcome {
+            Ok(value) => Ok(value),
+            Err(_) if self.is_cancelled() => {
+                Err(Failure::new(Kind::Cancelled, "stopped by Ctrl-C").hint(kept()).into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What the engine's long computations are handed.
+    pub fn job(&self) -> Job<'_> {
+        Job { config: &self.config, progress: &self.teller, cancel: &self.cancel }
+    }
+}
+
+/// The text of the settings file; `None` when nobody asked for one and the default is not there.
+fn read_settings(path: &Sourced<PathBuf>) -> anyhow::Result<Option<String>> {
+    match fs::read_to_string(&path.value) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.source == Source::Default => Ok(None),
+        Err(error) => {
+            let message =
+                format!("cannot read the settings file {} (from {}): {error}", path.value.display(), path.source);
+            Err(Failure::new(Kind::Settings, message).into())
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! `filecash params …`: making, listing and checking Groth16 parameter files.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use filecash_engine::api::params;
+use filecash_engine::params::{CircuitKind, FileKind, ParamId, ParamStore, Verdict, manifest, published};
+use filecash_engine::sector::SealProof;
+use filecash_node::size::ByteSize;
+use serde_json::json;
+
+use crate::args;
+use crate::context::Context;
+use crate::files;
+use crate::measure::Meter;
+use crate::report::{Failure, Kind, Report, with_causes};
+use crate::text::Align::{Left, Right};
+use crate::text::{self, Table, count};
+
+/// Runs the verb.
+pub fn run(verb: &args::Params, context: &Context) -> anyhow::Result<Report> {
+    match verb {
+        args::Params::Setup(args) => setup(args, context),
+        args::Params::List => Ok(list(context)),
+        args::Params::Check(args) => check(args, context),
+    }
+}
+
+fn setup(args: &args::ParamsSetup, context: &Context) -> anyhow::Result<Report> {
+    let proof = SealProof::for_size(context.profile(), args.sector_size.0)?;
+    let id = porep_id(&proof)?;
+    let store = ParamStore::new(&context.config.parameter_cache);
+    let path = store.path(&id, FileKind::Params);
+    // Damaged files may be replaced.
+    if path.exists() && Origin::of(&store, &id).is_ok_and(|origin| origin == Origin::Published) {
+        let message = format!("{} holds the parameters that {} published", path.display(), proof.profile);
+        return Err(Failure::new(Kind::Exists, message)
+            .hint("use them, or give another folder with --parameter-cache")
+            .into());
+    }
+    files::refuse_existing(&path, args.replace.force)?;
+
+    let meter = Meter::start();
+    let config = proof.config();
+    let outcome = params::setup_porep(&context.job(), config.profile, config.params);
+    let path = context.kept(outcome, || "no parameters were written".to_owned())?;
+    let cost = meter.stop();
+    let mut fields = Table::fields();
+    fields.row(["For", &format!("{} sectors of profile {}", ByteSize(args.sector_size.0), proof.profile)]);
+    fields.row(["File", &path.display().to_string()]);
+    let time = text::duration(cost.wall);
+    let text = format!("Made test parameters in {time}. {WARNING}.\n{}", fields.render());
+    let json = json!({
+        "path": path, "profile": proof.profile.name(), "sector_bytes": args.sector_size.0, "origin": "test",
+        "cost": cost.json(),
+    });
+    Ok(Report::done(text, json))
+}
+
+/// What has to be said about parameters that nobody published.
+pub const WARNING: &str = "Whoever makes parameters can forge proofs under them";
+
+/// Whose parameters a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The network's.
+    Published,
+    /// Somebody's.
+    Test,
+}
+
+impl Origin {
+    /// Compares the verifying key at the head of the `.params` file, which has to exist, with the published one. That
+    /// is instant; whether the rest is whole is for `params check` to say.
+    fn of(store: &ParamStore, id: &ParamId) -> anyhow::Result<Self> {
+        let head = store.open(id)?.verifying_key_bytes()?;
+        let actual = manifest::digest::<io::Error>(&head[..], |_| Ok(()))?;
+        let expected = published(id).and_then(|published| published.digest(FileKind::VerifyingKey));
+        Ok(if expected == Some(hex::encode(actual).as_str()) { Self::Published } else { Self::Test })
+    }
+}
+
+/// The PoRep parameters of a registered proof: those that are here, else test parameters made now.
+pub fn make_or_reuse(context: &Context, proof: &SealProof) -> anyhow::Result<(PathBuf, Origin)> {
+    let id = porep_id(proof)?;
+    let store = ParamStore::new(&context.config.parameter_cache);
+    let path = store.path(&id, FileKind::Params);
+    if path.exists() {
+        let origin = Origin::of(&store, &id)?;
+        return Ok((path, origin));
+    }
+    context.teller.note(&format!("No parameters in {}: making test parameters once", files::folder(&path).display()));
+    let config = proof.config();
+    Ok((params::setup_porep(&context.job(), config.profile, config.params)?, Origin::Test))
+}
+
+fn porep_id(proof: &SealProof) -> anyhow::Result<ParamId> {
+    Ok(ParamId::new(proof.profile, CircuitKind::PoRep, proof.config().params.size_bytes)?)
+}
+
+/// Every file that is published or here.
+fn list(context: &Context) -> Report {
+    let store = ParamStore::new(&context.config.parameter_cache);
+    let profile = context.profile();
+    let mut text = String::new();
+    let mut json_files = vec![];
+    for id in ParamId::all(profile) {
+        let mut table = Table::new(&[("", Left), ("", Right), ("", Left)]);
+        let mut shown = false;
+        for kind in [FileKind::Params, FileKind::VerifyingKey] {
+            let path = store.path(&id, kind);
+            let bytes = fs::metadata(&path).ok().map(|metadata| metadata.len());
+            let digest = published(&id).and_then(|published| published.digest(kind));
+            if bytes.is_none() && digest.is_none() {
+                continue;
+            }
+            shown = true;
+            table.row([
+                format!("  .{}", kind_name(kind)),
+                bytes.map_or_else(|| "not here".to_owned(), |bytes| ByteSize(bytes).to_string()),
+                digest.map_or_else(|| "not published".to_owned(), |digest| format!("published digest {digest}")),
+            ]);
+            json_files.push(json!({
+                "name": id.file_name(kind), "sector_bytes": id.params().size_bytes, "circuit": id.circuit().to_string(),
+                "digest": digest, "cid": published(&id).and_then(|published| published.cid(kind)),
+                "path": path, "bytes": bytes,
+            }));
+        }
+        if shown {
+            let name = id.file_name(FileKind::Params);
+            let stem = name.strip_suffix(".params").unwrap_or(&name);
+            text += &format!("  {} {}: {stem}\n{}", ByteSize(id.params().size_bytes), id.circuit(), table.render());
+        }
+    }
+    let folder = store.folder(profile);
+    text += &format!(
+        "\nFiles of profile {profile} are looked for in {}\nfilecash params check compares them with the published digests\n",
+        folder.display()
+    );
+    Report::done(text, json!({ "profile": profile.name(), "folder": folder, "files": json_files }))
+}
+
+fn kind_name(kind: FileKind) -> &'static str {
+    match kind {
+        FileKind::Params => "params",
+        FileKind::VerifyingKey => "vk",
+        FileKind::Meta => "meta",
+    }
+}
+
+/// Checks every `.params` file that is here, with the `.vk` beside it.
+fn check(args: &args::ParamsCheck, context: &Context) -> anyhow::Result<Report> {
+    let store = ParamStore::new(&context.config.parameter_cache);
+    let profile = context.profile();
+    let asked = |id: &ParamId| args.sector_size.is_none_or(|size| size.0 == id.params().size_bytes);
+    let here = |id: &ParamId| store.path(id, FileKind::Params).exists();
+    let mut table = Table::fields();
+    let mut json_files = vec![];
+    let mut damaged = 0;
+    for id in ParamId::all(profile).filter(|id| asked(id) && here(id)) {
+        let outcome = store.check(&context.job(), &id);
+        let verdict = context.kept(outcome, || "nothing was changed".to_owned())?;
+        let (word, shown) = match &verdict {
+            Verdict::Published => ("published", format!("published by {profile}")),
+            Verdict::Test { .. } => {
+                ("test", "test parameters: whoever made them can forge proofs under them".to_owned())
+            }
+            Verdict::Damaged(damage) => ("damaged", format!("DAMAGED: {}", with_causes(damage))),
+        };
+        damaged += u64::from(matches!(verdict, Verdict::Damaged(_)));
+        table.row([&format!("{} {}", ByteSize(id.params().size_bytes), id.circuit()), &shown]);
+        json_files.push(json!({
+            "path": store.path(&id, FileKind::Params), "sector_bytes": id.params().size_bytes,
+            "circuit": id.circuit().to_string(), "verdict": word, "detail": shown,
+        }));
+    }
+    let folder = store.folder(profile);
+    if json_files.is_empty() {
+        return Err(Failure::new(Kind::Input, format!("no parameters of profile {profile} in {}", folder.display()))
+            .hint("filecash params setup makes test parameters; --parameter-cache names another folder")
+            .into());
+    }
+    let mut text = table.render();
+    if damaged > 0 {
+        text += &format!("\n{} in {}: delete and get again\n", count(damaged, "damaged file"), folder.display());
+    }
+    let json = json!({ "profile": profile.name(), "folder": folder, "sound": damaged == 0, "files": json_files });
+    Ok(Report { accepted: damaged == 0, text, json })
+}

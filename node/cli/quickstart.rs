@@ -1,0 +1,433 @@
+//! `filecash quickstart`: the whole life of a sector in one go, and what each phase of it cost.
+//!
+//! The sector stays on disk as a [`Folder`], so that every other verb has something to be tried on. Ticket and seed,
+//! which a chain would give, are fixed texts: the same file gives the same commitments everywhere.
+
+use std::fs::{self, File};
+use std::io::{self, Cursor, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use filecash_engine::api::unseal::SealedSector;
+use filecash_engine::api::{SectorIdentity, prove, seal, unseal, verify};
+use filecash_engine::field::Node;
+use filecash_engine::field::fr32::RawRange;
+use filecash_engine::sector::piece::{PaddedLen, PieceInfo};
+use filecash_engine::sector::{Profile, SealProof};
+use filecash_node::size::ByteSize;
+use serde_json::json;
+
+use crate::args::{self, Hex32, Miner};
+use crate::context::Context;
+
+use crate::files;
+use crate::filler::filler;
+use crate::folder::{Folder, Identity};
+use crate::measure::{Cost, Meter};
+use crate::params::{self, Origin};
+use crate::phase::{Codec, data_commitment, replica_commitment};
+use crate::report::{Failure, Kind, Report};
+use crate::text::Align::{Left, Right};
+use crate::text::{self, Table, grouped, shell_word};
+
+/// What is sealed when no file is given.
+const TEXT: &[u8] = include_bytes!("quickstart.txt");
+/// Sizes whose parameters a small machine can make.
+const SIZES: [u64; 3] = [2 << 10, 8 << 20, 512 << 20];
+const MINER: Miner = Miner(1000);
+const TICKET: Node = *b"the ticket of filecash quickstar";
+const SEED: Node = *b"the seed of filecash quickstart!";
+
+/// What is being sealed.
+struct Subject {
+    path: Option<PathBuf>,
+    bytes: u64,
+}
+
+impl Subject {
+    fn new(path: Option<&Path>) -> anyhow::Result<Self> {
+        match path {
+            None => Ok(Self { path: None, bytes: TEXT.len() as u64 }),
+            Some(path) => Ok(Self { path: Some(path.to_owned()), bytes: files::require_file(path, "file to seal")? }),
+        }
+    }
+
+    fn name(&self) -> String {
+        self.path.as_ref().map_or("our own short text".to_owned(), |path| path.display().to_string())
+    }
+
+    fn open(&self) -> anyhow::Result<Box<dyn Read + Send>> {
+        match &self.path {
+            None => Ok(Box::new(Cursor::new(TEXT))),
+            Some(path) => Ok(Box::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?)),
+        }
+    }
+}
+
+/// A sector being made.
+struct Run<'a> {
+    context: &'a Context,
+    subject: Subject,
+    proof: SealProof,
+    folder: Folder,
+    identity: SectorIdentity,
+    costs: Vec<(&'static str, Cost)>,
+}
+
+/// What came out.
+struct Outcome {
+    piece: PieceInfo,
+    comm_d: Node,
+    comm_r: Node,
+    proof: Vec<u8>,
+    parameters: PathBuf,
+    origin: Origin,
+}
+
+/// Runs the verb.
+pub fn run(args: &args::Quickstart, context: &Context) -> anyhow::Result<Report> {
+    let subject = Subject::new(args.file.as_deref())?;
+    let proof = choose_size(context.profile(), &subject, args.sector_size)?;
+    let (folder, number) = make_folder(args.dir.as_deref())?;
+    let params = proof.config().params;
+    context.teller.note(&format!(
+        "Sealing {} ({} bytes) into a sector of {}, profile {}, in {}",
+        subject.name(),
+        grouped(subject.bytes),
+        ByteSize(params.size_bytes),
+        proof.profile,
+        folder.path().display()
+    ));
+
+    let identity = SectorIdentity { prover_id: MINER.prover_id(), sector_id: number, ticket: TICKET };
+    let mut run = Run { context, subject, proof, folder, identity, costs: vec![] };
+    let outcome = run.seal();
+    let outcome = context.kept(outcome, || run.kept())?;
+    run.report(&outcome)
+}
+
+/// The smallest size that holds the file, unless one was asked for.
+fn choose_size(profile: Profile, subject: &Subject, asked: Option<ByteSize>) -> anyhow::Result<SealProof> {
+    let refuse = |message: String| Err(Failure::new(Kind::Input, message).into());
+    if let Some(size) = asked.filter(|size| !SIZES.contains(&size.0)) {
+        return refuse(format!("quickstart knows sectors of 2 KiB, 8 MiB and 512 MiB, not {size}"));
+    }
+    let sizes = SIZES.into_iter().filter(|size| asked.is_none_or(|asked| asked.0 == *size));
+    let mut capacity = 0;
+    for size in sizes {
+        let proof = SealProof::for_size(profile, size)?;
+        capacity = proof.config().params.unpadded_bytes();
+        if subject.bytes <= capacity {
+            return Ok(proof);
+        }
+    }
+    let what = if asked.is_some() { "the sector" } else { "the largest test sector, 512 MiB," };
+    refuse(format!("{} has {} bytes, {what} holds {}", subject.name(), grouped(subject.bytes), grouped(capacity)))
+}
+
+/// Makes the sector's folder; one that is there already has to be empty.
+fn make_folder(asked: Option<&Path>) -> anyhow::Result<(Folder, u64)> {
+    let (folder, number) = match asked {
+        None => Folder::free(),
+        Some(path) => (Folder::new(path), 1),
+    };
+    let path = folder.path();
+    let context = || format!("cannot make the folder {}", path.display());
+    match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(path).with_context(context)?,
+        Err(error) => return Err(error).with_context(context),
+        Ok(mut entries) => {
+            if entries.next().is_some() {
+                let message = format!("{} is already there and not empty", path.display());
+                return Err(Failure::new(Kind::Exists, message).hint("choose another --dir").into());
+            }
+        }
+    }
+    fs::create_dir_all(folder.cache()).with_context(context)?;
+    Ok((folder, number))
+}
+
+impl Run<'_> {
+    /// Measures one phase.
+    fn phase<T>(&mut self, name: &'static str, work: impl FnOnce(&Self) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        self.context.teller.phase(name);
+        let meter = Meter::start();
+        let outcome = work(self).with_context(|| format!("{name} failed"));
+        self.costs.push((name, meter.stop()));
+        self.context.teller.phase("");
+        outcome
+    }
+
+    fn seal(&mut self) -> anyhow::Result<Outcome> {
+        let (proof, config) = (self.proof, self.proof.config());
+        let (parameters, origin) = self.phase("parameters", |run| params::make_or_reuse(run.context, &proof))?;
+        let pieces = self.phase("add piece", Self::add_pieces)?;
+
+        let (cache, sealed) = (self.folder.cache(), self.folder.sealed());
+        let pc1 = self.phase("PC1", |run| {
+            let staged = run.folder.staged();
+            let job = run.context.job();
+            run.folder.write_identity(&run.description(), false)?;
+            let output = seal::pre_commit_phase1(&job, &config, &cache, &staged, &sealed, &run.identity, &pieces)
+                .inspect_err(|_| drop(fs::remove_file(&sealed)))?;
+            output.write_file(&proof, &run.folder.pc1(), false)?;
+            Ok(output)
+        })?;
+        let pc2 = self.phase("PC2", |run| {
+            let output = seal::pre_commit_phase2(&run.context.job(), &config, &pc1, &cache, &sealed)?;
+            output.write_file(&proof, &run.folder.pc2(), false)?;
+            Ok(output)
+        })?;
+        let c1 = self.phase("C1", |run| {
+            let job = run.context.job();
+            let output = seal::commit_phase1(&job, &config, &cache, &sealed, &run.identity, &SEED, &pc2, &pieces)?;
+            output.write_file(&proof, &run.folder.c1(), false)?;
+            Ok(output)
+        })?;
+        let snark = self.phase("C2", |run| {
+            let bytes = prove::commit_phase2(&run.context.job(), &config, &c1, &run.identity)?;
+            files::write(&run.folder.proof(), &bytes, false)?;
+            Ok(bytes)
+        })?;
+        self.phase("verify", |run| {
+            let job = run.context.job();
+            Ok(verify::verify_seal(&job, &config, &pc2.comm_r, &pc2.comm_d, &run.identity, &SEED, &snark)?)
+        })?;
+        self.phase("unseal", |run| run.unseal(&pc2.comm_d))?;
+        let piece = pieces[0];
+        Ok(Outcome { piece, comm_d: pc2.comm_d, comm_r: pc2.comm_r, proof: snark, parameters, origin })
+    }
+
+    /// What stays after a stop, and how to go on.
+    fn kept(&self) -> String {
+        let folder = &self.folder;
+        let path = shell_word(folder.path());
+        let steps = [(folder.pc1(), "pc1"), (folder.pc2(), "pc2"), (folder.c1(), "c1"), (folder.proof(), "c2")];
+        match steps.iter().find(|(output, _)| !output.exists()) {
+            _ if !folder.identity().exists() => format!("the sector in {path} was not begun"),
+            Some((_, step)) => format!("finished steps stay in {path}; go on with filecash seal {step} --dir {path}"),
+            None => format!("the sector in {path} is complete"),
+        }
+    }
+
+    /// The file as one piece, then zero pieces until the sector is full.
+    fn add_pieces(&self) -> anyhow::Result<Vec<PieceInfo>> {
+        let size = PaddedLen::holding(self.subject.bytes)?.unpadded();
+        let source = self.subject.open()?.chain(io::repeat(0)).take(size.get());
+        let params = self.proof.config().params;
+        let mut pieces =
+            vec![seal::add_piece(&self.context.job(), params, source, &self.folder.staged(), size, &[])?.piece];
+        pieces.extend(filler(params, &pieces)?);
+        files::write(&self.folder.pieces(), &files::json(&pieces)?, false)?;
+        Ok(pieces)
+    }
+
+    /// Gets the file's bytes back and compares them with the file.
+    fn unseal(&self, comm_d: &Node) -> anyhow::Result<()> {
+        let scratch = tempfile::Builder::new().prefix("unseal-").tempdir_in(self.folder.path())?;
+        let mut compare = Compare::new(self.subject.open()?);
+        let (job, sealed) = (self.context.job(), self.folder.sealed());
+        // Without the cache, which may hold the last layer: labels are computed again, as after months in a vault.
+        let sector = SealedSector { sealed: &sealed, cache: None, scratch: scratch.path() };
+        let length = self.subject.bytes;
+        let range = RawRange { offset: 0, len: length };
+        let config = self.proof.config();
+        let outcome = unseal::unseal_range(&job, &config, &sector, &self.identity, comm_d, range, &mut compare);
+        if compare.differs {
+            let message = format!("unsealed bytes differ from {} at byte {}", self.subject.name(), compare.same);
+            return Err(Failure::new(Kind::Rejected, message).into());
+        }
+        outcome?;
+        if compare.same == length {
+            return Ok(());
+        }
+        let message = format!("{} of {} bytes of {} came back", compare.same, length, self.subject.name());
+        Err(Failure::new(Kind::Rejected, message).into())
+    }
+
+    /// What `sector.json` says.
+    fn description(&self) -> Identity {
+        let file_bytes = Some(self.subject.bytes);
+        Identity { seed: Some(Hex32(SEED)), file_bytes, ..Identity::of(&self.proof, &self.identity) }
+    }
+
+    fn report(&self, outcome: &Outcome) -> anyhow::Result<Report> {
+        let params = self.proof.config().params;
+        let folder = shell_word(self.folder.path());
+        let (piece, piece_cid) = data_commitment(&outcome.piece.commitment);
+        let (comm_d, unsealed_cid) = data_commitment(&outcome.comm_d);
+        let (comm_r, sealed_cid) = replica_commitment(&outcome.comm_r);
+        let next = [
+            format!("filecash sector inspect {folder}"),
+            format!("filecash seal verify --dir {folder}"),
+            format!("filecash seal unseal --dir {folder} --out copy"),
+        ];
+
+        let mut fields = Table::fields();
+        fields.row([
+            "Sector",
+            &format!("{} of f0{}, {} of {}", self.identity.sector_id, MINER.0, self.proof.name, self.proof.profile),
+        ]);
+        fields.row(["Piece", &piece_cid]);
+        fields.row(["Unsealed", &unsealed_cid]);
+        fields.row(["Sealed", &sealed_cid]);
+        fields.row(["Proof", &format!("{} bytes, {}…", outcome.proof.len(), hex::encode(&outcome.proof[..12]))]);
+        let parameters = files::folder(&outcome.parameters).display();
+        match outcome.origin {
+            Origin::Published => {
+                fields.row(["Parameters", &format!("published by {}, in {parameters}", self.proof.profile)])
+            }
+            Origin::Test => {
+                fields.row(["Parameters", &format!("test parameters, in {parameters}")]);
+                fields.row(["", params::WARNING])
+            }
+        };
+        let text = format!(
+            "Sealed {} ({} bytes) into a sector of {}, proved it, verified the proof\n\
+             and got the same bytes back.\n\n{}\n{}\nThe sector stays in {folder}. Try next:\n  {}\n",
+            self.subject.name(),
+            grouped(self.subject.bytes),
+            ByteSize(params.size_bytes),
+            self.cost_table().render(),
+            fields.render(),
+            next.join("\n  "),
+        );
+
+        let phases: Vec<_> = self
+            .costs
+            .iter()
+            .map(|(name, cost)| json!({ "phase": name, "cost": cost.json(), "device": DEVICE }))
+            .collect();
+        let json = json!({
+            "file": self.subject.path,
+            "file_bytes": self.subject.bytes,
+            "profile": self.proof.profile.name(),
+            "registered_proof": self.proof.name,
+            "sector_bytes": params.size_bytes,
+            "dir": self.folder.path(),
+            "phases": phases,
+            "piece": piece,
+            "comm_d": comm_d,
+            "comm_r": comm_r,
+            "proof": hex::encode(&outcome.proof),
+            "proof_bytes": outcome.proof.len(),
+            "parameters": { "path": outcome.parameters, "test_only": outcome.origin == Origin::Test },
+            "verified": true,
+            "unsealed_equals_file": true,
+            "next": next,
+        });
+        Ok(Report::done(text, json))
+    }
+
+    /// A row for each phase.
+    fn cost_table(&self) -> Table {
+        let columns = [
+            ("phase", Left),
+            ("time", Right),
+            ("throughput", Right),
+            ("CPU time", Right),
+            ("memory", Right),
+            ("device", Left),
+        ];
+        let mut table = Table::new(&columns);
+        let unknown = || "?".to_owned();
+        let size = self.proof.config().params.size_bytes;
+        for (name, cost) in &self.costs {
+            // The other phases do not work through the sector's bytes.
+            let streams = ["add piece", "PC1", "PC2", "unseal"].contains(name);
+            table.row([
+                (*name).to_owned(),
+                text::duration(cost.wall),
+                if streams { text::rate(size, cost.wall) } else { String::new() },
+                cost.cpu.map_or_else(unknown, text::duration),
+                cost.peak_bytes.map_or_else(unknown, |bytes| ByteSize(bytes).to_string()),
+                DEVICE.to_owned(),
+            ]);
+        }
+        let time = self.costs.iter().map(|(_, cost)| cost.wall).sum();
+        table.row(["in all".to_owned(), text::duration(time)]);
+        table
+    }
+}
+
+/// Where everything is computed so far.
+const DEVICE: &str = "cpu";
+
+/// Compares what is written with a source.
+struct Compare<R> {
+    source: R,
+    /// Bytes before the first difference.
+    same: u64,
+    differs: bool,
+    expected: Vec<u8>,
+}
+
+impl<R> Compare<R> {
+    fn new(source: R) -> Self {
+        Self { source, same: 0, differs: false, expected: vec![] }
+    }
+}
+
+impl<R: Read> Write for Compare<R> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.expected.resize(bytes.len(), 0);
+        self.source.read_exact(&mut self.expected)?;
+        match bytes.iter().zip(&self.expected).position(|(actual, expected)| actual != expected) {
+            None => {
+                self.same += bytes.len() as u64;
+                Ok(bytes.len())
+            }
+            Some(at) => {
+                self.same += at as u64;
+                self.differs = true;
+                Err(io::Error::new(io::ErrorKind::InvalidData, "differs from the file"))
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject(bytes: u64) -> Subject {
+        Subject { path: Some("data".into()), bytes }
+    }
+
+    #[test]
+    fn smallest_sector_that_holds_the_file_is_chosen() {
+        let size =
+            |bytes| choose_size(Profile::Filecoin, &subject(bytes), None).map(|proof| proof.config().params.name).ok();
+        assert_eq!(
+            [0, 2032, 2033, 8_323_072, 8_323_073, 532_676_608].map(size),
+            [Some("2KiB"), Some("2KiB"), Some("8MiB"), Some("8MiB"), Some("512MiB"), Some("512MiB")]
+        );
+        assert_eq!(size(532_676_609), None);
+    }
+
+    #[test]
+    fn asked_size_has_to_hold_the_file() {
+        let choose = |size| choose_size(Profile::Filecash, &subject(3000), Some(ByteSize(size)));
+        assert_eq!(choose(512 << 20).unwrap().id, 9);
+        assert!(choose(2 << 10).unwrap_err().to_string().contains("holds 2,032"));
+        assert!(choose(32 << 30).unwrap_err().to_string().contains("32 GiB"));
+    }
+
+    #[test]
+    fn own_text_fits_the_smallest_sector() {
+        assert!(choose_size(Profile::Filecoin, &Subject::new(None).unwrap(), None).unwrap().id == 5);
+        assert!(TEXT.is_ascii());
+    }
+
+    #[test]
+    fn first_different_byte_is_found() {
+        let mut compare = Compare::new(&b"abcdef"[..]);
+        assert_eq!(compare.write(b"abc").unwrap(), 3);
+        assert!(compare.write(b"dxf").is_err());
+        assert_eq!(compare.same, 4);
+    }
+}

@@ -1,0 +1,191 @@
+//! What a verb hands back, as text for people or JSON for machines, and how failures are told.
+//!
+//! With `--json`, standard output carries exactly one JSON document, result or failure, so that a caller reads one
+//! stream. Without it, results go to standard output and failures to standard error. Exit status: 0 done, 1 a proof
+//! or check was wrong, 2 anything else.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use filecash_engine::job::Cancelled;
+use filecash_engine::params::ParamError;
+use filecash_node::config::SettingsError;
+use serde_json::{Value, json};
+
+/// A verb's result.
+pub struct Report {
+    /// False when what was checked is wrong: exit status 1.
+    pub accepted: bool,
+    /// For people.
+    pub text: String,
+    /// For machines.
+    pub json: Value,
+}
+
+impl Report {
+    /// Everything went as asked.
+    pub fn done(text: String, json: Value) -> Self {
+        Self { accepted: true, text, json }
+    }
+}
+
+/// What sort of failure it is; machines branch on this word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The command line makes no sense.
+    Usage,
+    /// A setting makes no sense.
+    Settings,
+    /// An output is already there.
+    Exists,
+    /// An input is missing, of the wrong size or not what it should be.
+    Input,
+    /// The system refused to read or write.
+    Io,
+    /// Somebody pressed Ctrl-C.
+    Cancelled,
+    /// A proof or check is wrong.
+    Rejected,
+    /// Anything else that the engine reports.
+    Engine,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::Settings => "settings",
+            Self::Exists => "exists",
+            Self::Input => "input",
+            Self::Io => "io",
+            Self::Cancelled => "cancelled",
+            Self::Rejected => "rejected",
+            Self::Engine => "engine",
+        }
+    }
+
+    /// Of the first cause that says.
+    fn of(error: &anyhow::Error) -> Self {
+        error.chain().find_map(Self::of_cause).unwrap_or(Self::Engine)
+    }
+
+    fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        if let Some(failure) = cause.downcast_ref::<Failure>() {
+            return Some(failure.kind);
+        }
+        if let Some(error) = cause.downcast_ref::<filecash_engine::Error>() {
+            return match error {
+                filecash_engine::Error::Cancelled(_) => Some(Self::Cancelled),
+                error if error.is_rejection() => Some(Self::Rejected),
+                _ => None,
+            };
+        }
+        if cause.is::<SettingsError>() {
+            return Some(Self::Settings);
+        }
+        if cause.is::<Cancelled>() {
+            return Some(Self::Cancelled);
+        }
+        cause.is::<io::Error>().then_some(Self::Io)
+    }
+}
+
+/// A failure that the command line itself finds, with what to do about it.
+#[derive(Debug)]
+pub struct Failure {
+    kind: Kind,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// `message` names the file or flag, what was expected and what was found.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None }
+    }
+
+    /// What to do next.
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Prints what came of a verb and gives the exit status.
+pub fn finish(outcome: Result<Report, anyhow::Error>, as_json: bool) -> ExitCode {
+    match outcome {
+        Ok(report) => {
+            let text = if as_json { pretty(&report.json) } else { report.text };
+            print(io::stdout(), &text);
+            ExitCode::from(if report.accepted { 0 } else { 1 })
+        }
+        Err(error) => {
+            let kind = Kind::of(&error);
+            let (message, hint) = (with_causes(error.as_ref()), error.chain().find_map(hint));
+            if as_json {
+                print(io::stdout(), &pretty(&failure_json(kind, &message, hint)));
+            } else {
+                let mut text = format!("{}: {message}\n", if kind == Kind::Rejected { "rejected" } else { "error" });
+                if let Some(hint) = hint {
+                    text += &format!("  {hint}\n");
+                }
+                print(io::stderr(), &text);
+            }
+            ExitCode::from(if kind == Kind::Rejected { 1 } else { 2 })
+        }
+    }
+}
+
+/// What to do about a failure, if its cause tells.
+fn hint<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a str> {
+    if let Some(failure) = cause.downcast_ref::<Failure>() {
+        return failure.hint.as_deref();
+    }
+    match cause.downcast_ref()? {
+        filecash_engine::Error::Params(ParamError::Missing { .. }) => {
+            Some("filecash params setup makes test parameters, --parameter-cache names another folder")
+        }
+        _ => None,
+    }
+}
+
+/// An error and what caused it, on one line; causes that the text before them quotes already are left out.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.ends_with(&message) {
+            text += &format!(": {message}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// The JSON of a failure.
+pub fn failure_json(kind: Kind, message: &str, hint: Option<&str>) -> Value {
+    let mut error = json!({ "kind": kind.name(), "message": message });
+    if let Some(hint) = hint {
+        error["hint"] = json!(hint);
+    }
+    json!({ "error": error })
+}
+
+/// JSON as printed, with a line end.
+pub fn pretty(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// Writes text; a reader that went away (`| head`) is no failure of ours.
+pub fn print(mut stream: impl Write, text: &str) {
+    drop(stream.write_all(text.as_bytes()).and_then(|()| stream.flush()));
+}

@@ -1,0 +1,427 @@
+//! `filecash seal …`: the steps from a file to a proof, and back.
+//!
+//! Each step reads files, calls the engine once and writes files. JSON is the reference's, so that any step can be done
+//! by either side.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use filecash_engine::api::unseal::SealedSector;
+use filecash_engine::api::{prove, seal, unseal, verify};
+use filecash_engine::field::Node;
+use filecash_engine::field::fr32::RawRange;
+use filecash_engine::porep::outputs::{Commit1Output, PreCommit1Output, PreCommit2Output};
+use filecash_engine::sector::ProverId;
+use filecash_engine::sector::id::prover_id;
+use filecash_engine::sector::piece::{PaddedLen, PieceInfo, UnpaddedLen};
+use filecash_node::size::ByteSize;
+use serde_json::json;
+
+use crate::args;
+use crate::context::Context;
+use crate::files::{self, Output};
+use crate::filler::filler;
+use crate::folder::{Folder, Identity};
+use crate::given::Given;
+use crate::measure::Meter;
+use crate::phase::{self, Codec, data_commitment, replica_commitment};
+use crate::report::{Failure, Kind, Report};
+use crate::text::{self, Table, count, grouped};
+
+/// Runs the verb.
+pub fn run(verb: &args::Seal, context: &Context) -> anyhow::Result<Report> {
+    match verb {
+        args::Seal::AddPiece(args) => add_piece(args, context),
+        args::Seal::Pc1(args) => pc1(args, context),
+        args::Seal::Pc2(args) => pc2(args, context),
+        args::Seal::C1(args) => c1(args, context),
+        args::Seal::C2(args) => c2(args, context),
+        args::Seal::Verify(args) => verify(args, context),
+        args::Seal::Unseal(args) => unseal(args, context),
+        args::Seal::ClearCache(args) => clear_cache(args, context),
+    }
+}
+
+fn add_piece(args: &args::AddPiece, context: &Context) -> anyhow::Result<Report> {
+    if let Some(folder) = &args.place.dir {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
+    let given = Given::new(context, &args.place, args::Replace::default())?;
+    let staged = given.path(args.staged.as_ref(), Folder::staged, "--staged")?;
+    let list = given.path(args.pieces.as_ref(), Folder::pieces, "--pieces")?;
+    let proof = given.proof(&args.proof)?;
+
+    let mut pieces: Vec<PieceInfo> = if list.exists() { files::read_json(&list, "list of pieces")? } else { vec![] };
+    let (source, length) = files::open(&args.file)?;
+    let size = match (args.piece_size, length) {
+        (Some(size), _) => UnpaddedLen::new(size.0).map_err(|error| Failure::new(Kind::Usage, error.to_string()))?,
+        (None, Some(length)) => PaddedLen::holding(length)?.unpadded(),
+        (None, None) => {
+            return Err(Failure::new(Kind::Usage, "the length of the input is unknown")
+                .hint("give --piece-size")
+                .into());
+        }
+    };
+    if let Some(length) = length.filter(|length| *length > size.get()) {
+        let message = format!("{} has {length} bytes, more than the piece's {}", args.file.display(), size.get());
+        return Err(Failure::new(Kind::Input, message).into());
+    }
+
+    let meter = Meter::start();
+    let params = proof.config().params;
+    let padded = source.chain(io::repeat(0)).take(size.get());
+    let existing: Vec<UnpaddedLen> = pieces.iter().map(|piece| piece.size).collect();
+    let outcome = seal::add_piece(&context.job(), params, padded, &staged, size, &existing);
+    let added = context.kept(outcome, || format!("{} holds the pieces that it held before", staged.display()))?;
+    let piece = added.piece;
+    pieces.push(piece);
+    let mut zero_pieces = 0;
+    if args.fill {
+        let zeros = filler(params, &pieces)?;
+        zero_pieces = zeros.len() as u64;
+        pieces.extend(zeros);
+    }
+    files::write(&list, &files::json(&pieces)?, true)?;
+    let cost = meter.stop();
+
+    let (comm_p, shown) = data_commitment(&piece.commitment);
+    let padding = length.map_or(0, |length| size.get() - length);
+    let mut fields = Table::fields();
+    fields.row(["Piece", &format!("{} bytes, {} of them zeros after the file", grouped(size.get()), grouped(padding))]);
+    fields.row(["CommP", &shown]);
+    if zero_pieces > 0 {
+        fields.row(["Filler", &format!("{}, the sector is full", count(zero_pieces, "zero piece"))]);
+    }
+    fields.row(["Pieces", &format!("{} in {}", pieces.len(), list.display())]);
+    let json = json!({
+        "unpadded_bytes": size.get(), "comm_p": comm_p, "zero_bytes": padding, "filler_pieces": zero_pieces,
+        "staged": staged, "pieces": list,
+    });
+    Ok(phase::report(
+        "add-piece",
+        size.get(),
+        cost,
+        &fields,
+        json,
+        given.next("pc1", " --sector-size … --miner … --sector … --ticket …"),
+    ))
+}
+
+fn pc1(args: &args::Pc1, context: &Context) -> anyhow::Result<Report> {
+    let given = Given::new(context, &args.place, args.replace)?;
+    let staged = given.path(args.staged.as_ref(), Folder::staged, "--staged")?;
+    let sealed = given.path(args.sealed.as_ref(), Folder::sealed, "--sealed")?;
+    let cache = given.path(args.cache.as_ref(), Folder::cache, "--cache")?;
+    let list = given.path(args.pieces.as_ref(), Folder::pieces, "--pieces")?;
+    let out = given.path(args.out.as_ref(), Folder::pc1, "--out")?;
+    let proof = given.proof(&args.proof)?;
+    let identity = given.sector_identity(&args.identity)?;
+    let pieces: Vec<PieceInfo> = files::read_json(&list, "list of pieces")?;
+    files::require_file(&staged, "staged file")?;
+    files::refuse_existing(&out, given.force)?;
+    let sealed_is_new = fs::metadata(&sealed).map_or(true, |metadata| metadata.len() == 0);
+    if !sealed_is_new {
+        files::refuse_existing(&sealed, given.force)?;
+    }
+    fs::create_dir_all(&cache).with_context(|| format!("cannot make the cache folder {}", cache.display()))?;
+
+    let meter = Meter::start();
+    let outcome =
+        seal::pre_commit_phase1(&context.job(), &proof.config(), &cache, &staged, &sealed, &identity, &pieces);
+    if outcome.is_err() && sealed_is_new {
+        // Only a copy of the staged file so far, and in the way of the next attempt.
+        drop(fs::remove_file(&sealed));
+    }
+    let output =
+        context.kept(outcome, || format!("finished layers stay in {}; the same command goes on", cache.display()))?;
+    output.write_file(&proof, &out, given.force)?;
+    if let Some(folder) = &given.folder
+        && (given.force || given.identity.is_none())
+    {
+        folder.write_identity(&Identity::of(&proof, &identity), given.force)?;
+    }
+    let cost = meter.stop();
+
+    let (comm_d, shown) = data_commitment(&output.comm_d);
+    let params = proof.config().params;
+    let mut fields = Table::fields();
+    fields.row(["CommD", &shown]);
+    fields.row(["Layers", &format!("{} of {} in {}", params.layers, params.name, cache.display())]);
+    fields.row(["Output", &out.display().to_string()]);
+    let json = json!({ "comm_d": comm_d, "layers": params.layers, "cache": cache, "sealed": sealed, "output": out });
+    Ok(phase::report("PC1", params.size_bytes, cost, &fields, json, given.next("pc2", "")))
+}
+
+fn pc2(args: &args::Pc2, context: &Context) -> anyhow::Result<Report> {
+    let given = Given::new(context, &args.place, args.replace)?;
+    let input = given.path(args.pc1.as_ref(), Folder::pc1, "--pc1")?;
+    let sealed = given.path(args.sealed.as_ref(), Folder::sealed, "--sealed")?;
+    let cache = given.path(args.cache.as_ref(), Folder::cache, "--cache")?;
+    let out = given.path(args.out.as_ref(), Folder::pc2, "--out")?;
+    let (proof, pc1) = PreCommit1Output::read_file(given.profile()?, &input)?;
+    files::require_file(&sealed, "sealed file")?;
+    files::refuse_existing(&out, given.force)?;
+
+    let meter = Meter::start();
+    let outcome = seal::pre_commit_phase2(&context.job(), &proof.config(), &pc1, &cache, &sealed);
+    let output = context.kept(outcome, || "finished trees stay; the same command goes on".to_owned())?;
+    output.write_file(&proof, &out, given.force)?;
+    let cost = meter.stop();
+
+    let (comm_r, shown) = replica_commitment(&output.comm_r);
+    let mut fields = Table::fields();
+    fields.row(["CommR", &shown]);
+    fields.row(["Replica", &sealed.display().to_string()]);
+    fields.row(["Output", &out.display().to_string()]);
+    let json = json!({ "comm_r": comm_r, "cache": cache, "sealed": sealed, "output": out });
+    let size = proof.config().params.size_bytes;
+    Ok(phase::report("PC2", size, cost, &fields, json, given.next("c1", " --seed …")))
+}
+
+fn c1(args: &args::C1, context: &Context) -> anyhow::Result<Report> {
+    let given = Given::new(context, &args.place, args.replace)?;
+    let input = given.path(args.pc2.as_ref(), Folder::pc2, "--pc2")?;
+    let list = given.path(args.pieces.as_ref(), Folder::pieces, "--pieces")?;
+    let sealed = given.path(args.sealed.as_ref(), Folder::sealed, "--sealed")?;
+    let cache = given.path(args.cache.as_ref(), Folder::cache, "--cache")?;
+    let out = given.path(args.out.as_ref(), Folder::c1, "--out")?;
+    let identity = given.sector_identity(&args.identity)?;
+    let seed = given.seed(args.seed)?;
+    let (proof, pc2) = PreCommit2Output::read_file(given.profile()?, &input)?;
+    let pieces: Vec<PieceInfo> = files::read_json(&list, "list of pieces")?;
+    files::require_file(&sealed, "sealed file")?;
+    files::refuse_existing(&out, given.force)?;
+
+    let meter = Meter::start();
+    let outcome =
+        seal::commit_phase1(&context.job(), &proof.config(), &cache, &sealed, &identity, &seed, &pc2, &pieces);
+    let output = context.kept(outcome, || "nothing was written".to_owned())?;
+    output.write_file(&proof, &out, given.force)?;
+    if let (Some(folder), Some(known)) = (&given.folder, &given.identity) {
+        folder.write_identity(&Identity { seed: Some(args::Hex32(seed)), ..known.clone() }, true)?;
+    }
+    let cost = meter.stop();
+
+    let params = proof.config().params;
+    let challenges = format!(
+        "{} challenges in each of {}",
+        params.partition_challenges(),
+        count(params.partitions as u64, "partition")
+    );
+    let mut fields = Table::fields();
+    fields.row(["Vanilla", &challenges]);
+    fields.row(["Output", &out.display().to_string()]);
+    let json = json!({ "partitions": params.partitions, "output": out });
+    Ok(phase::report("C1", 0, cost, &fields, json, given.next("c2", "")))
+}
+
+fn c2(args: &args::C2, context: &Context) -> anyhow::Result<Report> {
+    let given = Given::new(context, &args.place, args.replace)?;
+    let input = given.path(args.c1.as_ref(), Folder::c1, "--c1")?;
+    let out = given.path(args.out.as_ref(), Folder::proof, "--out")?;
+    let (proof, c1) = Commit1Output::read_file(given.profile()?, &input)?;
+    let mut flags = args.identity.clone();
+    flags.ticket = flags.ticket.or(Some(args::Hex32(c1.ticket)));
+    let identity = given.sector_identity(&flags)?;
+    files::refuse_existing(&out, given.force)?;
+
+    let meter = Meter::start();
+    let outcome = prove::commit_phase2(&context.job(), &proof.config(), &c1, &identity);
+    let bytes = context.kept(outcome, || "no proof was written; the same command begins anew".to_owned())?;
+    files::write(&out, &bytes, given.force)?;
+    let cost = meter.stop();
+
+    let mut fields = Table::fields();
+    fields.row([
+        "Proof",
+        &format!("{} bytes, {} for each partition", grouped(bytes.len() as u64), PARTITION_PROOF_BYTES),
+    ]);
+    fields.row(["Output", &out.display().to_string()]);
+    let json = json!({ "proof_bytes": bytes.len(), "proof": hex::encode(&bytes), "output": out });
+    Ok(phase::report("C2", 0, cost, &fields, json, given.next("verify", "")))
+}
+
+/// Bytes of one Groth16 proof.
+const PARTITION_PROOF_BYTES: usize = 192;
+
+fn verify(args: &args::Verify, context: &Context) -> anyhow::Result<Report> {
+    let given = Given::new(context, &args.place, args::Replace::default())?;
+    let proof = given.proof(&args.proof)?;
+    let identity = given.sector_identity(&args.identity)?;
+    let seed = given.seed(args.seed)?;
+    let file = given.path(args.proof_file.as_ref(), Folder::proof, "--proof")?;
+    let bytes = proof_bytes(files::read(&file, "proof")?);
+    let commitments = Commitments::find(&given, args.pc2.as_ref(), args.comm_r, args.comm_d)?;
+    let comm_r = commitments.comm_r()?;
+    let comm_d = commitments.comm_d()?;
+
+    let meter = Meter::start();
+    let outcome = verify::verify_seal(&context.job(), &proof.config(), &comm_r, &comm_d, &identity, &seed, &bytes);
+    let rejection = match outcome {
+        Ok(()) => None,
+        Err(error) if error.is_rejection() => Some(error.to_string()),
+        Err(error) => return Err(error.into()),
+    };
+    let cost = meter.stop();
+
+    let mut fields = Table::fields();
+    fields.row(["Proof", &format!("{} ({} bytes)", file.display(), bytes.len())]);
+    fields.row(["Sector", &format!("{} of {}", identity.sector_id, prover_name(&identity.prover_id))]);
+    fields.row(["Registered", &format!("{} ({} {})", proof.name, proof.profile, proof.id)]);
+    fields.row(["CommD", &data_commitment(&comm_d).1]);
+    fields.row(["CommR", &replica_commitment(&comm_r).1]);
+    let verdict = match &rejection {
+        None => format!("The proof is valid ({})", text::duration(cost.wall)),
+        Some(reason) => format!("The proof is WRONG: {reason}"),
+    };
+    Ok(Report {
+        accepted: rejection.is_none(),
+        text: format!("{verdict}\n{}", fields.render()),
+        json: json!({ "valid": rejection.is_none(), "reason": rejection, "cost": cost.json() }),
+    })
+}
+
+/// A prover id as the address of the actor that it is made of, else as hex digits.
+fn prover_name(id: &ProverId) -> String {
+    let end = id.iter().position(|byte| byte & 0x80 == 0).unwrap_or(0);
+    let actor = id[..=end].iter().rev().fold(0_u128, |actor, byte| (actor << 7) | u128::from(byte & 0x7f));
+    match u64::try_from(actor) {
+        Ok(actor) if prover_id(actor) == *id => format!("f0{actor}"),
+        _ => hex::encode(id),
+    }
+}
+
+/// A proof file's bytes, or what its hex digits say. No proof consists of hex digits by accident.
+fn proof_bytes(file: Vec<u8>) -> Vec<u8> {
+    hex::decode(file.trim_ascii()).unwrap_or(file)
+}
+
+fn unseal(args: &args::Unseal, context: &Context) -> anyhow::Result<Report> {
+    let given = Given::new(context, &args.place, args.replace)?;
+    let proof = given.proof(&args.proof)?;
+    let identity = given.sector_identity(&args.identity)?;
+    let sealed = given.path(args.sealed.as_ref(), Folder::sealed, "--sealed")?;
+    let comm_d = Commitments::find(&given, args.pc2.as_ref(), None, args.comm_d)?.comm_d()?;
+    files::require_file(&sealed, "sealed file")?;
+    let cache = args.cache.clone().or_else(|| given.folder.as_ref().map(Folder::cache)).filter(|cache| cache.is_dir());
+    let params = proof.config().params;
+    let end = match given.identity.as_ref().and_then(|identity| identity.file_bytes) {
+        Some(bytes) if args.offset.0 == 0 => bytes,
+        _ => params.unpadded_bytes(),
+    };
+    let offset = args.offset.0;
+    let length = args.length.map_or(end.saturating_sub(offset), |length| length.0);
+    if offset.checked_add(length).is_none_or(|end| end > params.unpadded_bytes()) {
+        let message =
+            format!("{length} bytes from {offset} reach beyond the sector's {} raw bytes", params.unpadded_bytes());
+        return Err(Failure::new(Kind::Usage, message).into());
+    }
+
+    let to_stdout = args.out == Path::new("-");
+    if to_stdout && context.json {
+        return Err(Failure::new(Kind::Usage, "--out - and --json both want standard output").into());
+    }
+    let beside = if to_stdout { &sealed } else { &args.out };
+    let scratch = args.scratch.as_deref().unwrap_or(files::folder(beside));
+    let scratch = tempfile::Builder::new()
+        .prefix(".filecash-unseal-")
+        .tempdir_in(scratch)
+        .with_context(|| format!("cannot write into {}", scratch.display()))?;
+    let meter = Meter::start();
+    let range = RawRange { offset, len: length };
+    let sector = SealedSector { sealed: &sealed, cache: cache.as_deref(), scratch: scratch.path() };
+    let unseal = |out: &mut dyn Write| {
+        let job = context.job();
+        let outcome = unseal::unseal_range(&job, &proof.config(), &sector, &identity, &comm_d, range, out);
+        context.kept(outcome, || "no data was kept".to_owned())
+    };
+    if to_stdout {
+        unseal(&mut io::stdout().lock())?;
+        return Ok(Report::done(String::new(), json!(null)));
+    }
+    let mut output = Output::create(&args.out, given.force)?;
+    unseal(&mut output)?;
+    output.commit()?;
+    let cost = meter.stop();
+    let mut fields = Table::fields();
+    fields.row(["Data", &format!("{} bytes in {}", grouped(length), args.out.display())]);
+    let json = json!({ "offset": offset, "bytes": length, "output": args.out });
+    Ok(phase::report("Unseal", params.size_bytes, cost, &fields, json, None))
+}
+
+fn clear_cache(args: &args::ClearCache, context: &Context) -> anyhow::Result<Report> {
+    let given = Given::new(context, &args.place, args::Replace::default())?;
+    let cache = given.path(args.cache.as_ref(), Folder::cache, "--cache")?;
+    let size = folder_bytes(&cache)?;
+    seal::clear_cache(&cache)?;
+    let freed = size.saturating_sub(folder_bytes(&cache)?);
+    let text = format!("Freed {} in {}; p_aux, t_aux and tree-r-last stay\n", ByteSize(freed), cache.display());
+    Ok(Report::done(text, json!({ "cache": cache, "freed_bytes": freed })))
+}
+
+fn folder_bytes(folder: &Path) -> anyhow::Result<u64> {
+    let context = || format!("cannot read the cache folder {}", folder.display());
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder).with_context(context)? {
+        bytes += entry.and_then(|entry| entry.metadata()).with_context(context)?.len();
+    }
+    Ok(bytes)
+}
+
+/// Commitments from flags, or from the output of PC2.
+struct Commitments {
+    comm_r: Option<Node>,
+    comm_d: Option<Node>,
+    pc2: Option<PreCommit2Output>,
+}
+
+impl Commitments {
+    fn find(
+        given: &Given<'_>,
+        pc2: Option<&PathBuf>,
+        comm_r: Option<args::Hex32>,
+        comm_d: Option<args::Hex32>,
+    ) -> anyhow::Result<Self> {
+        let default = given.folder.as_ref().map(Folder::pc2).filter(|path| path.exists());
+        let pc2 = match pc2.or(default.as_ref()) {
+            Some(path) => Some(PreCommit2Output::read_file(given.profile()?, path)?.1),
+            None => None,
+        };
+        Ok(Self { comm_r: comm_r.map(|hex| hex.0), comm_d: comm_d.map(|hex| hex.0), pc2 })
+    }
+
+    fn comm_r(&self) -> anyhow::Result<Node> {
+        self.comm_r.or(self.pc2.as_ref().map(|pc2| pc2.comm_r)).ok_or_else(|| missing_commitment("--comm-r"))
+    }
+
+    fn comm_d(&self) -> anyhow::Result<Node> {
+        self.comm_d.or(self.pc2.as_ref().map(|pc2| pc2.comm_d)).ok_or_else(|| missing_commitment("--comm-d"))
+    }
+}
+
+fn missing_commitment(flag: &str) -> anyhow::Error {
+    Failure::new(Kind::Usage, format!("{flag} is missing")).hint("give it, or --pc2 with the output of PC2").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn provers_are_shown_as_addresses_where_they_are() {
+        for actor in [0, 1000, u64::MAX] {
+            assert_eq!(prover_name(&prover_id(actor)), format!("f0{actor}"));
+        }
+        for id in [[9; 32], [0xff; 32], [0x80; 32]] {
+            assert_eq!(prover_name(&id), hex::encode(id));
+        }
+    }
+
+    #[test]
+    fn proofs_are_bytes_or_hex_digits() {
+        assert_eq!(proof_bytes(vec![1, 2, 255]), [1, 2, 255]);
+        assert_eq!(proof_bytes(b"0102ff\n".to_vec()), [1, 2, 255]);
+    }
+}
