@@ -27,6 +27,8 @@ pub struct Cli {
 /// A phase.
 #[derive(Debug, Subcommand)]
 enum Phase {
+    /// Say which instruction sets this program was compiled for.
+    Build,
     /// Make parameters, verifying key and metadata in FIL_PROOFS_PARAMETER_CACHE.
     Params {
         #[command(flatten)]
@@ -224,6 +226,7 @@ pub fn main() -> ExitCode {
 /// Does a phase; gives its name, whether what it checks holds, and what it found.
 fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
     Ok(match phase {
+        Phase::Build => ("build", true, json!({ "sha": cfg!(target_feature = "sha") })),
         Phase::Params { proof } => ("params", true, json!({ "params": phases::params(proof.registered_proof)? })),
         Phase::AddPiece { proof, file, staged, pieces, piece_size } => {
             let piece = phases::add_piece(proof.registered_proof, &file, &staged, &pieces, piece_size)?;

@@ -9,6 +9,12 @@ pub fn cpu() -> String {
     field(&info, "model name").unwrap_or("unknown processor").to_owned()
 }
 
+/// Whether the processor has an instruction set, by its name in `/proc/cpuinfo`.
+pub fn has(set: &str) -> bool {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    field(&info, "flags").unwrap_or_default().split(' ').any(|flag| flag == set)
+}
+
 /// Processor, threads, memory, instruction sets that matter here, kernel and load.
 pub fn line() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use super::machine;
 use super::program::{Files, Network, Programs, Side, measure};
 use super::table::{Bound, Quantity, Row};
 use crate::usage::Usage;
@@ -60,8 +61,13 @@ impl Plan {
     /// PC1 at 8 MiB, the reference on its single-core path, parent tables present.
     ///
     /// # Errors
-    /// When a run fails.
+    /// When a run fails, or when the reference is not compiled for the processor's SHA instructions: the comparison
+    /// would flatter us fourfold.
     pub fn pc1(&self) -> Result<Vec<Row>> {
+        ensure!(
+            !machine::has("sha_ni") || self.programs.reference_inlines_sha()?,
+            "the reference is compiled without SHA instructions; build it with RUSTFLAGS=\"-C target-cpu=native\""
+        );
         let inputs = self.inputs("pc1", &MIB_8, 1)?;
         let one = |side| {
             let files = self.fresh(&inputs)?;

@@ -124,6 +124,19 @@ impl Programs {
         command
     }
 
+    /// Whether the reference was compiled for processors with SHA instructions.
+    ///
+    /// It chooses them at run time in any case, but only so compiled are they inlined; otherwise each is a call, and
+    /// labels take four times as long. Its users compile it with `-C target-cpu=native`.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn reference_inlines_sha(&self) -> Result<bool> {
+        let output = Command::new(&self.reference).arg("build").output().context("asking the reference")?;
+        let line: serde_json::Value = serde_json::from_slice(&output.stdout).context("reading its answer")?;
+        line["result"]["sha"].as_bool().context("its answer tells nothing about SHA")
+    }
+
     /// Makes the parameters of the 2 KiB PoRep in the folder `params`.
     pub fn params(&self, side: Side, network: Network, params: &Path) -> Command {
         let mut command = self.start(side, network, params);
