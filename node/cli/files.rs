@@ -108,6 +108,27 @@ pub fn require_file(path: &Path, what: &str) -> anyhow::Result<u64> {
     Err(Failure::new(Kind::Input, format!("the {what} {} is not a file", path.display())).into())
 }
 
+/// Whether a file is a copy of another, extended with zeros to `size` bytes.
+pub fn is_extended_copy(copy: &Path, original: &Path, size: u64) -> anyhow::Result<bool> {
+    if require_file(copy, "file")? != size {
+        return Ok(false);
+    }
+    let open = |path: &Path| File::open(path).with_context(|| format!("cannot read {}", path.display()));
+    let failed = || format!("cannot compare {} with {}", copy.display(), original.display());
+    let (mut copy, mut original) = (open(copy)?, open(original)?.chain(io::repeat(0)));
+    let mut blocks = [vec![0; 1 << 20], vec![0; 1 << 20]];
+    let mut left = size;
+    while left > 0 {
+        let [ours, theirs] = blocks.each_mut().map(|block| &mut block[..left.min(1 << 20) as usize]);
+        copy.read_exact(ours).and_then(|()| original.read_exact(theirs)).with_context(failed)?;
+        if ours != theirs {
+            return Ok(false);
+        }
+        left -= ours.len() as u64;
+    }
+    Ok(true)
+}
+
 /// The folder of a path.
 pub fn folder(path: &Path) -> &Path {
     match path.parent() {

@@ -121,8 +121,10 @@ fn pc1(args: &args::Pc1, context: &Context) -> anyhow::Result<Report> {
     let pieces: Vec<PieceInfo> = files::read_json(&list, "list of pieces")?;
     files::require_file(&staged, "staged file")?;
     files::refuse_existing(&out, given.force)?;
-    let sealed_is_new = fs::metadata(&sealed).map_or(true, |metadata| metadata.len() == 0);
-    if !sealed_is_new {
+    // A killed attempt leaves its copy of the data, which holds nothing that is not in the staged file.
+    let sealed_is_ours = fs::metadata(&sealed).map_or(true, |metadata| metadata.len() == 0)
+        || files::is_extended_copy(&sealed, &staged, proof.config().params.size_bytes)?;
+    if !sealed_is_ours {
         files::refuse_existing(&sealed, given.force)?;
     }
     fs::create_dir_all(&cache).with_context(|| format!("cannot make the cache folder {}", cache.display()))?;
@@ -130,7 +132,7 @@ fn pc1(args: &args::Pc1, context: &Context) -> anyhow::Result<Report> {
     let meter = Meter::start();
     let outcome =
         seal::pre_commit_phase1(&context.job(), &proof.config(), &cache, &staged, &sealed, &identity, &pieces);
-    if outcome.is_err() && sealed_is_new {
+    if outcome.is_err() && sealed_is_ours {
         // Only a copy of the staged file so far, and in the way of the next attempt.
         drop(fs::remove_file(&sealed));
     }

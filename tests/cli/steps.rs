@@ -75,6 +75,26 @@ fn nothing_is_replaced_unasked() {
     }
 }
 
+/// What a killed PC1 leaves: the copy of the data and the layers finished so far, but no output.
+#[test]
+fn a_killed_pc1_goes_on_unasked() {
+    let sandbox = after_pc1();
+    let outputs = ["s/pc1.json", "s/cache/sc-02-data-layer-1.dat", "s/cache/sc-02-data-layer-2.dat"];
+    let before = outputs.map(|name| sandbox.read(name));
+    for name in [outputs[0], outputs[2]] {
+        fs::remove_file(sandbox.path(name)).unwrap();
+    }
+    step(&sandbox, "pc1", &[]).succeeds();
+    assert_eq!(outputs.map(|name| sandbox.read(name)), before);
+
+    fs::remove_file(sandbox.path(outputs[0])).unwrap();
+    sandbox.flip("s/sealed", 2047);
+    let kept = sandbox.read("s/sealed");
+    let refused = step(&sandbox, "pc1", &[]);
+    assert_eq!((refused.status, &json(&refused.stdout)["error"]["kind"]), (2, &"exists".into()));
+    assert_eq!(sandbox.read("s/sealed"), kept);
+}
+
 #[test]
 fn steps_refuse_another_sectors_identity() {
     let sandbox = after_pc2();
