@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::job::{Cancel, Quiet};
 use crate::sector::{Profile, cid, params};
 
-const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/commp");
+const VECTORS: &str = "../tests/vectors/commp";
 
 fn with_job<T>(run: impl FnOnce(&Job<'_>) -> T) -> T {
     // The smallest batches: one chunk.
