@@ -8,7 +8,7 @@
 use std::error::Error;
 use std::time::Instant;
 
-use filecash_engine::circuit::PoRepShape;
+use filecash_engine::circuit::{PoRepShape, ProofCircuit};
 use filecash_engine::sector::Profile;
 use filecash_engine::sector::params::all;
 
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let params = all(profile).find(|params| params.name == size).ok_or("no sectors of this size")?;
 
     let start = Instant::now();
-    let shape = PoRepShape::new(profile, params).record();
+    let shape = PoRepShape::new(profile, params).blank().record();
     println!("recorded in {:.3?}, {} bytes", start.elapsed(), shape.memory_bytes());
     println!("inputs with ONE  {}", shape.inputs());
     println!("aux variables    {}", shape.aux());

@@ -37,6 +37,7 @@ errors! {
     Range(crate::api::unseal::RangeError),
     Seal(crate::api::seal::SealError),
     Setup(crate::groth16::SetupError),
+    Snark(crate::api::snark::SnarkError),
     TreeFile(crate::merkle::tree_file::TreeFileError),
     UnknownCircuit(crate::params::UnknownCircuit),
     UnknownProof(crate::sector::UnknownProof),

@@ -42,8 +42,7 @@ fn setup(args: &args::ParamsSetup, context: &Context) -> anyhow::Result<Report> 
     files::refuse_existing(&path, args.replace.force)?;
 
     let meter = Meter::start();
-    let config = proof.config();
-    let outcome = params::setup_porep(&context.job(), config.profile, config.params);
+    let outcome = params::setup(&context.job(), &id);
     let path = context.kept(outcome, || "no parameters were written".to_owned())?;
     let cost = meter.stop();
     let mut fields = Table::fields();
@@ -91,8 +90,7 @@ pub fn make_or_reuse(context: &Context, proof: &SealProof) -> anyhow::Result<(Pa
         return Ok((path, origin));
     }
     context.teller.note(&format!("No parameters in {}: making test parameters once", files::folder(&path).display()));
-    let config = proof.config();
-    Ok((params::setup_porep(&context.job(), config.profile, config.params)?, Origin::Test))
+    Ok((params::setup(&context.job(), &id)?, Origin::Test))
 }
 
 fn porep_id(proof: &SealProof) -> anyhow::Result<ParamId> {

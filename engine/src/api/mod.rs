@@ -6,6 +6,7 @@
 pub mod params;
 pub mod prove;
 pub mod seal;
+pub mod snark;
 pub mod unseal;
 pub mod verify;
 

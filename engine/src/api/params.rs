@@ -1,32 +1,34 @@
-//! Parameters of the PoRep circuits: making test parameters, listing, checking.
+//! Parameters of the circuits: making test parameters.
 
 use std::path::PathBuf;
 
 use rand_core::OsRng;
 use tracing::info_span;
 
-use crate::circuit::porep::PoRepShape;
+use super::snark::record;
+use crate::circuit::{PoRepShape, Shape};
 use crate::error::Error;
 use crate::groth16::Toxic;
-use crate::job::{Job, Unit};
-use crate::params::{CircuitKind, FileKind, ParamId, ParamStore};
-use crate::sector::{Profile, SectorParams};
+use crate::job::Job;
+use crate::params::{CircuitKind, FileKind, ParamId, ParamStore, UnknownCircuit};
 
-/// Makes test parameters of a PoRep circuit from fresh secrets, which are dropped; returns the `.params` file.
+/// Makes test parameters of a circuit from fresh secrets, which are dropped; returns the `.params` file.
 ///
 /// Whoever runs this could have kept the secrets and forge proofs: such parameters are for tests and development
 /// networks.
 ///
 /// # Errors
 /// [`Error`] when memory or disk do not suffice.
-pub fn setup_porep(job: &Job<'_>, profile: Profile, params: &SectorParams) -> Result<PathBuf, Error> {
-    let _span = info_span!("setup", size = params.name, %profile).entered();
-    let id = ParamId::new(profile, CircuitKind::PoRep, params.size_bytes)?;
+pub fn setup(job: &Job<'_>, id: &ParamId) -> Result<PathBuf, Error> {
+    let _span = info_span!("setup", %id).entered();
     let store = ParamStore::new(&job.config.parameter_cache);
-    let shape = {
-        let _stage = job.stage("record circuit", Unit::Items, 1);
-        PoRepShape::new(profile, params).record()
-    };
-    store.create(job, &id, &shape, &Toxic::random(OsRng))?;
-    Ok(store.path(&id, FileKind::Params))
+    store.create(job, id, &shape(job, id)?, &Toxic::random(OsRng))?;
+    Ok(store.path(id, FileKind::Params))
+}
+
+fn shape(job: &Job<'_>, id: &ParamId) -> Result<Shape, Error> {
+    match id.circuit() {
+        CircuitKind::PoRep => Ok(record(job, &PoRepShape::new(id.profile(), id.params()).blank())?),
+        circuit => Err(UnknownCircuit::Circuit { profile: id.profile(), circuit }.into()),
+    }
 }

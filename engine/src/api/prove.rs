@@ -1,30 +1,25 @@
 //! Commit phase 2: from vanilla proofs to a SNARK of 192 bytes for each partition.
 //!
-//! The circuit's shape is recorded once; a partition's witness is a values-only pass over the same circuit text; its
-//! evaluations stay compact until the transforms. Partitions are proven one at a time, and every proof is verified
-//! before any is handed out.
+//! Partitions are proven one at a time, and every proof is verified before any is handed out.
 //!
 //! Source: `spec/snark.md` 2.2, 3.3, 3.4.
-
-use std::path::PathBuf;
 
 use tracing::info_span;
 
 use super::SectorIdentity;
+use super::snark::Prover;
 use super::verify::{check_commitments, public_inputs};
+use crate::circuit::Level;
 use crate::circuit::porep::{
     ChallengeWitness, ColumnWitness, PoRepCircuit, PoRepPartition, PoRepShape, PoRepWitnessError,
 };
-use crate::circuit::{Evaluations, Level, Shape, Witness};
 use crate::error::Error;
 use crate::field::fr::from_node;
 use crate::field::{Fr, NonCanonical};
 use crate::graph::Graph;
-use crate::groth16::prove::check_counts;
-use crate::groth16::{Density, ParamsFile, Proof as Snark, ProveError, Verifier, VerifyError, prove, random_secrets};
-use crate::job::{Job, Unit};
+use crate::job::Job;
 use crate::merkle::path::MerkleProof;
-use crate::params::{CircuitKind, ParamId, ParamStore};
+use crate::params::{CircuitKind, ParamId};
 use crate::porep::challenges::Challenges;
 use crate::porep::outputs::Commit1Output;
 use crate::porep::proof::{ColumnProof, Proof, ProofShape};
@@ -48,14 +43,6 @@ pub enum CommitError {
     Vanilla(#[from] VanillaError),
     #[error(transparent)]
     Witness(#[from] PoRepWitnessError),
-    #[error("the circuit could not be filled")]
-    Synthesis(#[from] bellman::SynthesisError),
-    #[error("{} cannot be used", path.display())]
-    Parameters { path: PathBuf, source: ProveError },
-    #[error("constraint {constraint} of partition {partition} does not hold")]
-    Unsatisfied { partition: usize, constraint: usize },
-    #[error("a proof just made does not verify; the parameters in {} are damaged", parameters.display())]
-    Rejected { parameters: PathBuf, source: VerifyError },
 }
 
 /// Proves every partition of a sector; returns the proofs one after the other, 192 bytes each.
@@ -92,54 +79,14 @@ pub fn commit_phase2(
 
     let id = ParamId::new(config.profile, CircuitKind::PoRep, config.params.size_bytes)?;
     let inputs = public_inputs(&graph, &replica_id, &phase1.comm_d, &phase1.comm_r, &challenges)?;
-    let params = ParamStore::new(&job.config.parameter_cache).open_for(&id, inputs.first().map_or(0, Vec::len))?;
-    let proofs = prove_partitions(job, config, phase1, &params)?;
-    Verifier::new(params.verifying_key())
-        .verify_all(&proofs, &inputs)
-        .map_err(|source| CommitError::Rejected { parameters: params.path().to_owned(), source })?;
-    Ok(proofs.iter().flat_map(Snark::to_bytes).collect())
-}
-
-fn prove_partitions(
-    job: &Job<'_>,
-    config: &PoRepConfig,
-    phase1: &Commit1Output,
-    params: &ParamsFile,
-) -> Result<Vec<Snark>, Error> {
-    let circuit = PoRepShape::new(config.profile, config.params);
-    let shape = {
-        let _stage = job.stage("record circuit", Unit::Items, 1);
-        circuit.record()
-    };
-    let density = Density::new(&shape);
-    check_counts(params, &density)
-        .map_err(|source| CommitError::Parameters { path: params.path().to_owned(), source })?;
+    let prover = Prover::open(job, &id, &PoRepShape::new(config.profile, config.params).blank())?;
     let prove_partition = |(partition, vanilla): (usize, &Vec<Proof>)| {
-        let (witness, evaluations) = evaluate(job, circuit, &shape, phase1, partition, vanilla)?;
-        let [r, s] = random_secrets();
-        Ok(prove(job, params, &density, evaluations, &witness, r, s)?)
+        let shape = PoRepShape::new(config.profile, config.params);
+        let circuit = PoRepCircuit::new(shape, partition_values(phase1, vanilla)?).map_err(CommitError::from)?;
+        prover.prove(job, partition, &circuit)
     };
-    phase1.vanilla_proofs.iter().enumerate().map(prove_partition).collect()
-}
-
-fn evaluate(
-    job: &Job<'_>,
-    circuit: PoRepShape,
-    shape: &Shape,
-    phase1: &Commit1Output,
-    partition: usize,
-    vanilla: &[Proof],
-) -> Result<(Witness, Evaluations), Error> {
-    let stage = job.stage("witness", Unit::Items, 2);
-    let circuit = PoRepCircuit::new(circuit, partition_values(phase1, vanilla)?).map_err(CommitError::from)?;
-    let witness = circuit.witness().map_err(CommitError::from)?;
-    stage.advance(1)?;
-    let evaluations = shape.evaluate(&witness);
-    stage.advance(1)?;
-    match evaluations.first_unsatisfied() {
-        Some(constraint) => Err(CommitError::Unsatisfied { partition, constraint }.into()),
-        None => Ok((witness, evaluations)),
-    }
+    let proofs: Vec<_> = phase1.vanilla_proofs.iter().enumerate().map(prove_partition).collect::<Result<_, _>>()?;
+    Ok(prover.verified(&proofs, &inputs)?)
 }
 
 /// What the circuit reads of a partition's vanilla proofs, which have been verified.
@@ -160,10 +107,10 @@ fn challenge_values(proof: &Proof) -> Result<ChallengeWitness, NonCanonical> {
     Ok(ChallengeWitness {
         node: proof.challenge(),
         data: from_node(proof.comm_d_proofs.leaf())?,
-        data_path: levels(&proof.comm_d_proofs)?,
+        data_path: Level::all(&proof.comm_d_proofs)?,
         parents: proof.columns().skip(1).map(column_values).collect::<Result<_, _>>()?,
-        replica_path: levels(&proof.comm_r_last_proof)?,
-        column_path: levels(&proof.replica_column_proofs.c_x.inclusion_proof)?,
+        replica_path: Level::all(&proof.comm_r_last_proof)?,
+        column_path: Level::all(&proof.replica_column_proofs.c_x.inclusion_proof)?,
     })
 }
 
@@ -171,19 +118,6 @@ fn column_values(column: &ColumnProof) -> Result<ColumnWitness, NonCanonical> {
     Ok(ColumnWitness {
         node: u64::from(column.column.index),
         labels: column.column.rows.iter().map(from_node).collect::<Result<_, _>>()?,
-        path: levels(&column.inclusion_proof)?,
+        path: Level::all(&column.inclusion_proof)?,
     })
-}
-
-/// The levels of an inclusion proof as the circuit has them.
-fn levels(proof: &MerkleProof) -> Result<Vec<Level>, NonCanonical> {
-    proof
-        .levels()
-        .map(|element| {
-            Ok(Level {
-                siblings: element.hashes.iter().map(from_node).collect::<Result<_, _>>()?,
-                index: element.index as usize,
-            })
-        })
-        .collect()
 }

@@ -9,8 +9,36 @@ pub mod porep;
 pub mod shape;
 pub mod values;
 
+use bellman::SynthesisError;
+
 pub use cs::{CircuitSystem, DebugSystem, DigestRecorder, Plain, ShapeRecorder, WitnessPass};
 pub use gadgets::path::Level;
 pub use porep::{ChallengeIndices, ChallengeWitness, ColumnWitness, PoRepCircuit, PoRepPartition, PoRepShape};
 pub use shape::{Column, Evaluations, Matrix, Shape, Witness};
 pub use values::Values;
+
+/// A circuit of one proof: its shape, and its values unless it is blank.
+pub trait ProofCircuit {
+    /// Reads the circuit.
+    ///
+    /// # Errors
+    /// [`SynthesisError::AssignmentMissing`] where `cs` needs values and the circuit is blank.
+    fn read<CS: CircuitSystem>(&self, cs: &mut CS) -> Result<(), SynthesisError>;
+
+    /// Records the constraints; values do not matter.
+    fn record(&self) -> Shape {
+        let mut recorder = ShapeRecorder::new();
+        self.read(&mut recorder).expect("recording fails only where values are needed");
+        recorder.finish()
+    }
+
+    /// The values of all variables.
+    ///
+    /// # Errors
+    /// [`SynthesisError::AssignmentMissing`] when the circuit is blank.
+    fn witness(&self) -> Result<Witness, SynthesisError> {
+        let mut pass = WitnessPass::new();
+        self.read(&mut pass)?;
+        Ok(pass.finish())
+    }
+}

@@ -10,13 +10,13 @@
 
 use bellman::{Circuit, ConstraintSystem, SynthesisError};
 
-use super::cs::{CircuitSystem, Plain, ShapeRecorder, Wire, WitnessPass};
+use super::ProofCircuit;
+use super::cs::{CircuitSystem, Plain, Wire};
 use super::gadgets::bit::{self, Bit};
 use super::gadgets::label::label;
 use super::gadgets::num::{self, Num};
 use super::gadgets::path::{Level, NodeHash, path};
 use super::gadgets::poseidon::{self, Tag};
-use super::shape::{Shape, Witness};
 use crate::field::fr::from_node;
 use crate::field::{Fr, Node, NonCanonical};
 use crate::sector::params::{BASE_DEGREE, DEGREE, SectorParams};
@@ -68,11 +68,9 @@ impl PoRepShape {
         3 + (4 + DEGREE) * self.challenges
     }
 
-    /// Records the circuit.
-    pub fn record(&self) -> Shape {
-        let mut recorder = ShapeRecorder::new();
-        self.synthesize(&mut recorder, None).expect("recording fails only where values are needed");
-        recorder.finish()
+    /// The circuit without values, for set-up.
+    pub fn blank(self) -> PoRepCircuit {
+        PoRepCircuit { shape: self, partition: None }
     }
 
     /// Reads the circuit with the values of `partition`, or without.
@@ -167,11 +165,6 @@ pub struct PoRepCircuit {
 }
 
 impl PoRepCircuit {
-    /// The circuit without values, for set-up.
-    pub fn blank(profile: Profile, params: &SectorParams) -> Self {
-        Self { shape: PoRepShape::new(profile, params), partition: None }
-    }
-
     /// The circuit with values. Whether they satisfy it is not looked at.
     ///
     /// # Errors
@@ -192,23 +185,11 @@ impl PoRepCircuit {
     pub fn shape(&self) -> &PoRepShape {
         &self.shape
     }
+}
 
-    /// Reads the circuit.
-    ///
-    /// # Errors
-    /// [`SynthesisError::AssignmentMissing`] where `cs` needs values and the circuit is blank.
-    pub fn read<CS: CircuitSystem>(&self, cs: &mut CS) -> Result<(), SynthesisError> {
+impl ProofCircuit for PoRepCircuit {
+    fn read<CS: CircuitSystem>(&self, cs: &mut CS) -> Result<(), SynthesisError> {
         self.shape.synthesize(cs, self.partition.as_ref())
-    }
-
-    /// The values of all variables.
-    ///
-    /// # Errors
-    /// [`SynthesisError::AssignmentMissing`] when the circuit is blank.
-    pub fn witness(&self) -> Result<Witness, SynthesisError> {
-        let mut pass = WitnessPass::new();
-        self.read(&mut pass)?;
-        Ok(pass.finish())
     }
 }
 

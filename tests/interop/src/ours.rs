@@ -12,6 +12,7 @@ use filecash_engine::api::{SectorIdentity, params, prove};
 use filecash_engine::config::Config;
 use filecash_engine::field::fr32::RawRange;
 use filecash_engine::job::{Cancel, Job, Quiet};
+use filecash_engine::params::{CircuitKind, ParamId};
 use filecash_engine::porep::outputs::{Commit1Output, PreCommit1Output, PreCommit2Output};
 use filecash_engine::sector::piece::{PieceInfo, UnpaddedLen, zero_commitment};
 use filecash_engine::sector::{ApiVersion, PoRepConfig, PoRepId, Profile, SealProof, params as sizes};
@@ -50,8 +51,8 @@ impl Ours {
     /// # Errors
     /// When it fails.
     pub fn params(&self, folder: &Path) -> Result<()> {
-        let size = sizes::for_size(PROFILE, 2 << 10)?;
-        self.with_params(folder).job(|job| params::setup_porep(job, PROFILE, size))?;
+        let id = ParamId::new(PROFILE, CircuitKind::PoRep, 2 << 10)?;
+        self.with_params(folder).job(|job| params::setup(job, &id))?;
         Ok(())
     }
 

@@ -10,7 +10,9 @@ use super::num::{self, Num};
 use super::poseidon::{self, Tag};
 use super::sha::sha256;
 use crate::circuit::cs::CircuitSystem;
-use crate::field::Fr;
+use crate::field::fr::from_node;
+use crate::field::{Fr, NonCanonical};
+use crate::merkle::path::{MerkleProof, PathElement};
 
 /// One level of a path: what stands beside the node and where the node stands among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +21,20 @@ pub struct Level {
     pub siblings: Vec<Fr>,
     /// The node's place among the children.
     pub index: usize,
+}
+
+impl Level {
+    /// The levels of an inclusion proof, from the leaf up.
+    ///
+    /// # Errors
+    /// [`NonCanonical`] when a sibling is no field element.
+    pub fn all(proof: &MerkleProof) -> Result<Vec<Self>, NonCanonical> {
+        let level = |element: &PathElement| {
+            let siblings = element.hashes.iter().map(from_node).collect::<Result<_, _>>()?;
+            Ok(Self { siblings, index: element.index as usize })
+        };
+        proof.levels().map(level).collect()
+    }
 }
 
 /// The function that joins children.

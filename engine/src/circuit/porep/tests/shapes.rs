@@ -1,7 +1,8 @@
 //! Counts and digests of whole circuits.
 
+use crate::circuit::ProofCircuit;
 use crate::circuit::cs::DigestRecorder;
-use crate::circuit::porep::{PoRepCircuit, PoRepShape};
+use crate::circuit::porep::PoRepShape;
 use crate::circuit::{Matrix, ShapeRecorder};
 use crate::sector::Profile::{self, Filecash, Filecoin};
 use crate::sector::TreeShape;
@@ -167,7 +168,7 @@ fn dense(matrix: Matrix<'_>, aux: usize) -> usize {
 #[test]
 fn counts_match_the_reference_at_every_size() {
     for reference in REFERENCES {
-        let shape = reference.shape().record();
+        let shape = reference.shape().blank().record();
         assert_eq!([shape.inputs(), shape.constraints(), shape.aux()], reference.counts);
         assert_eq!(shape.inputs(), 1 + reference.shape().inputs());
         assert_eq!(shape.matrices().map(|matrix| matrix.non_zeros()), reference.non_zeros);
@@ -183,7 +184,7 @@ fn counts_match_the_reference_at_every_size() {
 fn digests_match_the_reference_up_to_8_mib() {
     let small = REFERENCES.iter().filter(|reference| reference.size <= 8 * MIB);
     for reference in small {
-        assert_eq!(hex::encode(reference.shape().record().digest()), reference.digest);
+        assert_eq!(hex::encode(reference.shape().blank().record().digest()), reference.digest);
     }
 }
 
@@ -216,7 +217,7 @@ fn counts_follow_their_formulas() {
         all(profile).map(move |params| PoRepShape::new(profile, params)).filter(|shape| shape.challenges < 10)
     });
     for shape in reduced.into_iter().chain(listed) {
-        let recorded = shape.record();
+        let recorded = shape.blank().record();
         assert_eq!([recorded.constraints(), recorded.aux()], counts(&shape), "{shape:?}");
     }
 }
@@ -274,8 +275,8 @@ fn reduced_shapes_have_the_forks_number_of_constraints() {
         tree: TreeShape { base: 8, sub, top: 0 },
         challenges: 1,
     };
-    assert_eq!(shape(8, 6, 0).record().constraints(), 10_986_618);
-    assert_eq!(shape(5, 8, 4).record().constraints(), 7_072_931);
+    assert_eq!(shape(8, 6, 0).blank().record().constraints(), 10_986_618);
+    assert_eq!(shape(5, 8, 4).blank().record().constraints(), 7_072_931);
 }
 
 /// One challenge on base trees of 8 nodes: the reference's own test constants, `spec/snark.md` 2.8.
@@ -283,7 +284,7 @@ fn reduced_shapes_have_the_forks_number_of_constraints() {
 fn small_trees_have_the_references_number_of_constraints() {
     let count = |log2_nodes, [base, sub, top]: [usize; 3]| {
         let tree = TreeShape { base, sub, top };
-        PoRepShape { profile: Filecoin, layers: 2, log2_nodes, tree, challenges: 1 }.record().constraints()
+        PoRepShape { profile: Filecoin, layers: 2, log2_nodes, tree, challenges: 1 }.blank().record().constraints()
     };
     assert_eq!(count(3, [8, 0, 0]), 1_199_620);
     assert_eq!(count(3, [2, 0, 0]), 1_206_212);
@@ -297,6 +298,6 @@ fn bellman_reads_the_same_circuit() {
 
     let params = for_size(Filecoin, 2 * KIB).unwrap();
     let mut recorder = ShapeRecorder::new();
-    PoRepCircuit::blank(Filecoin, params).synthesize(&mut recorder).unwrap();
+    PoRepShape::new(Filecoin, params).blank().synthesize(&mut recorder).unwrap();
     assert_eq!(hex::encode(recorder.finish().digest()), REFERENCES[0].digest);
 }

@@ -1,5 +1,6 @@
 //! Whole witnesses: `spec/snark.md` 7.3 and 7.4.
 
+use crate::circuit::ProofCircuit;
 use ff::{Field, PrimeField};
 use sha2::{Digest, Sha256};
 
@@ -49,7 +50,7 @@ fn check(profile: Profile, counts: [usize; 3], expected: [&str; 6]) {
     assert_eq!(witness.inputs[1..], sector.public_inputs(&challenges));
     assert_eq!(classes(&witness.aux), counts);
 
-    let shape = sector.shape.record();
+    let shape = sector.shape.blank().record();
     let evaluations = shape.evaluate(&witness);
     assert_eq!(evaluations.first_unsatisfied(), None);
     let Evaluations { a, b, c } = &evaluations;
@@ -147,7 +148,7 @@ fn each_flipped_bit_of_a_witness_is_found() {
     let graph = Graph::over(8, PoRepId([0x55; 32]), false);
     let sector = Sector::seal(graph, smallest(), [0x11; 32], counting_data(8));
     let witness = PoRepCircuit::new(sector.shape, sector.open(&[5])).unwrap().witness().unwrap();
-    let shape = sector.shape.record();
+    let shape = sector.shape.blank().record();
     assert_eq!(shape.evaluate(&witness).first_unsatisfied(), None);
     let values: Vec<Fr> = witness.aux.iter().collect();
     // One variable in 80,000, so that every part of the circuit has some.
@@ -225,6 +226,6 @@ fn reduced_filecash_shapes_are_satisfied_with_the_forks_inputs() {
         indices.extend([challenge; 3]);
         assert_eq!(witness.inputs[4..], indices.into_iter().map(Fr::from).collect::<Vec<_>>());
         assert_eq!(sector.public_inputs(&[challenge]), witness.inputs[1..]);
-        assert_eq!(shape.record().evaluate(&witness).first_unsatisfied(), None);
+        assert_eq!(shape.blank().record().evaluate(&witness).first_unsatisfied(), None);
     }
 }

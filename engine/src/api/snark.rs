@@ -1,0 +1,102 @@
+//! What every SNARK of the protocol has in common: set-up, the proof of a circuit, and its check before it leaves.
+//!
+//! The circuit's shape is recorded once; a witness is a values-only pass over the same circuit text; its evaluations
+//! stay compact until the transforms. Circuits are proven one at a time.
+//!
+//! Source: `spec/snark.md` 3.3, 3.4.
+
+use std::path::PathBuf;
+
+use crate::circuit::{Evaluations, ProofCircuit, Shape, Witness};
+use crate::error::Error;
+use crate::field::Fr;
+use crate::groth16::prove::check_counts;
+use crate::groth16::{Density, ParamsFile, Proof, ProveError, Verifier, VerifyError, prove, random_secrets};
+use crate::job::{Cancelled, Job, Unit};
+use crate::params::{ParamId, ParamStore};
+
+/// Why a circuit was not proven, where no other component says it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the messages are the docs")]
+pub enum SnarkError {
+    #[error("the circuit could not be filled")]
+    Synthesis(#[from] bellman::SynthesisError),
+    #[error("{} cannot be used", path.display())]
+    Parameters { path: PathBuf, source: ProveError },
+    #[error("constraint {constraint} of partition {partition} does not hold")]
+    Unsatisfied { partition: usize, constraint: usize },
+    #[error("a proof just made does not verify; the parameters in {} are damaged", parameters.display())]
+    Rejected { parameters: PathBuf, source: VerifyError },
+}
+
+/// Records a circuit, as a stage of the job.
+///
+/// # Errors
+/// [`Cancelled`].
+pub(super) fn record(job: &Job<'_>, circuit: &impl ProofCircuit) -> Result<Shape, Cancelled> {
+    let stage = job.stage("record circuit", Unit::Items, 1);
+    let shape = circuit.record();
+    stage.advance(1)?;
+    Ok(shape)
+}
+
+/// Proves circuits of one shape with one set of parameters.
+pub(super) struct Prover {
+    params: ParamsFile,
+    shape: Shape,
+    density: Density,
+}
+
+impl Prover {
+    /// Opens the parameters of `id` for a circuit of the shape of `circuit`, whose values do not matter.
+    ///
+    /// # Errors
+    /// [`Error`] when the parameters are missing, damaged, or of another circuit.
+    pub(super) fn open(job: &Job<'_>, id: &ParamId, circuit: &impl ProofCircuit) -> Result<Self, Error> {
+        let shape = record(job, circuit)?;
+        let density = Density::new(&shape);
+        let params = ParamStore::new(&job.config.parameter_cache).open_for(id, shape.inputs() - 1)?;
+        check_counts(&params, &density)
+            .map_err(|source| SnarkError::Parameters { path: params.path().to_owned(), source })?;
+        Ok(Self { params, shape, density })
+    }
+
+    /// Proves a circuit; `partition` names it in errors. The proof is not verified yet.
+    ///
+    /// # Errors
+    /// [`Error`] when the values do not satisfy the circuit, or memory or the parameters' file fail.
+    pub(super) fn prove(&self, job: &Job<'_>, partition: usize, circuit: &impl ProofCircuit) -> Result<Proof, Error> {
+        let (witness, evaluations) = self.evaluate(job, partition, circuit)?;
+        let [r, s] = random_secrets();
+        Ok(prove(job, &self.params, &self.density, evaluations, &witness, r, s)?)
+    }
+
+    /// Proofs as bytes one after the other, once all verify against `inputs`, which are without ONE.
+    ///
+    /// # Errors
+    /// [`SnarkError::Rejected`].
+    pub(super) fn verified(&self, proofs: &[Proof], inputs: &[Vec<Fr>]) -> Result<Vec<u8>, SnarkError> {
+        Verifier::new(self.params.verifying_key())
+            .verify_all(proofs, inputs)
+            .map_err(|source| SnarkError::Rejected { parameters: self.params.path().to_owned(), source })?;
+        Ok(proofs.iter().flat_map(Proof::to_bytes).collect())
+    }
+
+    fn evaluate(
+        &self,
+        job: &Job<'_>,
+        partition: usize,
+        circuit: &impl ProofCircuit,
+    ) -> Result<(Witness, Evaluations), Error> {
+        let stage = job.stage("witness", Unit::Items, 2);
+        let witness = circuit.witness().map_err(SnarkError::from)?;
+        stage.advance(1)?;
+        let evaluations = self.shape.evaluate(&witness);
+        stage.advance(1)?;
+        match evaluations.first_unsatisfied() {
+            Some(constraint) => Err(SnarkError::Unsatisfied { partition, constraint }.into()),
+            None => Ok((witness, evaluations)),
+        }
+    }
+}
