@@ -1,4 +1,4 @@
-//! Multiples of many points at once, each by a scalar of its own.
+//! Multiples of many points at once, each by a scalar of its own, and sums of few of them.
 //!
 //! `s · P = Σ_w d_w · 2^(4w) · P` with signed digits: the multiples P, 2P, …, 8P are tabulated, and from the top window
 //! down every sum is doubled four times and gets one entry of its table. All points go through the same steps together,
@@ -6,10 +6,14 @@
 //!
 //! Few points share too little; they are multiplied one by one by the curve crate.
 //!
-//! Source: D. Knuth, "The Art of Computer Programming", volume 2, section 4.6.3, for windows.
+//! [`Prepared`] keeps the tables of some points for sums `Σ s_i · P_i`, in which all points share the doublings. Up to a
+//! few hundred points that beats buckets, which want many points each; zero digits cost nothing, so small scalars are cheap.
+//!
+//! Sources: D. Knuth, "The Art of Computer Programming", volume 2, section 4.6.3, for windows; E. Straus, "Addition
+//! chains of vectors" (1964).
 
 use blstrs::{G1Affine, G1Projective, G2Affine, G2Projective};
-use group::Curve;
+use group::{Curve, Group};
 use rayon::prelude::*;
 
 use super::curve::{Addition, Kernel, PortableG1, PortableG2};
@@ -19,6 +23,10 @@ use crate::field::Fr;
 
 /// Fewest points of a batch.
 const FEW: usize = 24;
+/// Most points whose sum of multiples is better taken without buckets.
+const SMALL: usize = 512;
+/// Points that share their doublings.
+const SHARED: usize = 64;
 
 /// Arithmetic of a group by the fastest means of this machine, on points of the curve crate.
 pub trait Bulk: Curve + Send + Sync {
@@ -55,7 +63,9 @@ macro_rules! bulk {
             }
 
             fn sum_of_multiples(points: &[$affine], scalars: &[Fr]) -> Self {
-                if fast::available() {
+                if points.len() <= SMALL {
+                    Prepared::<$portable>::new(points).sum(scalars)
+                } else if fast::available() {
                     msm::<$fast>(&points.par_iter().map(<$fast>::import).collect::<Vec<_>>(), scalars)
                 } else {
                     msm::<$portable>(&points.par_iter().map(<$portable>::import).collect::<Vec<_>>(), scalars)
@@ -67,6 +77,82 @@ macro_rules! bulk {
 
 bulk!(G1Projective, G1Affine, fast::G1, PortableG1);
 bulk!(G2Projective, G2Affine, fast::G2, PortableG2);
+
+/// Points with their multiples 1 to 8, for sums of multiples.
+#[derive(Clone, Debug)]
+pub struct Prepared<K: Kernel> {
+    /// Entry `8·i + d − 1` is d times point i.
+    tables: Vec<K::Affine>,
+}
+
+impl<K: Kernel> Prepared<K> {
+    /// Tabulates points.
+    pub fn new(points: &[K::Affine]) -> Self {
+        let magnitudes = Windows::new(MIN_BITS).magnitudes();
+        let tables = points
+            .par_chunks(SHARED)
+            .flat_map_iter(|points| {
+                let len = points.len();
+                let table = table::<K>(&points.iter().map(K::import).collect::<Vec<_>>());
+                (0..len).flat_map(move |point| {
+                    let entries: Vec<_> = table.iter().skip(point).step_by(len).map(K::export).collect();
+                    entries
+                })
+            })
+            .collect();
+        let prepared = Self { tables };
+        debug_assert_eq!(prepared.tables.len(), magnitudes * points.len());
+        prepared
+    }
+
+    /// How many points there are.
+    pub fn len(&self) -> usize {
+        self.tables.len() / Windows::new(MIN_BITS).magnitudes()
+    }
+
+    /// Whether there is no point.
+    pub fn is_empty(&self) -> bool {
+        self.tables.is_empty()
+    }
+
+    /// `Σ scalars[i] · points[i]`.
+    ///
+    /// # Panics
+    /// Unless there are as many scalars as points.
+    pub fn sum(&self, scalars: &[Fr]) -> K::Group {
+        assert_eq!(self.len(), scalars.len(), "a scalar for each point");
+        let windows = Windows::new(MIN_BITS);
+        let tables = self.tables.par_chunks(SHARED * windows.magnitudes());
+        let sums: Vec<K::Group> = tables
+            .zip(scalars.par_chunks(SHARED))
+            .map(|(tables, scalars)| interleaved::<K>(&windows, tables, scalars))
+            .collect();
+        sums.iter().sum()
+    }
+}
+
+fn interleaved<K: Kernel>(windows: &Windows, tables: &[K::Affine], scalars: &[Fr]) -> K::Group {
+    let recoded: Vec<Recoded> = scalars.iter().map(|scalar| windows.recode(scalar)).collect();
+    let mut sum = K::Group::identity();
+    let mut started = false;
+    for window in (0..windows.count()).rev() {
+        if started {
+            sum = (0..windows.bits()).fold(sum, |sum, _| sum.double());
+        }
+        for (table, scalar) in tables.chunks_exact(windows.magnitudes()).zip(&recoded) {
+            let digit = windows.digit(scalar, window);
+            if let Some(index) = (digit.unsigned_abs() as usize).checked_sub(1) {
+                started = true;
+                if digit < 0 {
+                    sum -= table[index];
+                } else {
+                    sum += table[index];
+                }
+            }
+        }
+    }
+    sum
+}
 
 /// Points of a task: a batch, or less so that every thread has one.
 fn task<K: Kernel>(points: usize) -> usize {
@@ -109,19 +195,26 @@ fn in_order(len: usize) -> Vec<Addition> {
     (0..len as u32).map(|index| Addition::new(index, index, false)).collect()
 }
 
+/// The multiples 1 to 8 of every point: entry `(d − 1) · len + i` is d times point i.
+fn table<K: Kernel>(points: &[K::Point]) -> Vec<K::Point> {
+    let each = in_order(points.len());
+    let mut scratch = K::Scratch::default();
+    let mut table = points.to_vec();
+    for magnitude in 1..Windows::new(MIN_BITS).magnitudes() {
+        let mut next = table[(magnitude - 1) * points.len()..].to_vec();
+        K::accumulate(&mut next, &each, points, &mut scratch);
+        table.extend(next);
+    }
+    table
+}
+
 /// `scalars[i] · points[i]`, all in step.
 fn multiples<K: Kernel>(points: &[K::Point], scalars: &[Fr]) -> Vec<K::Point> {
     let len = points.len();
     let windows = Windows::new(MIN_BITS);
     let mut scratch = K::Scratch::default();
     let each = in_order(len);
-    // Entry `(d − 1) · len + i` is d times point i.
-    let mut table = points.to_vec();
-    for magnitude in 1..windows.magnitudes() {
-        let mut next = table[(magnitude - 1) * len..].to_vec();
-        K::accumulate(&mut next, &each, points, &mut scratch);
-        table.extend(next);
-    }
+    let table = table::<K>(points);
     let recoded: Vec<Recoded> = scalars.iter().map(|scalar| windows.recode(scalar)).collect();
     let mut sums = vec![K::Point::default(); len];
     let mut doubled = Vec::with_capacity(len);
@@ -188,7 +281,7 @@ mod tests {
     #[test]
     fn folded_points_equal_group_operations() {
         let scalar = Fr::random(rng(8));
-        for half in [0, 1, FEW, 100] {
+        for half in [0, 1, FEW, 100, SMALL] {
             let points: Vec<G1Affine> = points::<PortableG1>(2 * half).iter().map(PortableG1::export).collect();
             let expected: Vec<G1Affine> =
                 (0..half).map(|i| (points[half + i] * scalar + points[i]).to_affine()).collect();

@@ -81,8 +81,8 @@ pub enum AggregateError {
     #[error("the reference string in memory is for {available} proofs, {needed} are to be aggregated")]
     SmallSrs { needed: usize, available: usize },
     /// Proofs chosen so that they cancel out; honest ones do not in the lifetime of the universe.
-    #[error("the proofs cancel out in round {round}, which has no encoding")]
-    Degenerate { round: usize },
+    #[error("the proofs cancel each other out, and 1 in Gt has no encoding")]
+    Degenerate,
     /// Says nothing about the proof: the key is of another circuit.
     #[error("wrong key: it is for {expected} public inputs, {actual} were given")]
     WrongKey { expected: usize, actual: usize },
