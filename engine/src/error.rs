@@ -1,6 +1,6 @@
 //! Every error of the engine under one type.
 
-use crate::groth16::VerifyError;
+use crate::groth16::{AggregateError, VerifyError};
 
 macro_rules! errors {
     ($($variant:ident($error:path),)*) => {
@@ -15,6 +15,8 @@ macro_rules! errors {
 }
 
 errors! {
+    Aggregate(AggregateError),
+    Aggregation(crate::api::aggregate::AggregationError),
     Aux(crate::store::aux::AuxError),
     Build(crate::merkle::build::BuildError),
     CacheFile(crate::store::files::FileError),
@@ -35,9 +37,11 @@ errors! {
     Proof(crate::groth16::ProofError),
     Prove(crate::groth16::ProveError),
     Range(crate::api::unseal::RangeError),
+    RejectedSeals(crate::api::batch::RejectedSeals),
     Seal(crate::api::seal::SealError),
     Setup(crate::groth16::SetupError),
     Snark(crate::api::snark::SnarkError),
+    Srs(crate::groth16::SrsError),
     TreeFile(crate::merkle::tree_file::TreeFileError),
     UnknownCircuit(crate::params::UnknownCircuit),
     UnknownProof(crate::sector::UnknownProof),
@@ -53,7 +57,11 @@ impl Error {
     pub fn is_rejection(&self) -> bool {
         match self {
             Self::Verify(error) => matches!(error, VerifyError::Unsatisfied { .. }),
-            Self::Proof(_) => true,
+            Self::Aggregate(error) => matches!(
+                error,
+                AggregateError::Unsatisfied | AggregateError::Format(_) | AggregateError::Statements { .. }
+            ),
+            Self::Proof(_) | Self::RejectedSeals(_) => true,
             _ => false,
         }
     }

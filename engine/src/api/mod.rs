@@ -3,6 +3,8 @@
 //! Every step takes a [`crate::job::Job`] (settings, progress, cancellation) and a [`crate::sector::PoRepConfig`]
 //! (network, size, graph). Outputs appear under their names only when they are complete and on disk.
 
+pub mod aggregate;
+pub mod batch;
 pub mod params;
 pub mod prove;
 pub mod seal;

@@ -1,19 +1,17 @@
-//! Verification of a seal proof, as the chain does it: from identity, commitments and seed alone.
+//! Verification of seal proofs, as the chain does it: from identity, commitments and seed alone.
 //!
 //! Source: `spec/snark.md` 2.2, 5.1 to 5.3.
 
 use tracing::info_span;
 
 use super::SectorIdentity;
+pub use super::batch::{ProvenSeal, RejectedSeal, RejectedSeals, SealRejection, SealStatement, SealVerifier};
 use crate::circuit::porep::{ChallengeIndices, public_inputs as partition_inputs};
 use crate::error::Error;
 use crate::field::fr::from_node;
 use crate::field::{Fr, Node, NonCanonical};
 use crate::graph::Graph;
-use crate::groth16::{Proof, Verifier};
 use crate::job::Job;
-use crate::params::{CircuitKind, ParamId, ParamStore};
-use crate::porep::challenges::Challenges;
 use crate::sector::{PoRepConfig, ReplicaId};
 
 /// A commitment that no sector can have.
@@ -74,12 +72,14 @@ pub fn verify_seal(
 ) -> Result<(), Error> {
     let _span = info_span!("verify", sector = identity.sector_id, size = config.params.name).entered();
     check_commitments(comm_r, comm_d)?;
-    let replica_id = identity.replica_id(config, comm_d);
-    let challenges = Challenges { config, replica_id: &replica_id, seed }.all()?;
-    let proofs = Proof::many_from_bytes(proof, challenges.len())?;
-    let id = ParamId::new(config.profile, CircuitKind::PoRep, config.params.size_bytes)?;
-    let inputs = public_inputs(&Graph::new(config), &replica_id, comm_d, comm_r, &challenges)?;
-    let key =
-        ParamStore::new(&job.config.parameter_cache).verifying_key_for(&id, inputs.first().map_or(0, Vec::len))?;
-    Ok(Verifier::new(&key).verify_all(&proofs, &inputs)?)
+    let statement = SealStatement { identity: *identity, comm_r: *comm_r, comm_d: *comm_d, seed: *seed };
+    SealVerifier::open(job, config)?.verify(&ProvenSeal { statement, proof })
+}
+
+/// Accepts the proofs of many sealed sectors in one randomised batch, or says which are to be rejected.
+///
+/// # Errors
+/// As [`SealVerifier::open`] and [`SealVerifier::verify_all`].
+pub fn verify_seals(job: &Job<'_>, config: &PoRepConfig, seals: &[ProvenSeal<'_>]) -> Result<(), Error> {
+    SealVerifier::open(job, config)?.verify_all(job, seals)
 }

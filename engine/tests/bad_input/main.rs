@@ -4,6 +4,8 @@
 //! that no file is other than before; and that nothing is left over. [`support::Sandbox::refuses`] asks them.
 
 #[cfg(test)]
+mod aggregate;
+#[cfg(test)]
 mod commit;
 #[cfg(test)]
 mod limits;
