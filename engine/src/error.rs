@@ -1,5 +1,6 @@
 //! Every error of the engine under one type.
 
+use crate::api::post::PoStError;
 use crate::groth16::VerifyError;
 
 macro_rules! errors {
@@ -31,6 +32,9 @@ errors! {
     Params(crate::params::ParamError),
     ParentTable(crate::graph::ParentTableError),
     Piece(crate::sector::piece::PieceError),
+    PoSt(PoStError),
+    PoStRound(crate::post::RoundError),
+    PoStVanilla(crate::post::VanillaCodecError),
     PreCommit2(crate::porep::commit::CommitError),
     Proof(crate::groth16::ProofError),
     Prove(crate::groth16::ProveError),
@@ -40,6 +44,7 @@ errors! {
     Snark(crate::api::snark::SnarkError),
     TreeFile(crate::merkle::tree_file::TreeFileError),
     UnknownCircuit(crate::params::UnknownCircuit),
+    UnknownPoSt(crate::sector::UnknownPoSt),
     UnknownProof(crate::sector::UnknownProof),
     Unseal(crate::porep::unseal::UnsealError),
     UnsupportedSectorSize(crate::sector::UnsupportedSectorSize),
@@ -49,11 +54,12 @@ errors! {
 }
 
 impl Error {
-    /// Whether the error says that a proof is wrong, rather than that a check could not be made.
+    /// Whether the error says that a proof is wrong or a sector faulty, rather than that a check could not be made.
     pub fn is_rejection(&self) -> bool {
         match self {
             Self::Verify(error) => matches!(error, VerifyError::Unsatisfied { .. }),
             Self::Proof(_) => true,
+            Self::PoSt(error) => matches!(error, PoStError::Faulty { .. }),
             _ => false,
         }
     }

@@ -4,6 +4,7 @@
 //! (network, size, graph). Outputs appear under their names only when they are complete and on disk.
 
 pub mod params;
+pub mod post;
 pub mod prove;
 pub mod seal;
 pub mod snark;
