@@ -1,6 +1,10 @@
 //! Every error of the engine under one type.
 
 use crate::groth16::{AggregateError, VerifyError};
+=======
+use crate::api::post::PoStError;
+use crate::groth16::VerifyError;
+>>>>>>> w-post
 
 macro_rules! errors {
     ($($variant:ident($error:path),)*) => {
@@ -33,6 +37,9 @@ errors! {
     Params(crate::params::ParamError),
     ParentTable(crate::graph::ParentTableError),
     Piece(crate::sector::piece::PieceError),
+    PoSt(PoStError),
+    PoStRound(crate::post::RoundError),
+    PoStVanilla(crate::post::VanillaCodecError),
     PreCommit2(crate::porep::commit::CommitError),
     Proof(crate::groth16::ProofError),
     Prove(crate::groth16::ProveError),
@@ -44,6 +51,7 @@ errors! {
     Srs(crate::groth16::SrsError),
     TreeFile(crate::merkle::tree_file::TreeFileError),
     UnknownCircuit(crate::params::UnknownCircuit),
+    UnknownPoSt(crate::sector::UnknownPoSt),
     UnknownProof(crate::sector::UnknownProof),
     Unseal(crate::porep::unseal::UnsealError),
     UnsupportedSectorSize(crate::sector::UnsupportedSectorSize),
@@ -53,15 +61,17 @@ errors! {
 }
 
 impl Error {
-    /// Whether the error says that a proof is wrong, rather than that a check could not be made.
+    /// Whether the error says that a proof is wrong or a sector faulty, rather than that a check could not be made.
     pub fn is_rejection(&self) -> bool {
         match self {
             Self::Verify(error) => matches!(error, VerifyError::Unsatisfied { .. }),
+<<<<<<< HEAD
             Self::Aggregate(error) => matches!(
                 error,
                 AggregateError::Unsatisfied | AggregateError::Format(_) | AggregateError::Statements { .. }
             ),
             Self::Proof(_) | Self::RejectedSeals(_) => true,
+            Self::PoSt(error) => matches!(error, PoStError::Faulty { .. }),
             _ => false,
         }
     }

@@ -6,6 +6,7 @@
 pub mod aggregate;
 pub mod batch;
 pub mod params;
+pub mod post;
 pub mod prove;
 pub mod seal;
 pub mod snark;

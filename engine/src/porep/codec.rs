@@ -262,7 +262,7 @@ pub(super) fn write_json(value: &impl Serialize, sink: impl Write) -> Result<(),
 ///
 /// # Errors
 /// [`CodecError::Bincode`], which stands for an error of the sink.
-pub(super) fn write_bincode(value: &impl Serialize, sink: impl Write) -> Result<(), CodecError> {
+pub(crate) fn write_bincode(value: &impl Serialize, sink: impl Write) -> Result<(), CodecError> {
     let mut sink = io::BufWriter::with_capacity(1 << 16, sink);
     bincode::serialize_into(&mut sink, value).map_err(CodecError::Bincode)?;
     sink.flush().map_err(CodecError::Write)
@@ -272,7 +272,7 @@ pub(super) fn write_bincode(value: &impl Serialize, sink: impl Write) -> Result<
 ///
 /// # Errors
 /// [`CodecError::Length`], [`CodecError::Bincode`].
-pub(super) fn from_bincode<T: DeserializeOwned>(bytes: &[u8], expected: u64) -> Result<T, CodecError> {
+pub(crate) fn from_bincode<T: DeserializeOwned>(bytes: &[u8], expected: u64) -> Result<T, CodecError> {
     if bytes.len() as u64 != expected {
         return Err(CodecError::Length { expected, actual: bytes.len() as u64 });
     }

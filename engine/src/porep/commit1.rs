@@ -187,4 +187,4 @@ fn root(what: &'static str, expected: &Node, actual: &Node) -> Result<(), Commit
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

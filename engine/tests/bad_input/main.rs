@@ -14,6 +14,8 @@ mod params;
 #[cfg(test)]
 mod pieces;
 #[cfg(test)]
+mod post;
+#[cfg(test)]
 mod precommit;
 #[cfg(test)]
 mod proofs;

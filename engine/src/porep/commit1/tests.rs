@@ -29,15 +29,15 @@ fn with_job<T>(run: impl FnOnce(&Job<'_>) -> T) -> T {
 }
 
 /// A sector that has been through both phases of the pre-commit, with the plain labeller.
-struct Sealed {
-    folder: TempDir,
+pub(crate) struct Sealed {
+    pub(crate) folder: TempDir,
     replica_id: Node,
-    commitments: Commitments,
+    pub(crate) commitments: Commitments,
 }
 
 impl Sealed {
     /// Seals `staged`, Fr32-padded data in a file of the folder.
-    fn new(folder: TempDir, profile: Profile, geometry: Geometry, graph: &Graph) -> Self {
+    pub(crate) fn new(folder: TempDir, profile: Profile, geometry: Geometry, graph: &Graph) -> Self {
         let cache = folder.path();
         let (replica_id, commitments) = with_job(|job| {
             let tree_d = files::tree_d(cache);
@@ -57,20 +57,20 @@ impl Sealed {
         Self { replica_id, commitments, folder }
     }
 
-    fn replica(&self) -> PathBuf {
+    pub(crate) fn replica(&self) -> PathBuf {
         self.folder.path().join("sealed")
     }
 }
 
 /// A sector of the table, full with one piece of bytes `i mod 251`.
-struct Sector {
+pub(crate) struct Sector {
     config: PoRepConfig,
     piece: PieceInfo,
-    sealed: Sealed,
+    pub(crate) sealed: Sealed,
 }
 
 impl Sector {
-    fn seal(config: PoRepConfig) -> Self {
+    pub(crate) fn seal(config: PoRepConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let params = config.params;
         let staged = File::create(folder.path().join("staged")).unwrap();
@@ -88,7 +88,7 @@ impl Sector {
         Self { config, piece, sealed }
     }
 
-    fn of(profile: Profile, id: u32) -> Self {
+    pub(crate) fn of(profile: Profile, id: u32) -> Self {
         Self::seal(SealProof::by_id(profile, id).unwrap().config())
     }
 
