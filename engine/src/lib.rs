@@ -28,5 +28,6 @@ pub mod params;
 pub mod porep;
 pub mod sector;
 pub mod store;
+pub mod update;
 
 pub use error::Error;

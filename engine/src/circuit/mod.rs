@@ -7,6 +7,7 @@ pub mod cs;
 pub mod gadgets;
 pub mod porep;
 pub mod shape;
+pub mod update;
 pub mod values;
 
 use bellman::SynthesisError;
@@ -15,6 +16,7 @@ pub use cs::{CircuitSystem, DebugSystem, DigestRecorder, Plain, ShapeRecorder, W
 pub use gadgets::path::Level;
 pub use porep::{ChallengeIndices, ChallengeWitness, ColumnWitness, PoRepCircuit, PoRepPartition, PoRepShape};
 pub use shape::{Column, Evaluations, Matrix, Shape, Witness};
+pub use update::{UpdateCircuit, UpdatePartition};
 pub use values::Values;
 
 /// A circuit of one proof: its shape, and its values unless it is blank.
