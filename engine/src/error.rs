@@ -1,6 +1,7 @@
 //! Every error of the engine under one type.
 
 use crate::groth16::VerifyError;
+use crate::update::PartitionError;
 
 macro_rules! errors {
     ($($variant:ident($error:path),)*) => {
@@ -28,8 +29,10 @@ errors! {
     Key(crate::groth16::KeyError),
     Labels(crate::porep::layers::LabelError),
     NonCanonical(crate::field::NonCanonical),
+    NoUpdates(crate::update::NoUpdates),
     Params(crate::params::ParamError),
     ParentTable(crate::graph::ParentTableError),
+    PartitionProof(PartitionError),
     Piece(crate::sector::piece::PieceError),
     PreCommit2(crate::porep::commit::CommitError),
     Proof(crate::groth16::ProofError),
@@ -43,6 +46,8 @@ errors! {
     UnknownProof(crate::sector::UnknownProof),
     Unseal(crate::porep::unseal::UnsealError),
     UnsupportedSectorSize(crate::sector::UnsupportedSectorSize),
+    Update(crate::update::UpdateError),
+    UpdateProve(crate::api::update::UpdateProveError),
     Vanilla(crate::porep::verify::VanillaError),
     Verify(VerifyError),
     Write(crate::store::atomic::WriteError),
@@ -54,6 +59,7 @@ impl Error {
         match self {
             Self::Verify(error) => matches!(error, VerifyError::Unsatisfied { .. }),
             Self::Proof(_) => true,
+            Self::PartitionProof(error) => !matches!(error, PartitionError::Cancelled(_)),
             _ => false,
         }
     }
