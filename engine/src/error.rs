@@ -1,10 +1,8 @@
 //! Every error of the engine under one type.
 
-use crate::groth16::{AggregateError, VerifyError};
-=======
 use crate::api::post::PoStError;
-use crate::groth16::VerifyError;
->>>>>>> w-post
+use crate::groth16::{AggregateError, VerifyError};
+use crate::update::PartitionError;
 
 macro_rules! errors {
     ($($variant:ident($error:path),)*) => {
@@ -34,8 +32,10 @@ errors! {
     Key(crate::groth16::KeyError),
     Labels(crate::porep::layers::LabelError),
     NonCanonical(crate::field::NonCanonical),
+    NoUpdates(crate::update::NoUpdates),
     Params(crate::params::ParamError),
     ParentTable(crate::graph::ParentTableError),
+    PartitionProof(PartitionError),
     Piece(crate::sector::piece::PieceError),
     PoSt(PoStError),
     PoStRound(crate::post::RoundError),
@@ -55,6 +55,8 @@ errors! {
     UnknownProof(crate::sector::UnknownProof),
     Unseal(crate::porep::unseal::UnsealError),
     UnsupportedSectorSize(crate::sector::UnsupportedSectorSize),
+    Update(crate::update::UpdateError),
+    UpdateProve(crate::api::update::UpdateProveError),
     Vanilla(crate::porep::verify::VanillaError),
     Verify(VerifyError),
     Write(crate::store::atomic::WriteError),
@@ -65,13 +67,13 @@ impl Error {
     pub fn is_rejection(&self) -> bool {
         match self {
             Self::Verify(error) => matches!(error, VerifyError::Unsatisfied { .. }),
-<<<<<<< HEAD
             Self::Aggregate(error) => matches!(
                 error,
                 AggregateError::Unsatisfied | AggregateError::Format(_) | AggregateError::Statements { .. }
             ),
             Self::Proof(_) | Self::RejectedSeals(_) => true,
             Self::PoSt(error) => matches!(error, PoStError::Faulty { .. }),
+            Self::PartitionProof(error) => !matches!(error, PartitionError::Cancelled(_)),
             _ => false,
         }
     }

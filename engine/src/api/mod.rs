@@ -11,6 +11,7 @@ pub mod prove;
 pub mod seal;
 pub mod snark;
 pub mod unseal;
+pub mod update;
 pub mod verify;
 
 use crate::sector::{PoRepConfig, ProverId, ReplicaId, SectorId, Ticket, replica_id};

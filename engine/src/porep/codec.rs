@@ -46,6 +46,8 @@ pub enum CodecError {
     Tag { registered: &'static str, expected: &'static str, actual: String },
     #[error("vanilla proof {challenge} of partition {partition}")]
     Proof { partition: usize, challenge: usize, source: MalformedProof },
+    #[error("partition {partition}")]
+    Partition { partition: usize, source: MalformedProof },
     #[error("{actual} {what}, expected {expected}")]
     Count { what: &'static str, expected: usize, actual: usize },
     #[error("{what} is no field element")]
