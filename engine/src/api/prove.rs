@@ -66,7 +66,8 @@ pub fn commit_phase2(
         return Err(CommitError::ZeroSeed.into());
     }
     let graph = Graph::new(config);
-    let challenges = Challenges { config, replica_id: &replica_id, seed: &phase1.seed }.all()?;
+    let challenges =
+        Challenges { config, replica_id: &replica_id, comm_r: &phase1.comm_r, seed: &phase1.seed }.all()?;
     let parents = |node| graph.parents(node);
     let statement = Statement {
         shape: ProofShape::from(config),

@@ -75,7 +75,7 @@ pub fn verify_seal(
     let _span = info_span!("verify", sector = identity.sector_id, size = config.params.name).entered();
     check_commitments(comm_r, comm_d)?;
     let replica_id = identity.replica_id(config, comm_d);
-    let challenges = Challenges { config, replica_id: &replica_id, seed }.all()?;
+    let challenges = Challenges { config, replica_id: &replica_id, comm_r, seed }.all()?;
     let proofs = Proof::many_from_bytes(proof, challenges.len())?;
     let id = ParamId::new(config.profile, CircuitKind::PoRep, config.params.size_bytes)?;
     let inputs = public_inputs(&Graph::new(config), &replica_id, comm_d, comm_r, &challenges)?;

@@ -134,7 +134,8 @@ impl Commit1<'_> {
         let size = PaddedLen::new(params.size_bytes).map_err(PieceError::Size)?;
         verify_pieces(self.comm_d, size, self.pieces)?;
         let replica_id = replica_id(self.prover_id, self.sector_id, self.ticket, self.comm_d, &self.config.porep_id);
-        let challenges = Challenges { config: self.config, replica_id: &replica_id, seed: self.seed }.all()?;
+        let challenges =
+            Challenges { config: self.config, replica_id: &replica_id, comm_r: self.comm_r, seed: self.seed }.all()?;
 
         let PAux { comm_c, comm_r_last } = PAux::read(self.cache)?;
         match TAux::read(self.cache, params) {
