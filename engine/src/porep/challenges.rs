@@ -121,7 +121,15 @@ impl Challenges<'_> {
     /// [`ChallengeError`].
     pub fn all(&self) -> Result<Vec<Vec<u64>>, ChallengeError> {
         let (partitions, _) = layout(self.config)?;
-        (0..partitions).map(|partition| self.partition(partition)).collect()
+        self.of(0..partitions)
+    }
+
+    /// The challenges of some partitions.
+    ///
+    /// # Errors
+    /// [`ChallengeError`].
+    pub fn of(&self, partitions: Range<usize>) -> Result<Vec<Vec<u64>>, ChallengeError> {
+        partitions.map(|partition| self.partition(partition)).collect()
     }
 }
 

@@ -90,7 +90,7 @@ pub enum Commit1Error {
     #[error(transparent)]
     Mapped(MappedTreeError),
     #[error(transparent)]
-    Synthetic(SyntheticError),
+    Synthetic(Box<SyntheticError>),
     #[error("a synthetic proof just made cannot be read back")]
     OwnRecord(#[source] RecordError),
     #[error(transparent)]
@@ -125,7 +125,7 @@ impl From<SyntheticError> for Commit1Error {
     fn from(error: SyntheticError) -> Self {
         match error {
             SyntheticError::Cancelled(cancelled) => Self::Cancelled(cancelled),
-            error => Self::Synthetic(error),
+            error => Self::Synthetic(Box::new(error)),
         }
     }
 }

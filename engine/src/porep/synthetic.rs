@@ -62,7 +62,7 @@ pub enum SyntheticError {
     #[error("record {record} of {} is of node {actual}, expected {expected}", path.display())]
     Challenge { path: PathBuf, record: u64, expected: u64, actual: u64 },
     #[error("record {record} of {} does not hold", path.display())]
-    Invalid { path: PathBuf, record: u64, source: VanillaError },
+    Invalid { path: PathBuf, record: u64, source: Box<VanillaError> },
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
 }
@@ -154,7 +154,7 @@ impl SyntheticFile {
         if expected != actual {
             return Err(SyntheticError::Challenge { path: path(), record, expected, actual });
         }
-        verify(&proof).map_err(|source| SyntheticError::Invalid { path: path(), record, source })?;
+        verify(&proof).map_err(|source| SyntheticError::Invalid { path: path(), record, source: Box::new(source) })?;
         Ok(proof)
     }
 }

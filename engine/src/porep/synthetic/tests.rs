@@ -24,6 +24,13 @@ fn generate(sector: &Sector) -> Result<(), Commit1Error> {
     sector.with(|_| {}, |commit| with_job(|job| commit.generate(job)))
 }
 
+fn synthetic_error(error: Commit1Error) -> SyntheticError {
+    match error {
+        Commit1Error::Synthetic(error) => *error,
+        error => panic!("{error:?}"),
+    }
+}
+
 fn path(sector: &Sector) -> PathBuf {
     sector.sealed.folder.path().join(SYNTHETIC_PROOFS)
 }
@@ -101,8 +108,8 @@ fn file_lengths_match_reference() {
 #[test]
 fn other_features_have_no_set() {
     for id in [5, 15] {
-        let error = generate(&Sector::of(Profile::Filecoin, id)).unwrap_err();
-        assert!(matches!(error, Commit1Error::Synthetic(SyntheticError::Feature(_))), "{error}");
+        let error = synthetic_error(generate(&Sector::of(Profile::Filecoin, id)).unwrap_err());
+        assert!(matches!(error, SyntheticError::Feature(_)), "{error}");
     }
 }
 
@@ -152,12 +159,10 @@ fn altered_records_are_named() {
     let at = |record: u64, byte: usize| (HEAD_BYTES + record * 8984) as usize + byte;
     // Any bit of a selected record.
     for byte in (0..8984).step_by(97).chain([8, 63, 119, 120, 8983]) {
-        match with(&|bytes| bytes[at(selected[1], byte)] ^= 4).unwrap_err() {
-            Commit1Error::Synthetic(
-                SyntheticError::Record { record, .. }
-                | SyntheticError::Challenge { record, .. }
-                | SyntheticError::Invalid { record, .. },
-            ) => assert_eq!(record, selected[1], "byte {byte}"),
+        match synthetic_error(with(&|bytes| bytes[at(selected[1], byte)] ^= 4).unwrap_err()) {
+            SyntheticError::Record { record, .. }
+            | SyntheticError::Challenge { record, .. }
+            | SyntheticError::Invalid { record, .. } => assert_eq!(record, selected[1], "byte {byte}"),
             error => panic!("byte {byte}: {error:?}"),
         }
     }
@@ -168,20 +173,16 @@ fn altered_records_are_named() {
         let copy = bytes[at(other, 0)..at(other + 1, 0)].to_vec();
         bytes[at(selected[0], 0)..at(selected[0] + 1, 0)].copy_from_slice(&copy);
     });
-    let swapped = swapped.unwrap_err();
-    assert!(matches!(swapped, Commit1Error::Synthetic(SyntheticError::Challenge { .. })), "{swapped}");
+    let swapped = synthetic_error(swapped.unwrap_err());
+    assert!(matches!(swapped, SyntheticError::Challenge { .. }), "{swapped}");
     for (root, what) in ["root of TreeD", "root of TreeC", "root of TreeR-last"].into_iter().enumerate() {
-        let error = with(&|bytes| bytes[32 * root] ^= 1).unwrap_err();
-        match error {
-            Commit1Error::Synthetic(SyntheticError::OtherSector { what: actual, .. }) => assert_eq!(actual, what),
+        match synthetic_error(with(&|bytes| bytes[32 * root] ^= 1).unwrap_err()) {
+            SyntheticError::OtherSector { what: actual, .. } => assert_eq!(actual, what),
             error => panic!("{error:?}"),
         }
     }
-    let cut = with(&|bytes| bytes.truncate(575071)).unwrap_err();
-    assert!(
-        matches!(cut, Commit1Error::Synthetic(SyntheticError::Length { expected: 575072, actual: 575071, .. })),
-        "{cut}"
-    );
+    let cut = synthetic_error(with(&|bytes| bytes.truncate(575071)).unwrap_err());
+    assert!(matches!(cut, SyntheticError::Length { expected: 575072, actual: 575071, .. }), "{cut}");
 }
 
 #[test]
