@@ -235,7 +235,7 @@ impl SealVerifier {
     pub fn inputs(&self, statement: &SealStatement) -> Result<Vec<Vec<Fr>>, Error> {
         let SealStatement { identity, comm_r, comm_d, seed } = statement;
         let replica_id = identity.replica_id(&self.config, comm_d);
-        let challenges = Challenges { config: &self.config, replica_id: &replica_id, seed }.all()?;
+        let challenges = Challenges { config: &self.config, replica_id: &replica_id, comm_r, seed }.all()?;
         public_inputs(&self.graph, &replica_id, comm_d, comm_r, &challenges)
     }
 
