@@ -3,6 +3,8 @@
 //! A command prints one line of JSON: `{"phase", "wall_seconds", "user_seconds", "system_seconds", "cpu_seconds",
 //! "peak_rss_bytes", "result"}`. Exit status 0 is done, 1 is a proof that does not hold, 2 is an error.
 
+pub mod post;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -128,6 +130,9 @@ enum Phase {
         #[arg(long = "proof", id = "proof_file")]
         proof_file: PathBuf,
     },
+    /// Proofs of space-time.
+    #[command(subcommand)]
+    Post(post::Post),
     /// Recover data from a replica.
     Unseal {
         #[command(flatten)]
@@ -259,6 +264,7 @@ fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
             let holds = phases::verify(proof.registered_proof, [comm_r, comm_d], &identity.into(), seed, &bytes)?;
             ("verify", holds, json!({ "holds": holds }))
         }
+        Phase::Post(step) => return post::run(step),
         Phase::Unseal { proof, sector, identity, comm_d, offset, length, out } => {
             phases::unseal(proof.registered_proof, &sector.into(), &out, &identity.into(), comm_d, [offset, length])?;
             ("unseal", true, json!({ "bytes": fs::metadata(&out)?.len() }))

@@ -31,13 +31,14 @@ use crate::groth16::{Proof, Verifier};
 use crate::job::{Job, Unit};
 use crate::merkle::path::MerkleProof;
 use crate::params::{CircuitKind, ParamId, ParamStore};
+pub use crate::post::Opened;
 pub use crate::post::limited::LimitedError;
 pub use crate::post::open::Faulty;
 use crate::post::vanilla::Faults;
 pub use crate::post::{
     Fault, FaultySector, PoStRound, PoStSector, ReadLimits, RoundError, VanillaCodecError, VanillaPoSt,
 };
-use crate::post::{Opened, open_sectors};
+use crate::post::{open_at, open_sectors};
 use crate::sector::geometry::Geometry;
 use crate::sector::{PoStConfig, PoStKind, SectorId};
 
@@ -132,6 +133,12 @@ impl Numbered for VanillaPoSt {
     }
 }
 
+impl Numbered for (PoStSector, Vec<u64>) {
+    fn sector_id(&self) -> SectorId {
+        self.0.sector_id
+    }
+}
+
 impl Numbered for SectorId {
     fn sector_id(&self) -> SectorId {
         *self
@@ -188,29 +195,49 @@ pub fn challenges(
 /// The vanilla proof of one sector at these leaves, checked.
 ///
 /// # Errors
-/// [`PoStError::Faulty`] naming the sector and what is wrong with it; [`PoStError::Leaves`], [`PoStError::NoSuchLeaf`].
+/// [`PoStError::Faulty`] naming the sector and what is wrong with it; otherwise as [`vanilla_proofs`].
 pub fn vanilla_proof(
     job: &Job<'_>,
     config: &PoStConfig,
     sector: &PoStSector,
     leaves: &[u64],
+    limits: &ReadLimits,
 ) -> Result<VanillaPoSt, Error> {
-    let _span = info_span!("post_vanilla", sector = sector.sector_id, size = config.params.name).entered();
+    let opened = vanilla_proofs(job, config, vec![(sector.clone(), leaves.to_vec())], limits)?;
+    let [proof] = <[VanillaPoSt; 1]>::try_from(without_faults(opened, 1)?.proofs).map_err(|_| PoStError::NoSectors)?;
+    Ok(proof)
+}
+
+/// The vanilla proofs of sectors, each at its leaves, made in parallel and checked. Faulty sectors are no error.
+///
+/// # Errors
+/// [`Error`] for doubles, another number of leaves than the proof has, leaves that are none, and when the job is
+/// cancelled.
+pub fn vanilla_proofs(
+    job: &Job<'_>,
+    config: &PoStConfig,
+    sectors: Vec<(PoStSector, Vec<u64>)>,
+    limits: &ReadLimits,
+) -> Result<Opened, Error> {
+    let _span = info_span!("post_vanilla", sectors = sectors.len(), size = config.params.name).entered();
+    let sectors = ascending(sectors)?;
     let (expected, nodes) = (config.challenges(), config.params.nodes());
-    if leaves.len() != expected {
-        return Err(PoStError::Leaves { expected, actual: leaves.len() }.into());
+    for (_, leaves) in &sectors {
+        if leaves.len() != expected {
+            return Err(PoStError::Leaves { expected, actual: leaves.len() }.into());
+        }
+        if let Some(&leaf) = leaves.iter().find(|leaf| **leaf >= nodes) {
+            return Err(PoStError::NoSuchLeaf { leaf, nodes }.into());
+        }
     }
-    if let Some(&leaf) = leaves.iter().find(|leaf| **leaf >= nodes) {
-        return Err(PoStError::NoSuchLeaf { leaf, nodes }.into());
+    let mut opened = Opened::default();
+    for result in open_at(job, Geometry::of(config.params), sectors, limits).map_err(reading)? {
+        match result {
+            Ok(proof) => opened.proofs.push(proof),
+            Err(faulty) => opened.faulty.push(faulty),
+        }
     }
-    let stage = job.stage("open sectors", Unit::Items, 1);
-    let geometry = Geometry::of(config.params);
-    let opened = sector.open(geometry, leaves).and_then(|proof| proof.verify(geometry, leaves).map(|()| proof));
-    stage.advance(1)?;
-    opened.map_err(|fault| {
-        let faulty = vec![FaultySector { sector_id: sector.sector_id, fault }];
-        PoStError::Faulty { sectors: 1, faulty }.into()
-    })
+    Ok(opened)
 }
 
 /// Opens all sectors of a window proof in parallel, and checks what was opened, without proving.

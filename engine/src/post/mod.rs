@@ -8,7 +8,7 @@ pub mod vanilla;
 
 pub use challenges::{PoStRound, RoundError};
 pub use limited::ReadLimits;
-pub use open::{Opened, open_sectors};
+pub use open::{Opened, open_at, open_sectors};
 pub use proof::{SectorProof, VanillaCodecError, VanillaPoSt};
 pub use vanilla::{Fault, FaultySector, PoStSector};
 

@@ -32,7 +32,35 @@ pub struct Opened {
     pub faulty: Vec<FaultySector>,
 }
 
-/// Opens sectors in parallel and checks what was opened, against the clock.
+/// Opens sectors of this geometry at given leaves, in parallel and against the clock, and checks what was opened;
+/// results in their order.
+///
+/// # Errors
+/// As [`open_sectors`].
+pub fn open_at(
+    job: &Job<'_>,
+    geometry: Geometry,
+    sectors: Vec<(PoStSector, Vec<u64>)>,
+    limits: &ReadLimits,
+) -> Result<Vec<Result<VanillaPoSt, FaultySector>>, LimitedError> {
+    let stage = job.stage("open sectors", Unit::Items, sectors.len() as u64);
+    let numbers: Vec<SectorId> = sectors.iter().map(|(sector, _)| sector.sector_id).collect();
+    let task = |(sector, leaves): (PoStSector, Vec<u64>)| -> Box<dyn FnOnce() -> Result<VanillaPoSt, Fault> + Send> {
+        Box::new(move || {
+            let proof = sector.open(geometry, &leaves)?;
+            proof.verify(geometry, &leaves)?;
+            Ok(proof)
+        })
+    };
+    let results = run(&stage, limits, sectors.into_iter().map(task).collect())?;
+    let named = |(sector_id, result): (SectorId, Result<Result<VanillaPoSt, Fault>, TimedOut>)| {
+        let result = result.unwrap_or_else(|TimedOut(limit)| Err(Fault::TimedOut { limit }));
+        result.map_err(|fault| FaultySector { sector_id, fault })
+    };
+    Ok(numbers.into_iter().zip(results).map(named).collect())
+}
+
+/// Opens the sectors of a proof in parallel, and checks what was opened, against the clock.
 ///
 /// `sectors` are without doubles and ascend; the first of them has the rank `first_rank`. With [`Faulty::Refuse`] the
 /// sectors are opened once, whatever is found.
@@ -62,20 +90,15 @@ pub fn open_sectors(
         if to_open.is_empty() {
             break;
         }
-        let stage = job.stage("open sectors", Unit::Items, to_open.len() as u64);
-        let task = |(rank, sector): &(u64, PoStSector)| -> Box<dyn FnOnce() -> Result<VanillaPoSt, Fault> + Send> {
-            let (sector, leaves) = (sector.clone(), round.leaves(sector.sector_id, *rank));
-            Box::new(move || {
-                let proof = sector.open(geometry, &leaves)?;
-                proof.verify(geometry, &leaves)?;
-                Ok(proof)
-            })
-        };
-        let results = run(&stage, limits, to_open.iter().map(task).collect())?;
-        for ((rank, PoStSector { sector_id, .. }), result) in to_open.into_iter().zip(results) {
-            match result.unwrap_or_else(|TimedOut(limit)| Err(Fault::TimedOut { limit })) {
-                Ok(proof) => drop(proofs.insert(sector_id, (rank, proof))),
-                Err(fault) => drop(faults.insert(sector_id, FaultySector { sector_id, fault })),
+        let ranks: Vec<u64> = to_open.iter().map(|(rank, _)| *rank).collect();
+        let tasks = to_open.into_iter().map(|(rank, sector)| {
+            let leaves = round.leaves(sector.sector_id, rank);
+            (sector, leaves)
+        });
+        for (rank, opened) in ranks.into_iter().zip(open_at(job, geometry, tasks.collect(), limits)?) {
+            match opened {
+                Ok(proof) => drop(proofs.insert(proof.sector_id, (rank, proof))),
+                Err(faulty) => drop(faults.insert(faulty.sector_id, faulty)),
             }
         }
         if faulty == Faulty::Refuse {

@@ -183,7 +183,9 @@ fn requests_that_make_no_sense_are_refused() {
     sandbox.refuses(|_| Ok(winning.winning_sector(0)?), &["out of none"]);
     let other_leaves = |leaves: &[u64]| {
         let (leaves, sector) = (leaves.to_vec(), sectors[0].clone());
-        move |sandbox: &Sandbox| sandbox.run(|job| vanilla_proof(job, rounds[0].config(), &sector, &leaves))
+        move |sandbox: &Sandbox| {
+            sandbox.run(|job| vanilla_proof(job, rounds[0].config(), &sector, &leaves, &ReadLimits::default()))
+        }
     };
     sandbox.refuses(other_leaves(&[1; 9]), &["9 challenged leaves, expected 10"]);
     sandbox.refuses(other_leaves(&[64; 10]), &["challenged leaf 64 of sectors of 64 nodes"]);
@@ -397,7 +399,7 @@ fn false_winning_proofs_are_rejected() {
     assert_ne!(other.winning_sector(1 << 40), round.winning_sector(1 << 40));
     // The vanilla proof gives a proof of the same.
     let leaves = &challenges(&round, 0, &[100]).unwrap()[0].1;
-    let vanilla = sandbox.run(|job| vanilla_proof(job, round.config(), &sectors[0], leaves)).unwrap();
+    let vanilla = sandbox.run(|job| vanilla_proof(job, round.config(), &sectors[0], leaves, &SKIP.limits)).unwrap();
     let again = sandbox.run(|job| prove_winning_with_vanilla(job, &round, vanilla)).unwrap();
     verify(&round, &known[0], &again).unwrap();
     assert_ne!(again, proof);
