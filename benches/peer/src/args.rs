@@ -3,6 +3,8 @@
 //! A command prints one line of JSON: `{"phase", "wall_seconds", "user_seconds", "system_seconds", "cpu_seconds",
 //! "peak_rss_bytes", "result"}`. Exit status 0 is done, 1 is a proof that does not hold, 2 is an error.
 
+mod update;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -149,6 +151,9 @@ enum Phase {
         #[arg(long)]
         out: PathBuf,
     },
+    /// A step of a sector update.
+    #[command(subcommand)]
+    Update(update::UpdatePhase),
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -263,5 +268,6 @@ fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
             phases::unseal(proof.registered_proof, &sector.into(), &out, &identity.into(), comm_d, [offset, length])?;
             ("unseal", true, json!({ "bytes": fs::metadata(&out)?.len() }))
         }
+        Phase::Update(phase) => update::run(phase)?,
     })
 }
