@@ -4,6 +4,7 @@
 //! "peak_rss_bytes", "result"}`. Exit status 0 is done, 1 is a proof that does not hold, 2 is an error.
 
 pub mod post;
+mod update;
 
 use std::fs;
 use std::path::PathBuf;
@@ -154,6 +155,9 @@ enum Phase {
         #[arg(long)]
         out: PathBuf,
     },
+    /// A step of a sector update.
+    #[command(subcommand)]
+    Update(update::UpdatePhase),
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -269,5 +273,6 @@ fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
             phases::unseal(proof.registered_proof, &sector.into(), &out, &identity.into(), comm_d, [offset, length])?;
             ("unseal", true, json!({ "bytes": fs::metadata(&out)?.len() }))
         }
+        Phase::Update(phase) => update::run(phase)?,
     })
 }

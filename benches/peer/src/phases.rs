@@ -5,6 +5,7 @@
 //! circuit goes through `CacheableParameters`, as its own tool `paramcache` does.
 
 pub mod post;
+pub mod update;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};

@@ -12,6 +12,7 @@
 //! Source: `spec/replication.md` 11.2.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use super::encode::{Factors, phi};
@@ -47,7 +48,7 @@ pub fn encode_into(
     check_commitments(&[("comm_d_new", comm_d_new)])?;
     let geometry = Geometry::of(config.params);
     let old_aux = PAux::read(old.cache)?;
-    let t_aux = t_aux_for(job, config, old.cache, new.cache)?;
+    let t_aux = t_aux_for(job, config, old.cache)?;
     let keys = NodeFile::open(old.path, geometry.nodes())?;
     let values = open_data(data, geometry)?;
     refuse_same(&[("sector key", old.path), ("data", data)], "new replica", new.path)?;
@@ -117,7 +118,7 @@ pub fn remove_data(
     let geometry = Geometry::of(config.params);
     let new_aux = PAux::read(new.cache)?;
     super::root("comm_r_new", comm_r_new, &hash2(&new_aux.comm_c, &new_aux.comm_r_last).map_err(in_aux)?)?;
-    let t_aux = t_aux_for(job, config, new.cache, old.cache)?;
+    let t_aux = t_aux_for(job, config, new.cache)?;
     let replicas = NodeFile::open(new.path, geometry.nodes())?;
     let values = open_data(data, geometry)?;
     refuse_same(&[("replica", new.path), ("data", data)], "sector key", old.path)?;
@@ -191,20 +192,18 @@ fn finish(geometry: Geometry, trees: Forest<'_>) -> Result<(Node, Vec<AtomicFile
     Ok((Joined::new(geometry.shape(), roots).map_err(in_aux)?.root(), files))
 }
 
-/// The `t_aux` of the replica in `to` that is made of the one in `from`: a copy, as the reference makes one, that says
-/// which rows the new files leave out. A folder without one gives one of its own.
-fn t_aux_for(job: &Job<'_>, config: &UpdateConfig, from: &Path, to: &Path) -> Result<TAux, UpdateError> {
+/// The `t_aux` of the replica that is made of the one in `from`: as the reference does it, the one there with the path
+/// of that folder, but saying which rows the new files leave out. A folder without one counts as having had one.
+fn t_aux_for(job: &Job<'_>, config: &UpdateConfig, from: &Path) -> Result<TAux, UpdateError> {
+    let path = from.to_string_lossy();
     let discard = Geometry::of(config.params).rows_to_discard(job.config.rows_to_discard);
     match TAux::read(from, config.params) {
-        Ok(mut aux) => {
-            aux.tree_r_last.rows_to_discard = discard as u64;
-            Ok(aux)
-        }
-        Err(AuxError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-            Ok(TAux::new(&to.to_string_lossy(), config.params, discard))
-        }
-        Err(error) => Err(error.into()),
+        Ok(_) => {}
+        Err(AuxError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
     }
+    // Everything else in it follows from the sector's size.
+    Ok(TAux::new(&path, config.params, discard))
 }
 
 /// Refuses an output that is one of the inputs.

@@ -12,3 +12,4 @@ pub mod params;
 pub mod reference;
 pub mod side;
 pub mod snapshot;
+pub mod update;
