@@ -9,6 +9,10 @@ pub enum Rules {
     V1_0_0,
     /// API version 1.1.0.
     V1_1_0,
+    /// API version 1.2.0 with synthetic challenges.
+    Synthetic,
+    /// API version 1.2.0 with non-interactive challenges.
+    NonInteractive,
 }
 
 /// One piece of a sector.
