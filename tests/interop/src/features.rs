@@ -13,14 +13,14 @@ use filecash_engine::api::seal::{
 };
 use filecash_engine::api::verify::seal_inputs;
 use filecash_engine::api::{SectorIdentity, prove, verify};
-use filecash_engine::porep::challenges::{NO_SEED, layout};
+use filecash_engine::porep::challenges::layout;
 use filecash_engine::porep::outputs::{Commit1Output, PreCommit2Output};
 use filecash_engine::sector::piece::PieceInfo;
 use filecoin_proofs::types::{MerkleTreeTrait, PieceInfo as ReferencePiece, SealPreCommitOutput};
 use filecoin_proofs::{self as reference_api, with_shape};
 use storage_proofs_core::sector::SectorId;
 
-use crate::case::{Case, Rules};
+use crate::case::Case;
 use crate::ours::{self, Ours, PROFILE};
 use crate::reference;
 use crate::side::{Maker, Reference, Statement, identify, run};
@@ -36,11 +36,6 @@ pub struct Vanilla {
     pub json: String,
     /// As bincode.
     pub bincode: Vec<u8>,
-}
-
-/// The seed of a case: none is drawn from by a non-interactive PoRep.
-pub fn seed(case: &Case) -> [u8; 32] {
-    if case.rules == Rules::NonInteractive { NO_SEED } else { case.seed() }
 }
 
 /// Seals up to PC2 in an empty folder.
@@ -141,7 +136,7 @@ pub fn commit(maker: Maker, ours: &Ours, case: &Case, comms: Comms, folder: &Pat
             let (config, identity, pieces) = (ours::config(case)?, ours::identity(case), pieces(ours, case)?);
             let [cache, sealed] = ["cache", "sealed"].map(|name| folder.join(name));
             let [comm_r, comm_d] = comms;
-            let (phase2, seed) = (PreCommit2Output { comm_r, comm_d }, seed(case));
+            let (phase2, seed) = (PreCommit2Output { comm_r, comm_d }, case.seed());
             let output =
                 ours.job(|job| commit_phase1(job, &config, &cache, &sealed, &identity, &seed, &phase2, &pieces))?;
             let (mut json, mut bincode) = (Vec::new(), Vec::new());
@@ -163,7 +158,7 @@ fn commit_shape<Tree: 'static + MerkleTreeTrait>(case: &Case, comms: Comms, fold
         case.prover_id(),
         SectorId::from(case.sector()),
         case.ticket(),
-        seed(case),
+        case.seed(),
         SealPreCommitOutput { comm_r, comm_d },
         &reference_pieces(case)?,
     )?;
@@ -179,7 +174,7 @@ pub fn inputs(maker: Maker, case: &Case, comms: Comms) -> Result<Vec<Vec<[u8; 32
         Maker::Us => {
             let (config, identity, [comm_r, comm_d]) = (ours::config(case)?, ours::identity(case), comms);
             let (partitions, _) = layout(&config)?;
-            let inputs = seal_inputs(&config, &comm_r, &comm_d, &identity, &seed(case), 0..partitions)?;
+            let inputs = seal_inputs(&config, &comm_r, &comm_d, &identity, &case.seed(), 0..partitions)?;
             let bytes = |inputs: Vec<_>| inputs.iter().map(filecash_engine::field::fr::to_node).collect();
             Ok(inputs.into_iter().map(bytes).collect())
         }
@@ -192,7 +187,7 @@ fn inputs_shape<Tree: 'static + MerkleTreeTrait>(case: &Case, comms: Comms) -> R
     let (prover, sector) = (case.prover_id(), SectorId::from(case.sector()));
     let config = reference::config(case)?;
     let inputs =
-        reference_api::get_seal_inputs::<Tree>(&config, comm_r, comm_d, prover, sector, case.ticket(), seed(case))?;
+        reference_api::get_seal_inputs::<Tree>(&config, comm_r, comm_d, prover, sector, case.ticket(), case.seed())?;
     Ok(inputs.iter().map(|inputs| inputs.iter().map(|input| input.to_bytes_le()).collect()).collect())
 }
 

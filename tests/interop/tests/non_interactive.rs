@@ -80,7 +80,7 @@ fn partitions_hold_on_either_side() {
         prover_id: case.prover_id(),
         sector: case.sector(),
         ticket: case.ticket(),
-        seed: filecash_interop::features::seed(&case),
+        seed: case.seed(),
     };
     let two = ours.prove_partitions(&case, &folder, 0..2, &params).unwrap();
     let later = ours.prove_partitions(&case, &folder, 12..13, &params).unwrap();
