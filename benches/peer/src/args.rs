@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use filecoin_proofs_api::{PieceInfo, RegisteredSealProof};
 use serde_json::{Value, json};
 
-use crate::phases::{self, Identity, Sector, read_json, write_json};
+use crate::phases::{self, Identity, Sector, features, read_json, write_json};
 use crate::usage::Usage;
 
 /// The reference, one phase at a time, between files in the form of its API.
@@ -100,6 +100,52 @@ enum Phase {
         /// Where the output goes.
         #[arg(long)]
         out: PathBuf,
+    },
+    /// Prove the synthetic set of a sector into its cache folder.
+    Synth {
+        #[command(flatten)]
+        sector: SectorArgs,
+        #[command(flatten)]
+        identity: IdentityArgs,
+        /// Output of pc2.
+        #[arg(long)]
+        pc2: PathBuf,
+        /// List of pieces.
+        #[arg(long)]
+        pieces: PathBuf,
+    },
+    /// Prove the first partitions of a non-interactive PoRep.
+    ProvePartitions {
+        #[command(flatten)]
+        identity: IdentityArgs,
+        /// Output of c1.
+        #[arg(long)]
+        c1: PathBuf,
+        /// How many.
+        #[arg(long)]
+        partitions: usize,
+        /// Where the proofs go: 192 bytes each.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Verify the proofs of the first partitions of a non-interactive PoRep.
+    VerifyPartitions {
+        #[command(flatten)]
+        proof: ProofArg,
+        #[command(flatten)]
+        identity: IdentityArgs,
+        /// Randomness of the chain.
+        #[arg(long, value_parser = hex32)]
+        seed: [u8; 32],
+        /// Commitment to the replica.
+        #[arg(long, value_parser = hex32)]
+        comm_r: [u8; 32],
+        /// Commitment to the data.
+        #[arg(long, value_parser = hex32)]
+        comm_d: [u8; 32],
+        /// Output of prove-partitions.
+        #[arg(long = "proof", id = "proof_file")]
+        proof_file: PathBuf,
     },
     /// Prove.
     C2 {
@@ -257,6 +303,22 @@ fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
             let output = phases::c1(read_json(&pc2)?, &sector.into(), &identity.into(), seed, &pieces)?;
             write_json(&out, &output)?;
             ("c1", true, json!({}))
+        }
+        Phase::Synth { sector, identity, pc2, pieces } => {
+            let pieces: Vec<PieceInfo> = read_json(&pieces)?;
+            features::synth(read_json(&pc2)?, &sector.into(), &identity.into(), &pieces)?;
+            ("synth", true, json!({}))
+        }
+        Phase::ProvePartitions { identity, c1, partitions, out } => {
+            let proof = features::prove_partitions(read_json(&c1)?, &identity.into(), partitions)?;
+            fs::write(&out, &proof).with_context(|| format!("writing {}", out.display()))?;
+            ("prove-partitions", true, json!({ "proof": hex::encode(proof) }))
+        }
+        Phase::VerifyPartitions { proof, identity, seed, comm_r, comm_d, proof_file } => {
+            let bytes = fs::read(&proof_file).with_context(|| format!("reading {}", proof_file.display()))?;
+            let (proof, comms) = (proof.registered_proof, [comm_r, comm_d]);
+            let holds = features::verify_partitions(proof, comms, &identity.into(), seed, &bytes)?;
+            ("verify-partitions", holds, json!({ "holds": holds }))
         }
         Phase::C2 { identity, c1, out } => {
             let proof = phases::c2(read_json(&c1)?, &identity.into())?;

@@ -6,6 +6,7 @@
 
 pub mod post;
 pub mod update;
+pub mod features;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
