@@ -8,6 +8,7 @@ pub mod batch;
 pub mod params;
 pub mod prove;
 pub mod seal;
+pub mod seal_list;
 pub mod snark;
 pub mod unseal;
 pub mod verify;
