@@ -46,6 +46,7 @@ errors! {
     Range(crate::api::unseal::RangeError),
     RejectedSeals(crate::api::batch::RejectedSeals),
     Seal(crate::api::seal::SealError),
+    SealList(crate::api::seal_list::SealListError),
     Setup(crate::groth16::SetupError),
     Snark(crate::api::snark::SnarkError),
     Srs(crate::groth16::SrsError),

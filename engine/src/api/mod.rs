@@ -9,6 +9,7 @@ pub mod params;
 pub mod post;
 pub mod prove;
 pub mod seal;
+pub mod seal_list;
 pub mod snark;
 pub mod unseal;
 pub mod update;
