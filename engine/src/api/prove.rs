@@ -3,13 +3,17 @@
 //! Partitions are proven one at a time, and every proof is verified before any is handed out. Memory beside the prover's
 //! is that of the vanilla proofs, at most 0.2 GB for the 126 partitions of a non-interactive proof.
 //!
-//! Source: `spec/snark.md` 2.2, 3.3, 3.4.
+//! The partitions of a non-interactive proof are aggregated, and the aggregate is the proof.
+//!
+//! Source: `spec/snark.md` 2.2, 3.3, 3.4, 5.4.
 
 use std::ops::Range;
 
 use tracing::info_span;
 
 use super::SectorIdentity;
+use super::aggregate::{self, NON_INTERACTIVE, aggregate_seals};
+use super::batch::{ProvenSeal, SealStatement};
 use super::snark::Prover;
 use super::verify::{check_commitments, public_inputs};
 use crate::circuit::Level;
@@ -27,7 +31,7 @@ use crate::porep::challenges::{Challenges, layout};
 use crate::porep::outputs::Commit1Output;
 use crate::porep::proof::{ColumnProof, Proof, ProofShape, count};
 use crate::porep::verify::{Statement, VanillaError};
-use crate::sector::PoRepConfig;
+use crate::sector::{Feature, PoRepConfig};
 
 /// Why vanilla proofs were not proven, where no other component says it.
 #[derive(Debug, thiserror::Error)]
@@ -50,11 +54,12 @@ pub enum CommitError {
     Witness(#[from] PoRepWitnessError),
 }
 
-/// Proves a sector; returns the proof that goes to the chain: those of its partitions one after the other, 192 bytes each.
+/// Proves a sector; returns the proof that goes to the chain: those of its partitions one after the other, 192 bytes
+/// each, or for a non-interactive proof their aggregate.
 ///
 /// # Errors
-/// [`Error`]: the vanilla proofs are of another sector or do not hold, the parameters are missing or of another
-/// circuit, the memory budget is too small.
+/// [`Error`]: the vanilla proofs are of another sector or do not hold, the parameters or the reference string are missing
+/// or of another circuit, the memory budget is too small.
 pub fn commit_phase2(
     job: &Job<'_>,
     config: &PoRepConfig,
@@ -62,7 +67,15 @@ pub fn commit_phase2(
     identity: &SectorIdentity,
 ) -> Result<Vec<u8>, Error> {
     let (partitions, _) = layout(config)?;
-    prove_partitions(job, config, phase1, identity, 0..partitions)
+    if config.feature != Feature::NonInteractive {
+        return prove_partitions(job, config, phase1, identity, 0..partitions);
+    }
+    // Better missed now than after all partitions.
+    aggregate::check_srs(job, partitions)?;
+    let proof = prove_partitions(job, config, phase1, identity, 0..partitions)?;
+    let Commit1Output { comm_r, comm_d, seed, .. } = *phase1;
+    let statement = SealStatement { identity: *identity, comm_r, comm_d, seed };
+    aggregate_seals(job, config, NON_INTERACTIVE, &[ProvenSeal { statement, proof: &proof }])
 }
 
 /// Proves some partitions of a sector, in order; returns their proofs one after the other, 192 bytes each.
