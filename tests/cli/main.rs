@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
+mod post;
 mod settings;
 mod steps;
 mod support;
@@ -15,7 +16,7 @@ use support::{Sandbox, json};
 fn help_names_every_verb() {
     let sandbox = Sandbox::new();
     let help = sandbox.run(&["--help"]).succeeds();
-    for verb in ["quickstart", "seal", "piece", "sector", "params", "config"] {
+    for verb in ["quickstart", "seal", "post", "piece", "sector", "params", "config"] {
         assert!(help.contains(&format!("\n  {verb} ")), "{help}");
     }
     let help = sandbox.run(&["seal", "--help"]).succeeds();
