@@ -21,3 +21,5 @@ mod resume;
 mod support;
 #[cfg(test)]
 mod unseal;
+#[cfg(test)]
+mod update;
