@@ -26,6 +26,7 @@ pub mod job;
 pub mod merkle;
 pub mod params;
 pub mod porep;
+pub mod post;
 pub mod sector;
 pub mod store;
 pub mod update;

@@ -3,6 +3,7 @@
 //! A command prints one line of JSON: `{"phase", "wall_seconds", "user_seconds", "system_seconds", "cpu_seconds",
 //! "peak_rss_bytes", "result"}`. Exit status 0 is done, 1 is a proof that does not hold, 2 is an error.
 
+pub mod post;
 mod update;
 
 use std::fs;
@@ -15,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use filecoin_proofs_api::{PieceInfo, RegisteredSealProof};
 use serde_json::{Value, json};
 
-use crate::phases::{self, Identity, Sector, read_json, write_json};
+use crate::phases::{self, Identity, Sector, features, read_json, write_json};
 use crate::usage::Usage;
 
 /// The reference, one phase at a time, between files in the form of its API.
@@ -100,6 +101,52 @@ enum Phase {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Prove the synthetic set of a sector into its cache folder.
+    Synth {
+        #[command(flatten)]
+        sector: SectorArgs,
+        #[command(flatten)]
+        identity: IdentityArgs,
+        /// Output of pc2.
+        #[arg(long)]
+        pc2: PathBuf,
+        /// List of pieces.
+        #[arg(long)]
+        pieces: PathBuf,
+    },
+    /// Prove the first partitions of a non-interactive PoRep.
+    ProvePartitions {
+        #[command(flatten)]
+        identity: IdentityArgs,
+        /// Output of c1.
+        #[arg(long)]
+        c1: PathBuf,
+        /// How many.
+        #[arg(long)]
+        partitions: usize,
+        /// Where the proofs go: 192 bytes each.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Verify the proofs of the first partitions of a non-interactive PoRep.
+    VerifyPartitions {
+        #[command(flatten)]
+        proof: ProofArg,
+        #[command(flatten)]
+        identity: IdentityArgs,
+        /// Randomness of the chain.
+        #[arg(long, value_parser = hex32)]
+        seed: [u8; 32],
+        /// Commitment to the replica.
+        #[arg(long, value_parser = hex32)]
+        comm_r: [u8; 32],
+        /// Commitment to the data.
+        #[arg(long, value_parser = hex32)]
+        comm_d: [u8; 32],
+        /// Output of prove-partitions.
+        #[arg(long = "proof", id = "proof_file")]
+        proof_file: PathBuf,
+    },
     /// Prove.
     C2 {
         #[command(flatten)]
@@ -130,6 +177,9 @@ enum Phase {
         #[arg(long = "proof", id = "proof_file")]
         proof_file: PathBuf,
     },
+    /// Proofs of space-time.
+    #[command(subcommand)]
+    Post(post::Post),
     /// Recover data from a replica.
     Unseal {
         #[command(flatten)]
@@ -254,6 +304,22 @@ fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
             write_json(&out, &output)?;
             ("c1", true, json!({}))
         }
+        Phase::Synth { sector, identity, pc2, pieces } => {
+            let pieces: Vec<PieceInfo> = read_json(&pieces)?;
+            features::synth(read_json(&pc2)?, &sector.into(), &identity.into(), &pieces)?;
+            ("synth", true, json!({}))
+        }
+        Phase::ProvePartitions { identity, c1, partitions, out } => {
+            let proof = features::prove_partitions(read_json(&c1)?, &identity.into(), partitions)?;
+            fs::write(&out, &proof).with_context(|| format!("writing {}", out.display()))?;
+            ("prove-partitions", true, json!({ "proof": hex::encode(proof) }))
+        }
+        Phase::VerifyPartitions { proof, identity, seed, comm_r, comm_d, proof_file } => {
+            let bytes = fs::read(&proof_file).with_context(|| format!("reading {}", proof_file.display()))?;
+            let (proof, comms) = (proof.registered_proof, [comm_r, comm_d]);
+            let holds = features::verify_partitions(proof, comms, &identity.into(), seed, &bytes)?;
+            ("verify-partitions", holds, json!({ "holds": holds }))
+        }
         Phase::C2 { identity, c1, out } => {
             let proof = phases::c2(read_json(&c1)?, &identity.into())?;
             fs::write(&out, &proof).with_context(|| format!("writing {}", out.display()))?;
@@ -264,6 +330,7 @@ fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
             let holds = phases::verify(proof.registered_proof, [comm_r, comm_d], &identity.into(), seed, &bytes)?;
             ("verify", holds, json!({ "holds": holds }))
         }
+        Phase::Post(step) => return post::run(step),
         Phase::Unseal { proof, sector, identity, comm_d, offset, length, out } => {
             phases::unseal(proof.registered_proof, &sector.into(), &out, &identity.into(), comm_d, [offset, length])?;
             ("unseal", true, json!({ "bytes": fs::metadata(&out)?.len() }))

@@ -6,6 +6,7 @@
 pub mod cs;
 pub mod gadgets;
 pub mod porep;
+pub mod post;
 pub mod shape;
 pub mod update;
 pub mod values;
@@ -15,6 +16,7 @@ use bellman::SynthesisError;
 pub use cs::{CircuitSystem, DebugSystem, DigestRecorder, Plain, ShapeRecorder, WitnessPass};
 pub use gadgets::path::Level;
 pub use porep::{ChallengeIndices, ChallengeWitness, ColumnWitness, PoRepCircuit, PoRepPartition, PoRepShape};
+pub use post::{LeafWitness, PoStCircuit, PoStShape, SlotInputs, SlotWitness};
 pub use shape::{Column, Evaluations, Matrix, Shape, Witness};
 pub use update::{UpdateCircuit, UpdatePartition};
 pub use values::Values;

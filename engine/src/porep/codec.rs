@@ -22,8 +22,8 @@ use crate::porep::proof::{MalformedProof, Proof};
 use crate::sector::{Profile, SealProof, UnknownProof};
 use crate::store::aux::UnexpectedStore;
 
-/// The longest JSON that is read: that of 64 GiB sectors has some 65 MB.
-const MAX_JSON_BYTES: usize = 1 << 29;
+/// The longest JSON that is read: that of 64 GiB sectors has some 40 MB, non-interactive 500 MB.
+const MAX_JSON_BYTES: usize = 1 << 30;
 
 /// Why bytes were not accepted as an output of a phase.
 #[derive(Debug, thiserror::Error)]

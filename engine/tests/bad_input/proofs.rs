@@ -87,7 +87,8 @@ fn proof_of_the_other_network_looks_for_other_keys() {
     sandbox.config = config(Profile::Filecoin);
     let error = sandbox.refuses(|sandbox| verify(sandbox, &bytes), &["no parameters of", "params/v28-"]);
     assert!(!error.is_rejection());
-    // Non-interactive proofs are not there yet.
+    // A proof for each of thirteen partitions is asked for first.
     sandbox.config = SealProof::by_id(Profile::Filecoin, 15).unwrap().config();
-    sandbox.refuses(|sandbox| verify(sandbox, &bytes), &["NonInteractive proofs of replication are not supported yet"]);
+    let error = sandbox.refuses(|sandbox| verify(sandbox, &bytes), &["proof is 192 bytes, expected 2496"]);
+    assert!(error.is_rejection());
 }

@@ -6,6 +6,7 @@
 //! Samples that are too large for a corpus are edited instead: [`edited`] reads the fuzzer's bytes as changes to a
 //! sample from `tests/vectors`, so that a corpus file is a few bytes long.
 
+mod aggregates;
 mod files;
 mod keys;
 mod numbers;
@@ -13,6 +14,7 @@ mod phases;
 mod text;
 mod update;
 
+pub use aggregates::{aggregate, seal_list_json, srs};
 pub use files::{manifest, p_aux, parent_table, t_aux};
 pub use keys::{params_header, proof_bytes, vk};
 pub use numbers::{field_element, fr32_pad, fr32_unpad, piece_sizes};
@@ -31,8 +33,9 @@ macro_rules! targets {
 }
 
 targets! {
-    c1_bincode, c1_json, cid, field_element, fr32_pad, fr32_unpad, manifest, p_aux, params_header, parent_table,
-    partition_proofs, pc1_json, pc2_json, piece_sizes, pieces_json, proof_bytes, settings, t_aux, update_json, vk,
+    aggregate, c1_bincode, c1_json, cid, field_element, fr32_pad, fr32_unpad, manifest, p_aux, params_header, parent_table,
+    partition_proofs, pc1_json, pc2_json, piece_sizes, pieces_json, proof_bytes, seal_list_json, settings, srs, t_aux,
+    update_json, vk,
 }
 
 /// The whole of a target's program: libFuzzer's entry point under `cargo fuzz`, and nothing in an ordinary build.
