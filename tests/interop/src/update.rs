@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use filecash_engine::Error;
 use filecash_engine::api::{params, update};
+use filecash_engine::backend::cpu::Cpu;
 use filecash_engine::config::Config;
 use filecash_engine::job::{Cancel, Job, Quiet};
 use filecash_engine::params::{CircuitKind, FileKind, ParamId, ParamStore};
@@ -179,7 +180,7 @@ impl Updates for OurUpdates {
         let decoder = Decoder { config: &config, new: &replica, old: &old, comm_d_new, comm_r_old };
         let mut bytes = Vec::new();
         let [first, count] = range;
-        self.job(|job| decoder.decode_range(job, first..first + count, &mut bytes))?;
+        self.job(|job| decoder.decode_range(&Cpu, job, first..first + count, &mut bytes))?;
         Ok(bytes)
     }
 
