@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod commit;
 #[cfg(test)]
+mod features;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod params;

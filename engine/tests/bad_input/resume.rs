@@ -27,7 +27,7 @@ impl Progress for StopAt<'_> {
     fn end(&self) {}
 }
 
-fn stopped<T>(
+pub fn stopped<T>(
     sandbox: &Sandbox,
     at: u64,
     phase: impl FnOnce(&Sandbox, &Job<'_>) -> Result<T, Error>,

@@ -15,7 +15,7 @@ mod text;
 pub use files::{manifest, p_aux, parent_table, t_aux};
 pub use keys::{params_header, proof_bytes, vk};
 pub use numbers::{field_element, fr32_pad, fr32_unpad, piece_sizes};
-pub use phases::{c1_bincode, c1_json, pc1_json, pc2_json};
+pub use phases::{c1_bincode, c1_json, pc1_json, pc2_json, synthetic_record};
 pub use text::{cid, pieces_json, settings};
 
 /// A target's body.
@@ -30,7 +30,8 @@ macro_rules! targets {
 
 targets! {
     c1_bincode, c1_json, cid, field_element, fr32_pad, fr32_unpad, manifest, p_aux, params_header, parent_table, pc1_json,
-    pc2_json, piece_sizes, pieces_json, proof_bytes, settings, t_aux, vk,
+    pc2_json, piece_sizes, pieces_json, proof_bytes, settings,
+    synthetic_record, t_aux, vk,
 }
 
 /// The whole of a target's program: libFuzzer's entry point under `cargo fuzz`, and nothing in an ordinary build.
