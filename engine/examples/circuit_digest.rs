@@ -1,27 +1,35 @@
-//! Counts and digest of a PoRep circuit, to compare with `spec/snark.md` 2.8 and 2.9:
-//! `cargo run --release --example circuit_digest filecash 16GiB`.
+//! Counts and digest of a circuit, to compare with `spec/snark.md` 2.8 and 2.9:
+//! `cargo run --release --example circuit_digest filecash 16GiB porep`, or `window`, or `winning`.
 //!
-//! Recording takes a fraction of a second; the digest of 32 GiB hashes 27 GB of terms.
+//! Recording takes a fraction of a second; the digest of a PoRep of 32 GiB hashes 27 GB of terms, that of its window
+//! PoSt 43 GB: minutes. Tests compare those that take less.
 
 #![allow(clippy::print_stdout, reason = "printing is what this program is for")]
 
 use std::error::Error;
 use std::time::Instant;
 
-use filecash_engine::circuit::{PoRepShape, ProofCircuit};
-use filecash_engine::sector::Profile;
+use filecash_engine::circuit::{PoRepShape, PoStShape, ProofCircuit};
 use filecash_engine::sector::params::all;
+use filecash_engine::sector::{PoStKind, Profile};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let [profile, size] = &arguments[..] else {
-        return Err("usage: circuit_digest filecoin|filecash SIZE, such as 2KiB".into());
+    let [profile, size, circuit] = &arguments[..] else {
+        return Err(
+            "usage: circuit_digest filecoin|filecash SIZE porep|winning|window, with a SIZE such as 2KiB".into()
+        );
     };
     let profile: Profile = profile.parse()?;
     let params = all(profile).find(|params| params.name == size).ok_or("no sectors of this size")?;
 
     let start = Instant::now();
-    let shape = PoRepShape::new(profile, params).blank().record();
+    let shape = match circuit.as_str() {
+        "porep" => PoRepShape::new(profile, params).blank().record(),
+        "winning" => PoStShape::new(PoStKind::Winning, params).blank().record(),
+        "window" => PoStShape::new(PoStKind::Window, params).blank().record(),
+        other => return Err(format!("no circuit {other:?}").into()),
+    };
     println!("recorded in {:.3?}, {} bytes", start.elapsed(), shape.memory_bytes());
     println!("inputs with ONE  {}", shape.inputs());
     println!("aux variables    {}", shape.aux());

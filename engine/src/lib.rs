@@ -26,7 +26,9 @@ pub mod job;
 pub mod merkle;
 pub mod params;
 pub mod porep;
+pub mod post;
 pub mod sector;
 pub mod store;
+pub mod update;
 
 pub use error::Error;

@@ -13,6 +13,7 @@ mod files;
 mod filler;
 mod folder;
 mod given;
+mod log;
 mod measure;
 mod params;
 mod phase;

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
+#[cfg(unix)]
+mod adverse;
 mod settings;
 mod steps;
 mod support;

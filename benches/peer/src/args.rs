@@ -3,6 +3,9 @@
 //! A command prints one line of JSON: `{"phase", "wall_seconds", "user_seconds", "system_seconds", "cpu_seconds",
 //! "peak_rss_bytes", "result"}`. Exit status 0 is done, 1 is a proof that does not hold, 2 is an error.
 
+pub mod post;
+mod update;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -174,6 +177,9 @@ enum Phase {
         #[arg(long = "proof", id = "proof_file")]
         proof_file: PathBuf,
     },
+    /// Proofs of space-time.
+    #[command(subcommand)]
+    Post(post::Post),
     /// Recover data from a replica.
     Unseal {
         #[command(flatten)]
@@ -195,6 +201,9 @@ enum Phase {
         #[arg(long)]
         out: PathBuf,
     },
+    /// A step of a sector update.
+    #[command(subcommand)]
+    Update(update::UpdatePhase),
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -321,9 +330,11 @@ fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
             let holds = phases::verify(proof.registered_proof, [comm_r, comm_d], &identity.into(), seed, &bytes)?;
             ("verify", holds, json!({ "holds": holds }))
         }
+        Phase::Post(step) => return post::run(step),
         Phase::Unseal { proof, sector, identity, comm_d, offset, length, out } => {
             phases::unseal(proof.registered_proof, &sector.into(), &out, &identity.into(), comm_d, [offset, length])?;
             ("unseal", true, json!({ "bytes": fs::metadata(&out)?.len() }))
         }
+        Phase::Update(phase) => update::run(phase)?,
     })
 }

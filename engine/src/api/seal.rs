@@ -4,7 +4,9 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use rayon::prelude::*;
 use tracing::info_span;
@@ -12,7 +14,7 @@ use tracing::info_span;
 use super::SectorIdentity;
 use crate::backend::cpu::Cpu;
 use crate::error::Error;
-use crate::job::{Job, Unit};
+use crate::job::{Cancelled, Job, Unit};
 use crate::merkle::build;
 use crate::merkle::tree_file::TreeFile;
 use crate::porep::challenges::NO_SEED;
@@ -135,19 +137,31 @@ pub fn pre_commit_phase1(
     fs::create_dir_all(cache).map_err(failed("create", cache))?;
     let (comm_d, tree_d) = build::tree_d(&Cpu, job, staged, Geometry::of(params).data(), &files::tree_d(cache))?;
     verify_pieces(&comm_d, size, pieces)?;
-    tree_d.commit()?;
-    copy_extended(staged, sealed, params.size_bytes)?;
-    generate_layers(job, config, &identity.replica_id(config, &comm_d), cache)?;
+    let copy = AtomicFile::with_len(sealed, params.size_bytes)?;
+    // The disk is busy with the copy while the processor is with the labels.
+    thread::scope(|scope| {
+        let copy = scope.spawn(|| {
+            tree_d.commit()?;
+            copy_data(job, staged, copy)
+        });
+        let labels = generate_layers(job, config, &identity.replica_id(config, &comm_d), cache);
+        copy.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        labels.map_err(Error::from)
+    })?;
     Ok(PreCommit1Output::new(&cache.to_string_lossy(), params, comm_d))
 }
 
-/// Copies a file and extends the copy with zeros to `size` bytes.
-fn copy_extended(from: &Path, to: &Path, size: u64) -> Result<(), Error> {
-    let mut source = File::open(from).map_err(failed("open", from))?;
-    let output = AtomicFile::create(to)?;
-    io::copy(&mut source, &mut output.file()).map_err(|source| output.error(source))?;
-    output.file().set_len(size).map_err(|source| output.error(source))?;
-    Ok(output.commit()?)
+/// Copies the data into the beginning of a file that has the length of the sector.
+fn copy_data(job: &Job<'_>, from: &Path, to: AtomicFile) -> Result<(), Error> {
+    const BETWEEN_CHECKS: u64 = 64 << 20;
+    let length = to.file().metadata().map_err(|source| to.error(source))?.len();
+    let mut source = File::open(from).map_err(failed("open", from))?.take(length);
+    while io::copy(&mut (&mut source).take(BETWEEN_CHECKS), &mut to.file()).map_err(|source| to.error(source))? > 0 {
+        if job.cancel.is_cancelled() {
+            return Err(Cancelled.into());
+        }
+    }
+    Ok(to.commit()?)
 }
 
 /// Pre-commit phase 2: TreeC, the replica at `sealed`, TreeR-last, `p_aux` and `t_aux`.

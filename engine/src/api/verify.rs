@@ -1,4 +1,4 @@
-//! Verification of a seal proof, as the chain does it: from identity, commitments and seed alone.
+//! Verification of seal proofs, as the chain does it: from identity, commitments and seed alone.
 //!
 //! Source: `spec/snark.md` 2.2, 5.1 to 5.3.
 
@@ -7,6 +7,7 @@ use std::ops::Range;
 use tracing::info_span;
 
 use super::SectorIdentity;
+pub use super::batch::{ProvenSeal, RejectedSeal, RejectedSeals, SealRejection, SealStatement, SealVerifier};
 use super::prove::CommitError;
 use crate::circuit::porep::{ChallengeIndices, public_inputs as partition_inputs};
 use crate::error::Error;
@@ -77,8 +78,18 @@ pub fn verify_seal(
     seed: &[u8; 32],
     proof: &[u8],
 ) -> Result<(), Error> {
-    let (partitions, _) = layout(config)?;
-    verify_partitions(job, config, comm_r, comm_d, identity, seed, 0..partitions, proof)
+    let _span = info_span!("verify", sector = identity.sector_id, size = config.params.name).entered();
+    check_commitments(comm_r, comm_d)?;
+    let statement = SealStatement { identity: *identity, comm_r: *comm_r, comm_d: *comm_d, seed: *seed };
+    SealVerifier::open(job, config)?.verify(&ProvenSeal { statement, proof })
+}
+
+/// Accepts the proofs of many sealed sectors in one randomised batch, or says which are to be rejected.
+///
+/// # Errors
+/// As [`SealVerifier::open`] and [`SealVerifier::verify_all`].
+pub fn verify_seals(job: &Job<'_>, config: &PoRepConfig, seals: &[ProvenSeal<'_>]) -> Result<(), Error> {
+    SealVerifier::open(job, config)?.verify_all(job, seals)
 }
 
 /// Accepts the proofs of some partitions of a sealed sector, as [`prove_partitions`] puts them together.

@@ -6,7 +6,9 @@
 pub mod cs;
 pub mod gadgets;
 pub mod porep;
+pub mod post;
 pub mod shape;
+pub mod update;
 pub mod values;
 
 use bellman::SynthesisError;
@@ -14,7 +16,9 @@ use bellman::SynthesisError;
 pub use cs::{CircuitSystem, DebugSystem, DigestRecorder, Plain, ShapeRecorder, WitnessPass};
 pub use gadgets::path::Level;
 pub use porep::{ChallengeIndices, ChallengeWitness, ColumnWitness, PoRepCircuit, PoRepPartition, PoRepShape};
+pub use post::{LeafWitness, PoStCircuit, PoStShape, SlotInputs, SlotWitness};
 pub use shape::{Column, Evaluations, Matrix, Shape, Witness};
+pub use update::{UpdateCircuit, UpdatePartition};
 pub use values::Values;
 
 /// A circuit of one proof: its shape, and its values unless it is blank.

@@ -46,6 +46,8 @@ pub enum CodecError {
     Tag { registered: &'static str, expected: &'static str, actual: String },
     #[error("vanilla proof {challenge} of partition {partition}")]
     Proof { partition: usize, challenge: usize, source: MalformedProof },
+    #[error("partition {partition}")]
+    Partition { partition: usize, source: MalformedProof },
     #[error("{actual} {what}, expected {expected}")]
     Count { what: &'static str, expected: usize, actual: usize },
     #[error("{what} is no field element")]
@@ -262,7 +264,7 @@ pub(super) fn write_json(value: &impl Serialize, sink: impl Write) -> Result<(),
 ///
 /// # Errors
 /// [`CodecError::Bincode`], which stands for an error of the sink.
-pub(super) fn write_bincode(value: &impl Serialize, sink: impl Write) -> Result<(), CodecError> {
+pub(crate) fn write_bincode(value: &impl Serialize, sink: impl Write) -> Result<(), CodecError> {
     let mut sink = io::BufWriter::with_capacity(1 << 16, sink);
     bincode::serialize_into(&mut sink, value).map_err(CodecError::Bincode)?;
     sink.flush().map_err(CodecError::Write)
@@ -272,7 +274,7 @@ pub(super) fn write_bincode(value: &impl Serialize, sink: impl Write) -> Result<
 ///
 /// # Errors
 /// [`CodecError::Length`], [`CodecError::Bincode`].
-pub(super) fn from_bincode<T: DeserializeOwned>(bytes: &[u8], expected: u64) -> Result<T, CodecError> {
+pub(crate) fn from_bincode<T: DeserializeOwned>(bytes: &[u8], expected: u64) -> Result<T, CodecError> {
     if bytes.len() as u64 != expected {
         return Err(CodecError::Length { expected, actual: bytes.len() as u64 });
     }

@@ -4,6 +4,8 @@
 //! that no file is other than before; and that nothing is left over. [`support::Sandbox::refuses`] asks them.
 
 #[cfg(test)]
+mod aggregate;
+#[cfg(test)]
 mod commit;
 #[cfg(test)]
 mod features;
@@ -13,6 +15,8 @@ mod limits;
 mod params;
 #[cfg(test)]
 mod pieces;
+#[cfg(test)]
+mod post;
 #[cfg(test)]
 mod precommit;
 #[cfg(test)]

@@ -13,3 +13,4 @@ pub mod params;
 pub mod reference;
 pub mod side;
 pub mod snapshot;
+pub mod update;

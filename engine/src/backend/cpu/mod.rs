@@ -13,9 +13,11 @@ pub mod fixed_base;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 pub mod msm;
+pub mod multiples;
 pub mod ntt;
 #[cfg(target_arch = "x86_64")]
 mod ntt_ifma;
+pub mod pairing;
 
 /// The fastest arithmetic of this kind of machine; portable arithmetic where there is none or it is not available.
 pub mod fast {

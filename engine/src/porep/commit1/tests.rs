@@ -37,7 +37,7 @@ pub(crate) struct Sealed {
 
 impl Sealed {
     /// Seals `staged`, Fr32-padded data in a file of the folder.
-    fn new(folder: TempDir, profile: Profile, geometry: Geometry, graph: &Graph) -> Self {
+    pub(crate) fn new(folder: TempDir, profile: Profile, geometry: Geometry, graph: &Graph) -> Self {
         let cache = folder.path();
         let (replica_id, commitments) = with_job(|job| {
             let tree_d = files::tree_d(cache);
@@ -57,7 +57,7 @@ impl Sealed {
         Self { replica_id, commitments, folder }
     }
 
-    fn replica(&self) -> PathBuf {
+    pub(crate) fn replica(&self) -> PathBuf {
         self.folder.path().join("sealed")
     }
 }
