@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use filecoin_proofs_api::{PieceInfo, RegisteredSealProof};
 use serde_json::{Value, json};
 
+use crate::phases::lists::SealList;
 use crate::phases::{self, Identity, Sector, read_json, write_json};
 use crate::usage::Usage;
 
@@ -127,6 +128,36 @@ enum Phase {
         /// Output of c2.
         #[arg(long = "proof", id = "proof_file")]
         proof_file: PathBuf,
+    },
+    /// Verify every proof of a list of seals.
+    VerifyList {
+        /// List of seals.
+        list: PathBuf,
+        /// All in one batch, rather than one after the other.
+        #[arg(long)]
+        batch: bool,
+    },
+    /// Aggregate the proofs of a list of seals.
+    Aggregate {
+        /// List of seals.
+        list: PathBuf,
+        /// SnarkPack version, 1 or 2.
+        #[arg(long, default_value_t = 2)]
+        snarkpack: u32,
+        /// Where the aggregate goes.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Verify an aggregate of a list of seals.
+    VerifyAggregate {
+        /// List of seals; their proofs are not looked at.
+        list: PathBuf,
+        /// SnarkPack version, 1 or 2.
+        #[arg(long, default_value_t = 2)]
+        snarkpack: u32,
+        /// The aggregate.
+        #[arg(long)]
+        aggregate: PathBuf,
     },
     /// Recover data from a replica.
     Unseal {
@@ -258,6 +289,21 @@ fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
             let bytes = fs::read(&proof_file).with_context(|| format!("reading {}", proof_file.display()))?;
             let holds = phases::verify(proof.registered_proof, [comm_r, comm_d], &identity.into(), seed, &bytes)?;
             ("verify", holds, json!({ "holds": holds }))
+        }
+        Phase::VerifyList { list, batch } => {
+            let list = SealList::read(&list)?;
+            let holds = if batch { list.verify_batch()? } else { list.verify()? };
+            ("verify-list", holds, json!({ "holds": holds }))
+        }
+        Phase::Aggregate { list, snarkpack, out } => {
+            let aggregate = SealList::read(&list)?.aggregate(snarkpack)?;
+            fs::write(&out, &aggregate).with_context(|| format!("writing {}", out.display()))?;
+            ("aggregate", true, json!({ "bytes": aggregate.len() }))
+        }
+        Phase::VerifyAggregate { list, snarkpack, aggregate } => {
+            let bytes = fs::read(&aggregate).with_context(|| format!("reading {}", aggregate.display()))?;
+            let holds = SealList::read(&list)?.verify_aggregate(snarkpack, bytes)?;
+            ("verify-aggregate", holds, json!({ "holds": holds }))
         }
         Phase::Unseal { proof, sector, identity, comm_d, offset, length, out } => {
             phases::unseal(proof.registered_proof, &sector.into(), &out, &identity.into(), comm_d, [offset, length])?;

@@ -4,6 +4,8 @@
 //! written. The one exception are parameters, for which the reference has only an internal entry point: the blank
 //! circuit goes through `CacheableParameters`, as its own tool `paramcache` does.
 
+pub mod lists;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
