@@ -148,16 +148,17 @@ enum Phase {
         #[arg(long)]
         out: PathBuf,
     },
-    /// Verify an aggregate of a list of seals.
+    /// Verify aggregates of lists of seals: the first aggregate of the first list, and so on.
     VerifyAggregate {
-        /// List of seals; their proofs are not looked at.
-        list: PathBuf,
+        /// Lists of seals; their proofs are not looked at.
+        #[arg(required = true)]
+        lists: Vec<PathBuf>,
         /// SnarkPack version, 1 or 2.
         #[arg(long, default_value_t = 2)]
         snarkpack: u32,
-        /// The aggregate.
-        #[arg(long)]
-        aggregate: PathBuf,
+        /// An aggregate for each list.
+        #[arg(long, required = true)]
+        aggregate: Vec<PathBuf>,
     },
     /// Recover data from a replica.
     Unseal {
@@ -300,10 +301,14 @@ fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
             fs::write(&out, &aggregate).with_context(|| format!("writing {}", out.display()))?;
             ("aggregate", true, json!({ "bytes": aggregate.len() }))
         }
-        Phase::VerifyAggregate { list, snarkpack, aggregate } => {
-            let bytes = fs::read(&aggregate).with_context(|| format!("reading {}", aggregate.display()))?;
-            let holds = SealList::read(&list)?.verify_aggregate(snarkpack, bytes)?;
-            ("verify-aggregate", holds, json!({ "holds": holds }))
+        Phase::VerifyAggregate { lists, snarkpack, aggregate } => {
+            let mut holds = Vec::new();
+            for (list, aggregate) in lists.iter().zip(&aggregate) {
+                let bytes = fs::read(aggregate).with_context(|| format!("reading {}", aggregate.display()))?;
+                // What cannot even be read does not hold either.
+                holds.push(SealList::read(list)?.verify_aggregate(snarkpack, bytes).unwrap_or(false));
+            }
+            ("verify-aggregate", holds.iter().all(|holds| *holds), json!({ "holds": holds }))
         }
         Phase::Unseal { proof, sector, identity, comm_d, offset, length, out } => {
             phases::unseal(proof.registered_proof, &sector.into(), &out, &identity.into(), comm_d, [offset, length])?;
