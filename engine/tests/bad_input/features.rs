@@ -193,7 +193,7 @@ fn damaged_sectors_get_no_synthetic_proofs() {
         sandbox.refuses(Sandbox::synth, expected);
         if !name.ends_with("p_aux") {
             let sandbox = synthetic();
-            sandbox.edit(name, |bytes| drop(bytes.pop().unwrap()));
+            sandbox.edit(name, |bytes| bytes.truncate(bytes.len() - 1));
             sandbox.refuses(Sandbox::synth, &[name, "bytes"]);
         }
         let sandbox = synthetic();
