@@ -4,6 +4,7 @@ use std::fs;
 
 use filecash_engine::Error;
 use filecash_engine::api::SectorIdentity;
+use filecash_engine::api::aggregate::setup;
 use filecash_engine::api::prove::{CommitError, commit_phase2, prove_partitions};
 use filecash_engine::api::seal::{SealError, clear_cache, clear_synthetic_proofs, commit_phase1};
 use filecash_engine::api::verify::{verify_partitions, verify_seal};
@@ -53,7 +54,7 @@ fn seeds_of_zeros_are_refused_and_seeds_where_there_are_none() {
     // Whoever made the output may have had another one, as long as it is none of zeros.
     let mut phase1 = sandbox.proven.clone();
     let prove = |sandbox: &Sandbox, phase1: &Commit1Output| {
-        sandbox.run(|job| commit_phase2(job, &sandbox.config, phase1, &IDENTITY))
+        sandbox.run(|job| prove_partitions(job, &sandbox.config, phase1, &IDENTITY, 0..13))
     };
     phase1.seed = SEED;
     sandbox.refuses(|sandbox| prove(sandbox, &phase1), &["no parameters of"]);
@@ -278,4 +279,17 @@ fn partitions_that_are_none_are_refused() {
     };
     let error = sandbox.refuses(verify, &["proof is 192 bytes, expected 384"]);
     assert!(error.is_rejection());
+}
+
+#[test]
+fn non_interactive_proofs_ask_for_the_reference_string_first() {
+    let sandbox = non_interactive();
+    let prove = |s: &Sandbox| s.run(|job| commit_phase2(job, &s.config, &s.proven, &IDENTITY));
+    sandbox.refuses(prove, &["no reference string for aggregation", "v28-fil-inner-product-v1.srs is missing"]);
+    // Sixteen proofs take thirty-two points in G1.
+    sandbox.run(|job| setup(job, 31)).unwrap();
+    sandbox.refuses(prove, &["v28-fil-inner-product-v1.srs", "31 points", "32 are needed"]);
+    fs::remove_file(sandbox.path("params/v28-fil-inner-product-v1.srs")).unwrap();
+    sandbox.run(|job| setup(job, 32)).unwrap();
+    sandbox.refuses(prove, &["no parameters of", "params/v28-stacked"]);
 }
