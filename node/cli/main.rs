@@ -13,6 +13,7 @@ mod files;
 mod filler;
 mod folder;
 mod given;
+mod many;
 mod measure;
 mod params;
 mod phase;

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
+mod many;
 mod settings;
 mod steps;
 mod support;
@@ -19,7 +20,19 @@ fn help_names_every_verb() {
         assert!(help.contains(&format!("\n  {verb} ")), "{help}");
     }
     let help = sandbox.run(&["seal", "--help"]).succeeds();
-    for step in ["add-piece", "pc1", "pc2", "c1", "c2", "verify", "unseal", "clear-cache"] {
+    for step in [
+        "add-piece",
+        "pc1",
+        "pc2",
+        "c1",
+        "c2",
+        "verify",
+        "list",
+        "aggregate",
+        "verify-aggregate",
+        "unseal",
+        "clear-cache",
+    ] {
         assert!(help.contains(&format!("\n  {step} ")), "{help}");
     }
     assert!(sandbox.run(&["--version"]).succeeds().starts_with("filecash "));
