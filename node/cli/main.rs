@@ -14,6 +14,7 @@ mod filler;
 mod folder;
 mod given;
 mod log;
+mod many;
 mod measure;
 mod params;
 mod phase;

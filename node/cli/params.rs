@@ -15,6 +15,7 @@ use serde_json::json;
 use crate::args;
 use crate::context::Context;
 use crate::files;
+use crate::many;
 use crate::measure::Meter;
 use crate::report::{Failure, Kind, Report, with_causes};
 use crate::text::Align::{Left, Right};
@@ -24,6 +25,7 @@ use crate::text::{self, Table, count};
 pub fn run(verb: &args::Params, context: &Context) -> anyhow::Result<Report> {
     match verb {
         args::Params::Setup(args) => setup(args, context),
+        args::Params::SetupSrs(args) => many::setup_srs(args, context),
         args::Params::List => Ok(list(context)),
         args::Params::Check(args) => check(args, context),
     }

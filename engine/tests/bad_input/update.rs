@@ -345,8 +345,9 @@ fn decoding_refuses_other_replicas_and_commitments() {
     }
     for out in ["new", "sealed"] {
         let (paths, out) = (paths(&updated.sandbox), updated.sandbox.path(out));
-        let decode =
-            |job: &Job<'_>| decode_from(job, &updated.config, &out, paths.updated().path, paths.old(), &good.comm_d_new);
+        let decode = |job: &Job<'_>| {
+            decode_from(job, &updated.config, &out, paths.updated().path, paths.old(), &good.comm_d_new)
+        };
         updated.sandbox.refuses(|sandbox| sandbox.run(decode), &["and cannot be the data too"]);
     }
 }
