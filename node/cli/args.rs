@@ -2,6 +2,8 @@
 //!
 //! Numbers and names are parsed here, so that verbs see values that cannot be malformed.
 
+pub mod update;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -93,6 +95,9 @@ pub enum Verb {
     /// One step of sealing, between files that the reference reads and writes too
     #[command(subcommand)]
     Seal(Seal),
+    /// Put new data into a sector that is sealed already (SnapDeals), and prove it
+    #[command(subcommand)]
+    Update(update::Update),
     /// Commitments of pieces of data
     #[command(subcommand)]
     Piece(Piece),

@@ -10,6 +10,7 @@ mod adverse;
 mod settings;
 mod steps;
 mod support;
+mod update;
 
 use support::{Sandbox, json};
 
