@@ -4,6 +4,7 @@
 
 pub mod many;
 pub mod post;
+pub mod update;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -99,6 +100,9 @@ pub enum Verb {
     /// Prove that sealed sectors are still held: proofs of space-time
     #[command(subcommand)]
     Post(post::Post),
+    /// Put new data into a sector that is sealed already (SnapDeals), and prove it
+    #[command(subcommand)]
+    Update(update::Update),
     /// Commitments of pieces of data
     #[command(subcommand)]
     Piece(Piece),

@@ -26,6 +26,7 @@ mod report;
 mod seal;
 mod sector;
 mod text;
+mod update;
 
 use std::env;
 use std::io;
@@ -54,6 +55,7 @@ fn run(command: &Command) -> anyhow::Result<Report> {
         Verb::Quickstart(args) => quickstart::run(args, &context),
         Verb::Seal(verb) => seal::run(verb, &context),
         Verb::Sector(verb) => sector::run(verb, &context),
+        Verb::Update(verb) => update::run(verb, &context),
     }
 }
 

@@ -12,6 +12,7 @@ mod post;
 mod settings;
 mod steps;
 mod support;
+mod update;
 
 use support::{Sandbox, json};
 

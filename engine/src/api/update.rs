@@ -60,9 +60,26 @@ pub fn encode_into(
     pieces: &[PieceInfo],
 ) -> Result<Encoded, Error> {
     let _span = info_span!("update_encode", size = config.params.name).entered();
-    let size = PaddedLen::new(config.params.size_bytes).map_err(PieceError::from)?;
-    let comm_d_new = piece::comm_d(size, pieces)?;
+    let comm_d_new = comm_d(config, pieces)?;
     Ok(replica::encode_into(&Cpu, job, config, old, staged, &comm_d_new, new)?)
+}
+
+/// What a finished [`encode_into`] with these arguments came to; `None` when `new` holds none, or that of another sector
+/// or other pieces. Roots are read, and nothing is computed again.
+///
+/// # Errors
+/// [`Error`] when a file is malformed or cannot be read.
+pub fn find_encoded(
+    config: &UpdateConfig,
+    new: Replica<'_>,
+    old: Replica<'_>,
+    pieces: &[PieceInfo],
+) -> Result<Option<Encoded>, Error> {
+    Ok(replica::find_encoded(config, old, &comm_d(config, pieces)?, new)?)
+}
+
+fn comm_d(config: &UpdateConfig, pieces: &[PieceInfo]) -> Result<Node, PieceError> {
+    piece::comm_d(PaddedLen::new(config.params.size_bytes)?, pieces)
 }
 
 /// Decodes the whole of an updated replica into the file `out`, padded data.

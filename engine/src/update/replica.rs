@@ -24,7 +24,7 @@ use crate::hash::poseidon::hash2;
 use crate::job::{Job, Unit};
 use crate::merkle::build::{Cascade, Forest, NodeHash, batch_nodes, stream, tree_r_last};
 use crate::merkle::node_file::NodeFile;
-use crate::merkle::tree_file::Joined;
+use crate::merkle::tree_file::{Joined, TreeFile};
 use crate::sector::geometry::Geometry;
 use crate::sector::params::NODE_SIZE;
 use crate::store::atomic::AtomicFile;
@@ -94,6 +94,33 @@ pub fn encode_into(
         let commitments = UpdateCommitments { comm_r_old, comm_r_new, comm_d_new: *comm_d_new };
         Ok(Encoded { commitments, comm_r_last_new })
     })
+}
+
+/// What a finished encoding in `new` came to, if it is that of data of `comm_d_new` in the sector key `old`; `None`
+/// also when there is none. As `p_aux` is written last, all of it is there then.
+///
+/// # Errors
+/// [`UpdateError`] when a file is malformed or cannot be read.
+pub fn find_encoded(
+    config: &UpdateConfig,
+    old: Replica<'_>,
+    comm_d_new: &Node,
+    new: Replica<'_>,
+) -> Result<Option<Encoded>, UpdateError> {
+    if !new.cache.join(P_AUX).exists() || !files::tree_d(new.cache).exists() || !new.path.exists() {
+        return Ok(None);
+    }
+    let geometry = Geometry::of(config.params);
+    let (old_aux, new_aux) = (PAux::read(old.cache)?, PAux::read(new.cache)?);
+    let tree_d = TreeFile::open_tree_d(new.cache, geometry)?.root();
+    let tree_r_last = TreeFile::open_tree_r_last(new.cache, new.path, geometry)?.root();
+    if old_aux.comm_c != new_aux.comm_c || tree_d != *comm_d_new || tree_r_last != new_aux.comm_r_last {
+        return Ok(None);
+    }
+    let comm_r = |aux: &PAux| hash2(&aux.comm_c, &aux.comm_r_last).map_err(in_aux);
+    let commitments =
+        UpdateCommitments { comm_r_old: comm_r(&old_aux)?, comm_r_new: comm_r(&new_aux)?, comm_d_new: *comm_d_new };
+    Ok(Some(Encoded { commitments, comm_r_last_new: new_aux.comm_r_last }))
 }
 
 /// Takes `data` out of the replica `new`; writes the sector key `old.path`, and its TreeR-last, `t_aux` and `p_aux`
