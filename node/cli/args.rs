@@ -2,10 +2,12 @@
 //!
 //! Numbers and names are parsed here, so that verbs see values that cannot be malformed.
 
+pub mod post;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use filecash_engine::field::Node;
 use filecash_engine::sector::cid::{self, CidError};
 use filecash_engine::sector::id::prover_id;
@@ -93,6 +95,9 @@ pub enum Verb {
     /// One step of sealing, between files that the reference reads and writes too
     #[command(subcommand)]
     Seal(Seal),
+    /// Prove that sealed sectors are still held: proofs of space-time
+    #[command(subcommand)]
+    Post(post::Post),
     /// Commitments of pieces of data
     #[command(subcommand)]
     Piece(Piece),
@@ -145,8 +150,26 @@ pub struct ParamsSetup {
     /// Sector size, such as 2KiB
     #[arg(long, value_name = "SIZE")]
     pub sector_size: ByteSize,
+    /// Which circuit's
+    #[arg(long, value_enum, default_value_t = Circuit::Porep)]
+    pub circuit: Circuit,
     #[command(flatten)]
     pub replace: Replace,
+}
+
+/// Circuits that have parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Circuit {
+    /// Proof of replication
+    Porep,
+    /// Winning proof of space-time
+    Winning,
+    /// Window proof of space-time
+    Window,
+    /// Update of an empty sector
+    Update,
+    /// All that the network has
+    All,
 }
 
 /// `filecash params check`.

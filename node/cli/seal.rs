@@ -296,7 +296,7 @@ fn prover_name(id: &ProverId) -> String {
 }
 
 /// A proof file's bytes, or what its hex digits say. No proof consists of hex digits by accident.
-fn proof_bytes(file: Vec<u8>) -> Vec<u8> {
+pub fn proof_bytes(file: Vec<u8>) -> Vec<u8> {
     hex::decode(file.trim_ascii()).unwrap_or(file)
 }
 

@@ -49,6 +49,19 @@ pub fn srs_path(job: &Job<'_>) -> PathBuf {
     ParamStore::new(&job.config.parameter_cache).folder(Profile::Filecoin).join(SRS_FILE_NAME)
 }
 
+/// The version that non-interactive seals are aggregated with.
+pub const NON_INTERACTIVE: Version = Version::V2;
+
+/// Looks whether the reference string serves for so many proofs, before padding.
+///
+/// # Errors
+/// [`Error`] when it is missing, damaged, or too short.
+pub fn check_srs(job: &Job<'_>, proofs: usize) -> Result<(), Error> {
+    let srs = SrsFile::open(&srs_path(job)).map_err(AggregateError::from)?;
+    srs.prover(job, padded_len(proofs)).map_err(AggregateError::from)?;
+    Ok(())
+}
+
 /// Makes a reference string of `powers` points a vector from fresh secrets, which are dropped; returns its file.
 ///
 /// Whoever runs this could have kept the secrets and forge aggregates: such a string is for tests and development networks.
@@ -63,13 +76,6 @@ pub fn setup(job: &Job<'_>, powers: usize) -> Result<PathBuf, Error> {
     }
     setup_srs(job, &SrsSecrets::random(OsRng), powers, &path)?;
     Ok(path)
-}
-
-/// Reads the reference string as the aggregation of so many proofs will.
-pub(super) fn check_srs(job: &Job<'_>, proofs: usize) -> Result<(), Error> {
-    let srs = SrsFile::open(&srs_path(job)).map_err(AggregateError::from)?;
-    srs.prover(job, padded_len(proofs)).map_err(AggregateError::from)?;
-    Ok(())
 }
 
 /// Aggregates proofs of one key for these statements (public inputs without ONE), padding both.

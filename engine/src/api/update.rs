@@ -85,8 +85,10 @@ pub fn decode_from(
 
 /// Writes raw bytes `[offset, offset + len)` of an updated sector to `out`; any offset will do.
 ///
+/// The whole sector is compared with `comm_d_new`; of a part it is only asked that it is padded data.
+///
 /// # Errors
-/// [`Error`]. `out` may have got a part by then.
+/// [`Error`]. `out` may have got a part, or all, by then.
 #[allow(clippy::too_many_arguments, reason = "the sector, what it was made of, and what of it")]
 pub fn decode_range(
     job: &Job<'_>,
@@ -106,7 +108,7 @@ pub fn decode_range(
     let nodes = padded.start / NODE_SIZE as u64..padded.end / NODE_SIZE as u64;
     let mut unpadder = Unpadder::range(out, range);
     let decoder = Decoder { config, new: replica, old: sector_key, comm_d_new, comm_r_old };
-    decoder.decode_range(job, nodes, &mut unpadder)?;
+    decoder.decode_range(&Cpu, job, nodes, &mut unpadder)?;
     unpadder.finish().map_err(UpdateError::Output)?;
     Ok(())
 }

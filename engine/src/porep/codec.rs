@@ -223,7 +223,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Tagged<T> {
 ///
 /// # Errors
 /// [`CodecError::Json`], [`CodecError::TooLong`].
-pub(super) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     if bytes.len() > MAX_JSON_BYTES {
         return Err(CodecError::TooLong { max: MAX_JSON_BYTES, actual: bytes.len() });
     }
@@ -254,7 +254,7 @@ pub(super) fn from_json_of<T: DeserializeOwned, Other: DeserializeOwned>(
 ///
 /// # Errors
 /// [`CodecError::Write`].
-pub(super) fn write_json(value: &impl Serialize, sink: impl Write) -> Result<(), CodecError> {
+pub(crate) fn write_json(value: &impl Serialize, sink: impl Write) -> Result<(), CodecError> {
     let mut sink = io::BufWriter::with_capacity(1 << 16, sink);
     serde_json::to_writer(&mut sink, value).map_err(|error| CodecError::Write(error.into()))?;
     sink.flush().map_err(CodecError::Write)

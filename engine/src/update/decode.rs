@@ -1,8 +1,7 @@
 //! Getting data back out of an updated replica.
 //!
-//! The whole of it is written to a file once its comm_d is the one that was asked for. A range cannot be compared with
-//! comm_d; what it gives are padded nodes, and those have two zero bits each, which wrong inputs would give to about half
-//! of the nodes only.
+//! The comm_d of the whole of it is compared with the one that was asked for. A part cannot be; what it gives are padded
+//! nodes, and those have two zero bits each, which wrong inputs would give to about half of the nodes only.
 //!
 //! Source: `spec/replication.md` 11.2.
 
@@ -49,16 +48,8 @@ pub fn decode_from(
     let geometry = Geometry::of(config.params);
     refuse_same(&[("replica", new), ("sector key", old.path)], "data", out)?;
     let output = AtomicFile::with_len(out, geometry.nodes() * NODE_SIZE as u64)?;
-    let mut tree_d = Cascade::new(backend, NodeHash::Sha256, geometry.data(), batch_nodes(job, BUFFERS), None);
     let decoder = Decoder { config, new, old: old.path, comm_d_new, comm_r_old: &comm_r_old };
-    decoder.run(job, 0..geometry.nodes(), |first, data| {
-        output.write_at(data.as_flattened(), first * NODE_SIZE as u64)?;
-        Ok(tree_d.push(data)?)
-    })?;
-    let (actual, _) = tree_d.finish()?;
-    if actual != *comm_d_new {
-        return Err(UpdateError::Decoded { expected: *comm_d_new, actual });
-    }
+    decoder.whole(backend, job, |first, data| Ok(output.write_at(data.as_flattened(), first * NODE_SIZE as u64)?))?;
     Ok(output.commit()?)
 }
 
@@ -81,21 +72,52 @@ impl Decoder<'_> {
     /// Writes a range of nodes of padded data to `out`, in order.
     ///
     /// # Errors
-    /// [`UpdateError`]; [`UpdateError::NotPadded`] when a node is none of padded data. `out` may have got a part by then.
-    pub fn decode_range(&self, job: &Job<'_>, range: Range<u64>, out: &mut dyn Write) -> Result<(), UpdateError> {
-        self.run(job, range, |first, data| {
+    /// [`UpdateError`]; [`UpdateError::NotPadded`] when a node is none of padded data, and for the whole sector
+    /// [`UpdateError::Decoded`] when it has another comm_d. `out` may have got a part, or all, by then.
+    pub fn decode_range(
+        &self,
+        backend: &dyn Backend,
+        job: &Job<'_>,
+        range: Range<u64>,
+        out: &mut dyn Write,
+    ) -> Result<(), UpdateError> {
+        let mut take = |first, data: &[Node]| {
             if let Some(place) = data.iter().position(|node| node[NODE_SIZE - 1] & 0xc0 != 0) {
                 return Err(UpdateError::NotPadded { node: first + place as u64 });
             }
             out.write_all(data.as_flattened()).map_err(UpdateError::Output)
-        })
+        };
+        if range == (0..self.config.params.nodes()) {
+            return self.whole(backend, job, take);
+        }
+        self.run(job, range, &mut take)
+    }
+
+    /// Hands out all nodes, and compares their comm_d at the end.
+    fn whole(
+        &self,
+        backend: &dyn Backend,
+        job: &Job<'_>,
+        mut take: impl FnMut(u64, &[Node]) -> Result<(), UpdateError>,
+    ) -> Result<(), UpdateError> {
+        let geometry = Geometry::of(self.config.params);
+        let mut tree_d = Cascade::new(backend, NodeHash::Sha256, geometry.data(), batch_nodes(job, BUFFERS), None);
+        self.run(job, 0..geometry.nodes(), &mut |first, data| {
+            tree_d.push(data)?;
+            take(first, data)
+        })?;
+        let (actual, _) = tree_d.finish()?;
+        if actual != *self.comm_d_new {
+            return Err(UpdateError::Decoded { expected: *self.comm_d_new, actual });
+        }
+        Ok(())
     }
 
     fn run(
         &self,
         job: &Job<'_>,
         range: Range<u64>,
-        mut take: impl FnMut(u64, &[Node]) -> Result<(), UpdateError>,
+        take: &mut dyn FnMut(u64, &[Node]) -> Result<(), UpdateError>,
     ) -> Result<(), UpdateError> {
         let Self { config, new, old, comm_d_new, comm_r_old } = *self;
         check_commitments(&[("comm_d_new", comm_d_new), ("comm_r_old", comm_r_old)])?;

@@ -10,6 +10,7 @@ pub mod challenges;
 pub mod decode;
 pub mod encode;
 pub mod open;
+pub mod output;
 pub mod proof;
 pub mod replica;
 pub mod shape;

@@ -27,3 +27,5 @@ mod resume;
 mod support;
 #[cfg(test)]
 mod unseal;
+#[cfg(test)]
+mod update;

@@ -22,6 +22,7 @@ use filecash_engine::sector::piece::{PaddedLen, PieceInfo, zero_commitment};
 use filecash_engine::sector::{Profile, SealProof, cid, params};
 use filecash_engine::store::aux::{PAux, TAux};
 use filecash_engine::store::manifest::{FileRecord, Identity, Manifest};
+use filecash_engine::update::{Encoded, UpdateCommitments, UpdateProof};
 use group::Curve;
 use group::prime::PrimeCurveAffine;
 use rand_core::SeedableRng;
@@ -56,6 +57,7 @@ fn main() {
     aggregates();
     numbers();
     text();
+    updates();
 }
 
 /// An edit of a sample; see `filecash_fuzz::edited`.
@@ -258,4 +260,26 @@ fn text() {
     put("settings", "unknown", "mem = 1");
     put("settings", "table", "[a.b]\nc = [1, {d = 1979-05-27T07:32:00Z}]");
     put("settings", "empty", "");
+}
+
+fn updates() {
+    put("partition_proofs", "sample", []);
+    let edits = [
+        ("count", edit(0, 0, 2)),
+        ("comm-c", edit(0, 39, 0xff)),
+        ("apex-leaves", edit(1, 40, 0x10)),
+        ("tag", edit(0, 312, 1)),
+        ("node", edit(0, 4000, 0xff)),
+        ("cut", edit(2, 15_000, 0)),
+        ("remove", edit(4, 700, 32)),
+        ("repeat", edit(5, 100, 64)),
+        ("last", edit(1, 0xff_ffff, 0x80)),
+    ];
+    edits.iter().for_each(|(name, edit)| put("partition_proofs", name, edit));
+
+    let proof = UpdateProof::by_id(Profile::Filecoin, 0).unwrap();
+    let commitments = UpdateCommitments { comm_r_old: [1; 32], comm_r_new: [2; 32], comm_d_new: [3; 32] };
+    let encoded = Encoded { commitments, comm_r_last_new: [4; 32] };
+    put_all("update_json", "2KiB", &json(|sink| encoded.write_json(&proof, sink).unwrap()));
+    put("update_json", "none", "{}");
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use filecash_engine::Error;
 use filecash_engine::api::{params, update};
+use filecash_engine::backend::cpu::Cpu;
 use filecash_engine::config::Config;
 use filecash_engine::job::{Cancel, Job, Quiet};
 use filecash_engine::params::{CircuitKind, FileKind, ParamId, ParamStore};
@@ -179,7 +180,7 @@ impl Updates for OurUpdates {
         let decoder = Decoder { config: &config, new: &replica, old: &old, comm_d_new, comm_r_old };
         let mut bytes = Vec::new();
         let [first, count] = range;
-        self.job(|job| decoder.decode_range(job, first..first + count, &mut bytes))?;
+        self.job(|job| decoder.decode_range(&Cpu, job, first..first + count, &mut bytes))?;
         Ok(bytes)
     }
 
@@ -218,11 +219,11 @@ impl Updates for OurUpdates {
 #[derive(Clone, Copy, Debug)]
 pub struct ReferenceUpdates;
 
-fn sector_update_config(sector: &Sector) -> SectorUpdateConfig {
+fn sector_update_config(sector: &Sector) -> Result<SectorUpdateConfig> {
     // Nothing of the seal but the sector's size enters.
     let case =
         Case { size_bytes: sector.size_bytes, ..crate::case::small("update", 5, crate::case::Rules::V1_1_0, &[]) };
-    SectorUpdateConfig::from_porep_config(&reference::config(&case))
+    Ok(SectorUpdateConfig::from_porep_config(&reference::config(&case)?))
 }
 
 fn encode<Tree: 'static + MerkleTreeTrait<Hasher = TreeRHasher>>(sector: &Sector, new: &str) -> Result<Encoded> {
@@ -235,7 +236,7 @@ fn encode<Tree: 'static + MerkleTreeTrait<Hasher = TreeRHasher>>(sector: &Sector
         .map(|(size, commitment)| PieceInfo { commitment: *commitment, size: UnpaddedBytesAmount(*size) })
         .collect();
     let encoded = filecoin_proofs::encode_into::<Tree>(
-        &sector_update_config(sector),
+        &sector_update_config(sector)?,
         &replica,
         &cache,
         &sector.path("sealed"),
@@ -255,7 +256,7 @@ fn decode<Tree: 'static + MerkleTreeTrait<Hasher = TreeRHasher>>(
     let out = sector.path(out);
     File::create(&out)?.set_len(sector.size_bytes)?;
     filecoin_proofs::decode_from::<Tree>(
-        sector_update_config(sector),
+        sector_update_config(sector)?,
         &out,
         &sector.path(new),
         &sector.path("sealed"),
@@ -275,7 +276,7 @@ fn remove<Tree: 'static + MerkleTreeTrait<Hasher = TreeRHasher>>(
     File::create(&key_path)?.set_len(sector.size_bytes)?;
     // The reference takes comm_r_old from the `p_aux` of the folder that it calls the replica's: the old sector's it is.
     filecoin_proofs::remove_encoded_data::<Tree>(
-        sector_update_config(sector),
+        sector_update_config(sector)?,
         &key_path,
         &key_cache,
         &sector.path(new),
@@ -291,7 +292,7 @@ fn vanilla<Tree: 'static + MerkleTreeTrait<Hasher = TreeRHasher>>(
     comms: &UpdateCommitments,
 ) -> Result<Vec<Vec<u8>>> {
     let proofs = filecoin_proofs::generate_partition_proofs::<Tree>(
-        sector_update_config(sector),
+        sector_update_config(sector)?,
         comms.comm_r_old,
         comms.comm_r_new,
         comms.comm_d_new,
@@ -309,7 +310,7 @@ fn vanilla_holds<Tree: 'static + MerkleTreeTrait<Hasher = TreeRHasher>>(
     proofs: &[Vec<u8>],
 ) -> Result<bool> {
     let proofs = proofs.iter().map(|bytes| Ok(bincode::deserialize(bytes)?)).collect::<Result<Vec<_>>>()?;
-    let config = sector_update_config(sector);
+    let config = sector_update_config(sector)?;
     ensure!(proofs.len() == usize::from(config.update_partitions), "another number of proofs");
     let UpdateCommitments { comm_r_old, comm_r_new, comm_d_new } = *comms;
     filecoin_proofs::verify_partition_proofs::<Tree>(config, &proofs, comm_r_old, comm_r_new, comm_d_new)
