@@ -7,6 +7,7 @@
 
 #[cfg(unix)]
 mod adverse;
+mod features;
 mod post;
 mod settings;
 mod steps;
@@ -22,7 +23,7 @@ fn help_names_every_verb() {
         assert!(help.contains(&format!("\n  {verb} ")), "{help}");
     }
     let help = sandbox.run(&["seal", "--help"]).succeeds();
-    for step in ["add-piece", "pc1", "pc2", "c1", "c2", "verify", "unseal", "clear-cache"] {
+    for step in ["add-piece", "pc1", "pc2", "synth", "c1", "c2", "verify", "unseal", "clear-cache"] {
         assert!(help.contains(&format!("\n  {step} ")), "{help}");
     }
     assert!(sandbox.run(&["--version"]).succeeds().starts_with("filecash "));
