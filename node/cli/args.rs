@@ -5,6 +5,7 @@
 pub mod many;
 pub mod post;
 pub mod update;
+pub mod synth;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -13,7 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use filecash_engine::field::Node;
 use filecash_engine::sector::cid::{self, CidError};
 use filecash_engine::sector::id::prover_id;
-use filecash_engine::sector::{Profile, ProverId};
+use filecash_engine::sector::{Feature, Profile, ProverId};
 use filecash_node::config::Flags;
 use filecash_node::size::ByteSize;
 use serde::{Deserialize, Serialize};
@@ -129,6 +130,10 @@ pub struct Quickstart {
     /// Sector size, rather than the smallest that holds the file: 2KiB, 8MiB or 512MiB
     #[arg(long, value_name = "SIZE")]
     pub sector_size: Option<ByteSize>,
+    /// How the seal's proof draws its challenges: interactive, synthetic (6 GB of disk from 8 MiB on) or
+    /// non-interactive (thirteen times the work)
+    #[arg(long, value_name = "NAME", default_value = "interactive")]
+    pub feature: Feature,
 }
 
 /// `filecash config`.
@@ -236,6 +241,8 @@ pub enum Seal {
     Pc1(Pc1),
     /// Pre-commit phase 2: tree-c, the replica, tree-r-last, CommR
     Pc2(Pc2),
+    /// Prove a synthetic PoRep's whole set of challenges into the cache folder, before the seed is known
+    Synth(synth::Synth),
     /// Commit phase 1: vanilla proofs for a seed
     C1(C1),
     /// Commit phase 2: the SNARK
@@ -250,7 +257,7 @@ pub enum Seal {
     VerifyAggregate(many::VerifyAggregate),
     /// Get data back out of a sealed file
     Unseal(Unseal),
-    /// Delete what proving the seal needed and proving storage does not: layers, tree-d, tree-c
+    /// Delete what proving the seal needed and proving storage does not: layers, tree-d, tree-c. After C1, or after synth
     ClearCache(ClearCache),
 }
 
@@ -273,9 +280,12 @@ pub struct Replace {
 /// Which registered proof.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Proof {
-    /// Sector size, such as 32GiB: the newest interactive proof of that size
+    /// Sector size, such as 32GiB: the newest proof of that size
     #[arg(long, value_name = "SIZE", conflicts_with = "registered_proof")]
     pub sector_size: Option<ByteSize>,
+    /// How the proof of that size draws its challenges: interactive, synthetic or non-interactive
+    #[arg(long, value_name = "NAME", requires = "sector_size")]
+    pub feature: Option<Feature>,
     /// Registered seal proof, by number or name
     #[arg(long, value_name = "PROOF")]
     pub registered_proof: Option<String>,
@@ -380,7 +390,7 @@ pub struct C1 {
     pub replace: Replace,
     #[command(flatten)]
     pub identity: Identity,
-    /// Seed, 64 hex digits
+    /// Seed, 64 hex digits; a non-interactive proof has none
     #[arg(long, value_name = "HEX")]
     pub seed: Option<Hex32>,
     /// Output of PC2
@@ -412,7 +422,7 @@ pub struct C2 {
     /// Output of C1
     #[arg(long, value_name = "JSON", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
     pub c1: Option<PathBuf>,
-    /// Proof to write: 192 bytes a partition
+    /// Proof to write: 192 bytes a partition, or the aggregate of a non-interactive PoRep's
     #[arg(long, value_name = "FILE", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
     pub out: Option<PathBuf>,
 }
@@ -426,7 +436,7 @@ pub struct Verify {
     pub proof: Proof,
     #[command(flatten)]
     pub identity: Identity,
-    /// Seed, 64 hex digits
+    /// Seed, 64 hex digits; a non-interactive proof has none
     #[arg(long, value_name = "HEX")]
     pub seed: Option<Hex32>,
     /// Sealed commitment: 64 hex digits or a CID [default: from the PC2 output]
@@ -507,6 +517,9 @@ pub struct Unseal {
 pub struct ClearCache {
     #[command(flatten)]
     pub place: Place,
+    /// The synthetic proofs too, which C1 of a synthetic PoRep needs
+    #[arg(long)]
+    pub synthetic: bool,
     /// Cache folder
     #[arg(long, value_name = "DIR", required_unless_present = "dir", value_hint = ValueHint::DirPath)]
     pub cache: Option<PathBuf>,

@@ -7,6 +7,7 @@
 
 #[cfg(unix)]
 mod adverse;
+mod features;
 mod many;
 mod post;
 mod settings;
@@ -28,6 +29,7 @@ fn help_names_every_verb() {
         "add-piece",
         "pc1",
         "pc2",
+        "synth",
         "c1",
         "c2",
         "verify",

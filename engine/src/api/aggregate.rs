@@ -84,13 +84,6 @@ pub fn setup(job: &Job<'_>, powers: usize) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
-/// Reads the reference string as the aggregation of so many proofs will.
-pub(super) fn check_srs(job: &Job<'_>, proofs: usize) -> Result<(), Error> {
-    let srs = SrsFile::open(&srs_path(job)).map_err(AggregateError::from)?;
-    srs.prover(job, padded_len(proofs)).map_err(AggregateError::from)?;
-    Ok(())
-}
-
 /// Aggregates proofs of one key for these statements (public inputs without ONE), padding both.
 ///
 /// The aggregate is verified before it is handed out, so false proofs among them are an error here.

@@ -8,11 +8,13 @@ use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Result;
+use filecash_engine::api::aggregate::{self, NON_INTERACTIVE, aggregate_seals};
+use filecash_engine::api::batch::{ProvenSeal, SealStatement};
 use filecash_engine::api::seal::{
     clear_cache, commit_phase1, generate_synth_proofs, pre_commit_phase1, pre_commit_phase2,
 };
 use filecash_engine::api::verify::seal_inputs;
-use filecash_engine::api::{SectorIdentity, aggregate, prove, verify};
+use filecash_engine::api::{SectorIdentity, prove, verify};
 use filecash_engine::groth16::srs::REFERENCE_POWERS;
 use filecash_engine::porep::challenges::layout;
 use filecash_engine::porep::outputs::{Commit1Output, PreCommit2Output};
@@ -270,9 +272,10 @@ impl Ours {
     /// When it fails.
     pub fn aggregate_partitions(&self, case: &Case, folder: &Path, proof: &[u8], params: &Path) -> Result<Vec<u8>> {
         let (registered, phase1) = Commit1Output::from_api_json(PROFILE, &fs::read(folder.join("c1.json"))?)?;
-        let identity = ours::identity(case);
-        let prover = self.with_params(params);
-        prover.job(|job| prove::aggregate_partitions(job, &registered.config(), &phase1, &identity, proof))
+        let Commit1Output { comm_r, comm_d, seed, .. } = phase1;
+        let statement = SealStatement { identity: ours::identity(case), comm_r, comm_d, seed };
+        let seals = [ProvenSeal { statement, proof }];
+        self.with_params(params).job(|job| aggregate_seals(job, &registered.config(), NON_INTERACTIVE, &seals))
     }
 
     /// Makes a reference string, as long as the reference wants it, in a folder.
