@@ -202,14 +202,22 @@ impl SealVerifier {
         seals: &[ProvenSeal<'_>],
         rejected: &mut Vec<RejectedSeal>,
     ) -> Result<(), Error> {
-        let read: Vec<_> = seals.par_iter().map(|seal| self.read(seal)).collect();
+        let bytes: Vec<&[u8]> = seals.iter().map(|seal| seal.proof).collect();
+        let (decoded, stated): (_, Vec<_>) = rayon::join(
+            || Proof::batch_from_bytes(&bytes, self.partitions),
+            || seals.par_iter().map(|seal| self.stated(&seal.statement)).collect(),
+        );
         let (mut proofs, mut inputs, mut owners) = (Vec::new(), Vec::new(), Vec::new());
         let mut reject = |at: usize, reason| {
             let SectorIdentity { prover_id, sector_id, .. } = seals[at].statement.identity;
             rejected.push(RejectedSeal { index: first + at, sector_id, prover_id, reason });
         };
-        for (at, read) in read.into_iter().enumerate() {
-            match read? {
+        for (at, (decoded, stated)) in decoded.into_iter().zip(stated).enumerate() {
+            let read = match stated? {
+                Ok(seal_inputs) => decoded.map(|seal_proofs| (seal_proofs, seal_inputs)).map_err(SealRejection::from),
+                Err(error) => Err(error.into()),
+            };
+            match read {
                 Ok((seal_proofs, seal_inputs)) => {
                     owners.extend((0..seal_proofs.len()).map(|partition| (at, partition)));
                     proofs.extend(seal_proofs);
@@ -231,18 +239,12 @@ impl SealVerifier {
         Ok(())
     }
 
-    /// Points and public inputs of a seal, or why it cannot be right.
-    #[allow(clippy::type_complexity, reason = "an error of the check around a rejection of the seal")]
-    fn read(&self, seal: &ProvenSeal<'_>) -> Result<Result<(Vec<Proof>, Vec<Vec<Fr>>), SealRejection>, Error> {
-        let statement = &seal.statement;
-        if let Err(error) = check_commitments(&statement.comm_r, &statement.comm_d) {
-            return Ok(Err(error.into()));
+    /// Public inputs of a statement, or why it cannot be one.
+    fn stated(&self, statement: &SealStatement) -> Result<Result<Vec<Vec<Fr>>, CommitmentError>, Error> {
+        match check_commitments(&statement.comm_r, &statement.comm_d) {
+            Ok(()) => self.inputs(statement).map(Ok),
+            Err(error) => Ok(Err(error)),
         }
-        let inputs = self.inputs(statement)?;
-        Ok(match Proof::many_from_bytes(seal.proof, self.partitions) {
-            Ok(proofs) => Ok((proofs, inputs)),
-            Err(error) => Err(error.into()),
-        })
     }
 
     /// Public inputs of every partition, without ONE.

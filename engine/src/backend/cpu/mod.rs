@@ -1,5 +1,6 @@
 //! The CPU backend: rayon, always compiled, the oracle of every other backend.
 
+pub mod subgroup;
 pub mod trees;
 
 use super::{Backend, BackendError};
