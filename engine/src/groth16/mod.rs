@@ -15,6 +15,6 @@ mod tests;
 pub use density::Density;
 pub use key::{KeyError, ParamsFile, Section, VerifyingKey};
 pub use proof::{Proof, ProofError};
-pub use prove::{ProveError, check_counts, prove, random_secrets};
+pub use prove::{ProveError, Rows, check_counts, prove, random_secrets};
 pub use setup::{SetupError, Toxic, setup};
 pub use verify::{Verifier, VerifyError};
