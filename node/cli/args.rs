@@ -4,8 +4,8 @@
 
 pub mod many;
 pub mod post;
-pub mod update;
 pub mod synth;
+pub mod update;
 
 use std::path::PathBuf;
 use std::str::FromStr;

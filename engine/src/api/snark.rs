@@ -1,7 +1,8 @@
 //! What every SNARK of the protocol has in common: set-up, the proof of a circuit, and its check before it leaves.
 //!
-//! The circuit's shape is recorded once; a witness is a values-only pass over the same circuit text; its evaluations
-//! stay compact until the transforms. Circuits are proven one at a time.
+//! The circuit's shape is recorded once; a witness is a values-only pass over the same circuit text. Evaluations of a
+//! circuit of bits stay compact until the transforms; those of other circuits, which would not be, are computed for
+//! them. Circuits are proven one at a time.
 //!
 //! Source: `spec/snark.md` 3.3, 3.4.
 
@@ -11,7 +12,7 @@ use crate::circuit::{Evaluations, ProofCircuit, Shape, Witness};
 use crate::error::Error;
 use crate::field::Fr;
 use crate::groth16::prove::check_counts;
-use crate::groth16::{Density, ParamsFile, Proof, ProveError, Verifier, VerifyError, prove, random_secrets};
+use crate::groth16::{Density, ParamsFile, Proof, ProveError, Rows, Verifier, VerifyError, prove, random_secrets};
 use crate::job::{Cancelled, Job, Unit};
 use crate::params::{ParamId, ParamStore};
 
@@ -67,9 +68,22 @@ impl Prover {
     /// # Errors
     /// [`Error`] when the values do not satisfy the circuit, or memory or the parameters' file fail.
     pub(super) fn prove(&self, job: &Job<'_>, partition: usize, circuit: &impl ProofCircuit) -> Result<Proof, Error> {
-        let (witness, evaluations) = self.evaluate(job, partition, circuit)?;
+        let stage = job.stage("witness", Unit::Items, 2);
+        let witness = circuit.witness().map_err(SnarkError::from)?;
+        stage.advance(1)?;
+        let is_wide = witness.aux.memory_bytes() > witness.aux.len() * size_of::<Fr>() / 2;
+        let rows = if is_wide { Rows::from(&self.shape) } else { self.evaluate(partition, &witness)?.into() };
+        stage.advance(1)?;
+        drop(stage);
         let [r, s] = random_secrets();
-        Ok(prove(job, &self.params, &self.density, evaluations, &witness, r, s)?)
+        match prove(job, &self.params, &self.density, rows, &witness, r, s) {
+            // Now it is worth knowing where.
+            Err(ProveError::Unsatisfied) if is_wide => Err(match self.evaluate(partition, &witness) {
+                Ok(_) => ProveError::Unsatisfied.into(),
+                Err(error) => error.into(),
+            }),
+            proof => Ok(proof?),
+        }
     }
 
     /// Proofs as bytes one after the other, once all verify against `inputs`, which are without ONE.
@@ -83,20 +97,12 @@ impl Prover {
         Ok(proofs.iter().flat_map(Proof::to_bytes).collect())
     }
 
-    fn evaluate(
-        &self,
-        job: &Job<'_>,
-        partition: usize,
-        circuit: &impl ProofCircuit,
-    ) -> Result<(Witness, Evaluations), Error> {
-        let stage = job.stage("witness", Unit::Items, 2);
-        let witness = circuit.witness().map_err(SnarkError::from)?;
-        stage.advance(1)?;
-        let evaluations = self.shape.evaluate(&witness);
-        stage.advance(1)?;
+    /// Every evaluation, once each constraint holds.
+    fn evaluate(&self, partition: usize, witness: &Witness) -> Result<Evaluations, SnarkError> {
+        let evaluations = self.shape.evaluate(witness);
         match evaluations.first_unsatisfied() {
-            Some(constraint) => Err(SnarkError::Unsatisfied { partition, constraint }.into()),
-            None => Ok((witness, evaluations)),
+            Some(constraint) => Err(SnarkError::Unsatisfied { partition, constraint }),
+            None => Ok(evaluations),
         }
     }
 }

@@ -17,7 +17,7 @@ pub use cs::{CircuitSystem, DebugSystem, DigestRecorder, Plain, ShapeRecorder, W
 pub use gadgets::path::Level;
 pub use porep::{ChallengeIndices, ChallengeWitness, ColumnWitness, PoRepCircuit, PoRepPartition, PoRepShape};
 pub use post::{LeafWitness, PoStCircuit, PoStShape, SlotInputs, SlotWitness};
-pub use shape::{Column, Evaluations, Matrix, Shape, Witness};
+pub use shape::{Column, Evaluations, Letter, Matrix, Shape, Witness};
 pub use update::{UpdateCircuit, UpdatePartition};
 pub use values::Values;
 

@@ -21,6 +21,7 @@ use crate::field::Fr;
 
 use blocks::Instance;
 pub(super) use blocks::Template;
+pub use evaluate::Letter;
 pub(super) use rows::canonicalise;
 use rows::{Dictionary, Rows};
 

@@ -19,7 +19,7 @@ pub use aggregate::{AggregateError, AggregateProof, Version};
 pub use density::Density;
 pub use key::{KeyError, ParamsFile, Section, VerifyingKey};
 pub use proof::{Proof, ProofError};
-pub use prove::{ProveError, check_counts, prove, random_secrets};
+pub use prove::{ProveError, Rows, check_counts, prove, random_secrets};
 pub use setup::{SetupError, Toxic, setup};
 pub use simulate::Simulator;
 pub use srs::{SRS_FILE_NAME, SrsError, SrsFile, SrsSecrets, setup_srs};

@@ -9,6 +9,9 @@
 //! `h = (coset⁻¹[coset(a) · coset(b)] − c) / (gᵐ − 1)` in coefficients. A witness that does not satisfy the circuit
 //! shows in the coefficient m − 1, which has to be 0.
 //!
+//! Where most of a circuit's values are wide, its evaluations are computed one matrix at a time, straight into these
+//! vectors ([`Rows::Shape`]); a circuit of bits keeps them compact ([`Rows::Compact`]).
+//!
 //! Each section of the parameter file is read once, in windows. Of L, A and B, whose scalars are the witness, points of
 //! zeros are not even decoded, points of ones are added up, and only the others go through the bucket method.
 //!
@@ -28,7 +31,7 @@ use crate::backend::cpu::fast;
 use crate::backend::cpu::msm::{Msm, Sum};
 use crate::backend::cpu::ntt::{Domain, DomainTooLarge, Points};
 use crate::circuit::values::Class;
-use crate::circuit::{Evaluations, Values, Witness};
+use crate::circuit::{Evaluations, Letter, Shape, Values, Witness};
 use crate::field::Fr;
 use crate::job::{Cancelled, Job, Stage, Unit};
 
@@ -36,6 +39,10 @@ use crate::job::{Cancelled, Job, Stage, Unit};
 const WINDOW_BYTES: u64 = 8 << 20;
 /// Windows in memory at a time: one read, one in use, its decoded points and what is collected of them.
 const WINDOWS: u64 = 5;
+/// A section is read in so many windows at least, unless they would be of fewer points than [`MIN_WINDOW`].
+const WINDOWS_OF_A_SECTION: usize = 16;
+/// Points of a window at least, where there are so many.
+const MIN_WINDOW: usize = 1 << 10;
 /// Least memory for windows and buckets.
 const MIN_WORKING: u64 = 8 << 20;
 /// Multiples are collected to at least so many before they go to the buckets.
@@ -66,6 +73,57 @@ pub enum ProveError {
     Memory { needed: u64, available: u64 },
 }
 
+/// Where `A·z`, `B·z` and `C·z` over the circuit's own constraints come from.
+#[derive(Debug)]
+pub enum Rows<'a> {
+    /// They are there, compact where they are small.
+    Compact(Evaluations),
+    /// The circuit, of which each is computed when it is needed.
+    Shape(&'a Shape),
+}
+
+impl From<Evaluations> for Rows<'_> {
+    fn from(evaluations: Evaluations) -> Self {
+        Self::Compact(evaluations)
+    }
+}
+
+impl<'a> From<&'a Shape> for Rows<'a> {
+    fn from(shape: &'a Shape) -> Self {
+        Self::Shape(shape)
+    }
+}
+
+impl Rows<'_> {
+    fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Compact(Evaluations { a, b, c }) => [a, b, c].map(Values::memory_bytes).iter().sum(),
+            Self::Shape(_) => 0,
+        }
+    }
+
+    /// Writes a matrix's values, then `inputs`, those of the consistency rows, then zeros. Compact values are freed.
+    fn fill(&mut self, letter: Letter, witness: &Witness, inputs: &[Fr], vector: &mut [Fr]) {
+        match self {
+            Self::Compact(Evaluations { a, b, c }) => {
+                let values = match letter {
+                    Letter::A => a,
+                    Letter::B => b,
+                    Letter::C => c,
+                };
+                expand_into(vector, std::mem::take(values), inputs);
+            }
+            Self::Shape(shape) => {
+                let (own, rest) = vector.split_at_mut(shape.constraints());
+                shape.evaluate_into(letter, witness, own);
+                let (consistency, zeros) = rest.split_at_mut(inputs.len());
+                consistency.copy_from_slice(inputs);
+                zeros.fill(Fr::ZERO);
+            }
+        }
+    }
+}
+
 /// Fresh r and s for one proof, from the system's generator.
 pub fn random_secrets() -> [Fr; 2] {
     [Fr::random(&mut OsRng), Fr::random(&mut OsRng)]
@@ -74,23 +132,23 @@ pub fn random_secrets() -> [Fr; 2] {
 /// Makes the proof that belongs to a witness and to r and s, which must be random ([`random_secrets`]) and never used
 /// twice.
 ///
-/// `evaluations` are `A·z`, `B·z` and `C·z` over the circuit's own constraints.
+/// `rows` are `A·z`, `B·z` and `C·z` over the circuit's own constraints, or the circuit itself.
 ///
 /// # Errors
 /// [`ProveError`]; a witness that does not satisfy the circuit is among them.
-pub fn prove(
+pub fn prove<'a>(
     job: &Job<'_>,
     params: &ParamsFile,
     density: &Density,
-    evaluations: Evaluations,
+    rows: impl Into<Rows<'a>>,
     witness: &Witness,
     r: Fr,
     s: Fr,
 ) -> Result<Proof, ProveError> {
     if fast::available() {
-        prove_with::<fast::G1, fast::G2>(job, params, density, evaluations, witness, [r, s])
+        prove_with::<fast::G1, fast::G2>(job, params, density, rows.into(), witness, [r, s])
     } else {
-        prove_with::<PortableG1, PortableG2>(job, params, density, evaluations, witness, [r, s])
+        prove_with::<PortableG1, PortableG2>(job, params, density, rows.into(), witness, [r, s])
     }
 }
 
@@ -125,7 +183,7 @@ pub fn prove_with<G1, G2>(
     job: &Job<'_>,
     params: &ParamsFile,
     density: &Density,
-    evaluations: Evaluations,
+    rows: Rows<'_>,
     witness: &Witness,
     [r, s]: [Fr; 2],
 ) -> Result<Proof, ProveError>
@@ -134,18 +192,17 @@ where
     G2: Kernel<Group = G2Projective, Affine = G2Affine>,
 {
     check_counts(params, density)?;
-    check_lengths(density, &evaluations, witness)?;
+    check_lengths(density, &rows, witness)?;
     let domain = Domain::at_least(density.rows())?;
     let vector_bytes = (domain.size() * size_of::<Fr>()) as u64;
-    let compact_bytes = witness.aux.memory_bytes()
-        + [&evaluations.a, &evaluations.b, &evaluations.c].map(Values::memory_bytes).iter().sum::<usize>();
+    let compact_bytes = witness.aux.memory_bytes() + rows.memory_bytes();
     let needed = 2 * vector_bytes + compact_bytes as u64 + MIN_WORKING;
     let available = job.config.memory_bytes;
     if needed > available {
         return Err(ProveError::Memory { needed, available });
     }
 
-    let quotient = quotient(job, &domain, evaluations, &witness.inputs)?;
+    let quotient = quotient(job, &domain, rows, witness)?;
     // The second vector is free again.
     let working = available - needed + vector_bytes + MIN_WORKING;
     let total = Section::PROVING.iter().map(|section| params.count(*section)).sum();
@@ -169,13 +226,17 @@ where
     Ok(Proof { a: a.to_affine(), b: b.to_affine(), c: c.to_affine() })
 }
 
-fn check_lengths(density: &Density, evaluations: &Evaluations, witness: &Witness) -> Result<(), ProveError> {
+fn check_lengths(density: &Density, rows: &Rows<'_>, witness: &Witness) -> Result<(), ProveError> {
+    let [a, b, c] = match rows {
+        Rows::Compact(Evaluations { a, b, c }) => [a, b, c].map(Values::len),
+        Rows::Shape(shape) => [shape.constraints(); 3],
+    };
     for (what, expected, actual) in [
         ("inputs", density.inputs, witness.inputs.len()),
         ("aux variables", density.aux, witness.aux.len()),
-        ("evaluations of A", density.constraints, evaluations.a.len()),
-        ("evaluations of B", density.constraints, evaluations.b.len()),
-        ("evaluations of C", density.constraints, evaluations.c.len()),
+        ("evaluations of A", density.constraints, a),
+        ("evaluations of B", density.constraints, b),
+        ("evaluations of C", density.constraints, c),
     ] {
         if expected != actual {
             return Err(ProveError::Counts { what, expected, actual });
@@ -185,22 +246,19 @@ fn check_lengths(density: &Density, evaluations: &Evaluations, witness: &Witness
 }
 
 /// The coefficients of h, in bit-reversed order, and 0 as the last.
-fn quotient(
-    job: &Job<'_>,
-    domain: &Domain,
-    Evaluations { a, b, c }: Evaluations,
-    inputs: &[Fr],
-) -> Result<Vec<Fr>, ProveError> {
+fn quotient(job: &Job<'_>, domain: &Domain, mut rows: Rows<'_>, witness: &Witness) -> Result<Vec<Fr>, ProveError> {
     let size = domain.size() as u64;
     let stage = job.stage("transforms", Unit::Items, 6 * size);
-    let mut first = expand(domain, a, inputs);
+    let mut first = vec![Fr::ZERO; domain.size()];
+    rows.fill(Letter::A, witness, &witness.inputs, &mut first);
     to_coset(domain, &mut first, &stage)?;
-    let mut second = expand(domain, b, &[]);
+    let mut second = vec![Fr::ZERO; domain.size()];
+    rows.fill(Letter::B, witness, &[], &mut second);
     to_coset(domain, &mut second, &stage)?;
     first.par_iter_mut().zip(&second).for_each(|(first, second)| *first *= second);
     domain.interpolate(&mut first, Points::Coset);
     stage.advance(size)?;
-    expand_into(&mut second, c, &[]);
+    rows.fill(Letter::C, witness, &[], &mut second);
     domain.interpolate(&mut second, Points::Roots);
     stage.advance(size)?;
     let factor = domain.vanishing_at(&Points::Coset.shift()).invert();
@@ -215,12 +273,6 @@ fn to_coset(domain: &Domain, values: &mut [Fr], stage: &Stage<'_>) -> Result<(),
     stage.advance(values.len() as u64)?;
     domain.evaluate(values, Points::Coset);
     stage.advance(values.len() as u64)
-}
-
-fn expand(domain: &Domain, values: Values, inputs: &[Fr]) -> Vec<Fr> {
-    let mut vector = vec![Fr::ZERO; domain.size()];
-    expand_into(&mut vector, values, inputs);
-    vector
 }
 
 /// Values, then the consistency rows' inputs, then zeros.
@@ -280,15 +332,20 @@ struct Sums<'a> {
 }
 
 impl Sums<'_> {
-    /// Points of a window.
-    fn window<K: Kernel>(&self) -> usize {
+    /// Points of a window of a section with `count` points.
+    fn window<K: Kernel>(&self, count: usize) -> usize {
         let point = K::POINT_BYTES.max(size_of::<K::Point>()) as u64;
-        ((self.working / 2 / WINDOWS).min(WINDOW_BYTES) / point).max(1) as usize
+        let most = ((self.working / 2 / WINDOWS).min(WINDOW_BYTES) / point).max(1) as usize;
+        most.min((count / WINDOWS_OF_A_SECTION).max(MIN_WINDOW))
     }
 
-    /// Memory for buckets.
-    fn buckets<K: Kernel>(&self) -> u64 {
-        self.working - WINDOWS * self.window::<K>() as u64 * K::POINT_BYTES as u64
+    /// Memory for the buckets of a sum of `expected` multiples, in a section with `count` points.
+    ///
+    /// A third of what the points take is enough: with as many buckets as the least time asks for, small sums would take
+    /// twice the memory of all their points, to be faster by a tenth.
+    fn buckets<K: Kernel>(&self, count: usize, expected: usize) -> u64 {
+        let most = self.working - WINDOWS * self.window::<K>(count) as u64 * K::POINT_BYTES as u64;
+        most.min((expected * size_of::<K::Point>() / 3) as u64)
     }
 
     /// Decodes chosen points of a window that begins with point `first` of the section.
@@ -312,10 +369,12 @@ impl Sums<'_> {
 
     /// `Σ h_i H_i`; the coefficients are in bit-reversed order.
     fn h<K: Kernel>(&self, domain: &Domain, coefficients: Vec<Fr>) -> Result<K::Group, ProveError> {
-        let mut msm = Msm::<K>::new(domain.size(), self.buckets::<K>());
+        let size = domain.size();
+        let mut msm = Msm::<K>::new(size, self.buckets::<K>(size, size));
         let (mut points, mut scalars) = (Vec::new(), Vec::new());
-        let all: Vec<u32> = (0..self.window::<K>() as u32).collect();
-        self.params.windows(Section::H, self.window::<K>(), |first, bytes| {
+        let window = self.window::<K>(size);
+        let all: Vec<u32> = (0..window as u32).collect();
+        self.params.windows(Section::H, window, |first, bytes| {
             let first = first as usize;
             let count = bytes.len() / K::POINT_BYTES;
             let range = first..first + count;
@@ -341,7 +400,8 @@ impl Sums<'_> {
         let (mut one_points, mut wide_points, mut collected) = (Vec::new(), Vec::new(), Vec::new());
         let mut wide_scalars = Vec::new();
         let mut seen = 0;
-        self.params.windows(section, self.window::<K>(), |first, bytes| {
+        let window = self.window::<K>(count);
+        self.params.windows(section, window, |first, bytes| {
             let first = first as usize;
             let len = bytes.len() / K::POINT_BYTES;
             one_indices.clear();
@@ -361,10 +421,10 @@ impl Sums<'_> {
             self.decode::<K>(section, first, bytes, &wide_indices, &mut wide_points)?;
             collected.extend_from_slice(&wide_points);
             seen += len;
-            if collected.len() >= COLLECTED || (seen == count && !collected.is_empty()) {
+            if collected.len() >= COLLECTED.min(window) || (seen == count && !collected.is_empty()) {
                 let msm = msm.get_or_insert_with(|| {
-                    let expected = (collected.len() as u64 * count as u64).div_ceil(seen as u64);
-                    Msm::new(expected as usize, self.buckets::<K>())
+                    let expected = (collected.len() as u64 * count as u64).div_ceil(seen as u64) as usize;
+                    Msm::new(expected, self.buckets::<K>(count, expected))
                 });
                 msm.feed(&collected, &wide_scalars);
                 collected.clear();

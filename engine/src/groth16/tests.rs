@@ -217,7 +217,7 @@ fn keys_and_proofs_equal_bellmans() {
     let (density, evaluations) = (Density::new(&recorder.shape), recorder.evaluations());
     let by_portable = with_job(1 << 28, |job| {
         let secrets = [Fr::from(r), Fr::from(s)];
-        prove_with::<PortableG1, PortableG2>(job, &params, &density, evaluations, &recorder.witness, secrets)
+        prove_with::<PortableG1, PortableG2>(job, &params, &density, evaluations.into(), &recorder.witness, secrets)
     });
     assert_eq!(by_portable.unwrap(), ours);
 

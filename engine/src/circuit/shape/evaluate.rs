@@ -16,16 +16,83 @@ use crate::field::Fr;
 /// Rows that one task computes, or a little more.
 const TASK_ROWS: usize = 1 << 15;
 
+/// One of the three matrices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of R1CS")]
+pub enum Letter {
+    A,
+    B,
+    C,
+}
+
+impl Letter {
+    const ALL: [Self; 3] = [Self::A, Self::B, Self::C];
+}
+
+/// Takes values one after the other.
+trait Sink {
+    fn small(&mut self, value: i64);
+    fn wide(&mut self, value: Fr);
+}
+
+impl Sink for Values {
+    fn small(&mut self, value: i64) {
+        self.push_small(value);
+    }
+
+    fn wide(&mut self, value: Fr) {
+        self.push(value);
+    }
+}
+
+/// Fills a slice.
+struct Fill<'a>(std::slice::IterMut<'a, Fr>);
+
+impl Sink for Fill<'_> {
+    fn small(&mut self, value: i64) {
+        self.wide(small(value));
+    }
+
+    fn wide(&mut self, value: Fr) {
+        if let Some(place) = self.0.next() {
+            *place = value;
+        }
+    }
+}
+
 impl Shape {
     /// `A·z`, `B·z`, `C·z` over the circuit's own constraints.
     pub fn evaluate(&self, witness: &Witness) -> Evaluations {
-        let pieces: Vec<_> = self.tasks().into_par_iter().map(|rows| self.evaluate_rows(rows, witness)).collect();
+        let evaluate = |rows| {
+            let mut out: [Values; 3] = Default::default();
+            self.evaluate_rows(rows, witness, Letter::ALL, &mut out);
+            out
+        };
+        let pieces: Vec<_> = self.tasks().into_par_iter().map(evaluate).collect();
         let mut all: [Values; 3] = Default::default();
         for piece in pieces {
             all.iter_mut().zip(piece).for_each(|(all, piece)| all.append(piece));
         }
         let [a, b, c] = all;
         Evaluations { a, b, c }
+    }
+
+    /// One matrix times z into `out`, an element for each of the circuit's own constraints.
+    ///
+    /// # Panics
+    /// Unless `out` is of that length.
+    pub fn evaluate_into(&self, letter: Letter, witness: &Witness, out: &mut [Fr]) {
+        assert_eq!(out.len(), self.constraints, "an element for each constraint");
+        let (tasks, mut rest) = (self.tasks(), out);
+        let mut pieces = Vec::with_capacity(tasks.len());
+        for rows in tasks {
+            let (piece, later) = rest.split_at_mut(rows.len());
+            pieces.push((rows, piece));
+            rest = later;
+        }
+        pieces.into_par_iter().for_each(|(rows, piece)| {
+            self.evaluate_rows(rows, witness, [letter], &mut [Fill(piece.iter_mut())]);
+        });
     }
 
     /// All rows in ranges that cut no block.
@@ -45,25 +112,30 @@ impl Shape {
         tasks
     }
 
-    fn evaluate_rows(&self, rows: Range<usize>, witness: &Witness) -> [Values; 3] {
-        let mut out: [Values; 3] = Default::default();
+    fn evaluate_rows<const N: usize>(
+        &self,
+        rows: Range<usize>,
+        witness: &Witness,
+        letters: [Letter; N],
+        out: &mut [impl Sink; N],
+    ) {
         for segment in self.segments(rows) {
             match &segment.block {
                 None => {
                     for row in segment.rows.clone() {
-                        out.iter_mut().enumerate().for_each(|(letter, out)| {
-                            single_row(segment.row(letter, row), &self.dictionary, witness).push_to(out);
+                        letters.iter().zip(out.iter_mut()).for_each(|(letter, out)| {
+                            single_row(segment.row(*letter as usize, row), &self.dictionary, witness).push_to(out);
                         });
                     }
                 }
                 Some(block) => {
                     let values = BlockValues::gather(block, witness);
-                    let rows = segment.source.iter().zip(&mut out);
-                    rows.for_each(|(rows, out)| values.evaluate(rows, &self.dictionary, out));
+                    letters.iter().zip(out.iter_mut()).for_each(|(letter, out)| {
+                        values.evaluate(&segment.source[*letter as usize], &self.dictionary, out);
+                    });
                 }
             }
         }
-        out
     }
 }
 
@@ -94,10 +166,10 @@ impl Sum {
     }
 
     #[inline]
-    fn push_to(self, values: &mut Values) {
+    fn push_to(self, sink: &mut impl Sink) {
         match self.wide {
-            None => values.push_small(self.small),
-            Some(wide) => values.push(wide + small(self.small)),
+            None => sink.small(self.small),
+            Some(wide) => sink.wide(wide + small(self.small)),
         }
     }
 }
@@ -162,7 +234,7 @@ impl BlockValues {
         Self::Wide((0..places).map(|place| witness.value(block.column(place))).collect())
     }
 
-    fn evaluate(&self, rows: &Rows, dictionary: &Dictionary, out: &mut Values) {
+    fn evaluate(&self, rows: &Rows, dictionary: &Dictionary, out: &mut impl Sink) {
         for (places, numbers, is_small) in rows.iter() {
             let terms = places.iter().map(|place| *place as usize).zip(numbers);
             let mut sum = Sum::default();

@@ -96,6 +96,12 @@ fn blocks_are_only_another_way_to_store_rows() {
     assert_eq!(compressed.digest(), flat.digest());
     assert_eq!(compressed.evaluate(&witness), flat.evaluate(&witness));
     assert_eq!(compressed.evaluate(&witness).first_unsatisfied(), None);
+    let Evaluations { a, b, c } = flat.evaluate(&witness);
+    for (letter, expected) in [(Letter::A, a), (Letter::B, b), (Letter::C, c)] {
+        let mut values = vec![Fr::from(77); flat.constraints()];
+        compressed.evaluate_into(letter, &witness, &mut values);
+        assert_eq!(values, expected.iter().collect::<Vec<_>>());
+    }
     for (compressed_matrix, flat_matrix) in compressed.matrices().into_iter().zip(flat.matrices()) {
         assert_eq!(compressed_matrix.non_zeros(), flat_matrix.non_zeros());
         let sorted = |shape: &Shape, row: Row<'_>| {

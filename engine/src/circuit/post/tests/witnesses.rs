@@ -261,10 +261,11 @@ fn keys(kind: PoStKind, digest: &str) -> Keys {
 fn prove_with(keys: &Keys, kind: PoStKind, r: u64, s: u64) -> Proof {
     let (circuit, inputs) = circuit(kind);
     let witness = circuit.witness().unwrap();
-    let evaluations = shape(kind).blank().record().evaluate(&witness);
-    let proof = with_job(|job| {
-        prove(job, &keys.params, &keys.density, evaluations, &witness, Fr::from(r), Fr::from(s)).unwrap()
-    });
+    let shape = shape(kind).blank().record();
+    let (r, s) = (Fr::from(r), Fr::from(s));
+    let proof = with_job(|job| prove(job, &keys.params, &keys.density, &shape, &witness, r, s).unwrap());
+    let compact = shape.evaluate(&witness);
+    assert_eq!(with_job(|job| prove(job, &keys.params, &keys.density, compact, &witness, r, s).unwrap()), proof);
     assert_eq!(keys.verifier.verify(&proof, &inputs), Ok(()));
     let mut other = inputs;
     other[3] += Fr::ONE;
