@@ -68,6 +68,9 @@ pub struct Decoder<'a> {
     pub comm_r_old: &'a Node,
 }
 
+/// Takes decoded nodes; the first one's number comes with them.
+type Take<'a> = dyn FnMut(u64, &[Node]) -> Result<(), UpdateError> + 'a;
+
 impl Decoder<'_> {
     /// Writes a range of nodes of padded data to `out`, in order.
     ///
@@ -113,12 +116,7 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    fn run(
-        &self,
-        job: &Job<'_>,
-        range: Range<u64>,
-        take: &mut dyn FnMut(u64, &[Node]) -> Result<(), UpdateError>,
-    ) -> Result<(), UpdateError> {
+    fn run(&self, job: &Job<'_>, range: Range<u64>, take: &mut Take<'_>) -> Result<(), UpdateError> {
         let Self { config, new, old, comm_d_new, comm_r_old } = *self;
         check_commitments(&[("comm_d_new", comm_d_new), ("comm_r_old", comm_r_old)])?;
         let nodes = config.params.nodes();

@@ -43,7 +43,7 @@ impl Paths {
         Replica { path: &self.0[0], cache: &self.0[1] }
     }
 
-    fn new(&self) -> Replica<'_> {
+    fn updated(&self) -> Replica<'_> {
         Replica { path: &self.0[2], cache: &self.0[3] }
     }
 
@@ -83,18 +83,18 @@ fn updated() -> Updated {
 impl Updated {
     fn encode(&self, job: &Job<'_>) -> Result<Encoded, Error> {
         let paths = paths(&self.sandbox);
-        encode_into(job, &self.config, paths.new(), paths.old(), paths.staged(), &self.pieces)
+        encode_into(job, &self.config, paths.updated(), paths.old(), paths.staged(), &self.pieces)
     }
 
     fn decode(&self, job: &Job<'_>) -> Result<(), Error> {
         let (paths, out) = (paths(&self.sandbox), self.sandbox.path("decoded"));
-        decode_from(job, &self.config, &out, paths.new().path, paths.old(), &self.encoded.commitments.comm_d_new)
+        decode_from(job, &self.config, &out, paths.updated().path, paths.old(), &self.encoded.commitments.comm_d_new)
     }
 
     fn decode_range(&self, range: RawRange) -> Result<Vec<u8>, Error> {
         let (paths, mut out) = (paths(&self.sandbox), Vec::new());
         let UpdateCommitments { comm_d_new, comm_r_old, .. } = &self.encoded.commitments;
-        let (new, old) = (paths.new().path, paths.old().path);
+        let (new, old) = (paths.updated().path, paths.old().path);
         self.sandbox.run(|job| decode_range(job, &self.config, new, old, comm_d_new, comm_r_old, range, &mut out))?;
         Ok(out)
     }
@@ -103,12 +103,12 @@ impl Updated {
         let paths = paths(&self.sandbox);
         let [key, key_cache] = ["key", "key-cache"].map(|name| self.sandbox.path(name));
         let key = Replica { path: &key, cache: &key_cache };
-        remove_encoded_data(job, &self.config, key, paths.new(), paths.staged(), &self.encoded.commitments)
+        remove_encoded_data(job, &self.config, key, paths.updated(), paths.staged(), &self.encoded.commitments)
     }
 
     fn open(&self, job: &Job<'_>) -> Result<Vec<PartitionProof>, Error> {
         let paths = paths(&self.sandbox);
-        generate_partition_proofs(job, &self.config, &self.encoded.commitments, paths.old(), paths.new())
+        generate_partition_proofs(job, &self.config, &self.encoded.commitments, paths.old(), paths.updated())
     }
 
     #[track_caller]
@@ -345,8 +345,9 @@ fn decoding_refuses_other_replicas_and_commitments() {
     }
     for out in ["new", "sealed"] {
         let (paths, out) = (paths(&updated.sandbox), updated.sandbox.path(out));
-        let decode =
-            |job: &Job<'_>| decode_from(job, &updated.config, &out, paths.new().path, paths.old(), &good.comm_d_new);
+        let decode = |job: &Job<'_>| {
+            decode_from(job, &updated.config, &out, paths.updated().path, paths.old(), &good.comm_d_new)
+        };
         updated.sandbox.refuses(|sandbox| sandbox.run(decode), &["and cannot be the data too"]);
     }
 }
@@ -472,7 +473,7 @@ fn openings_refuse_stale_commitments_and_swapped_replicas() {
         let open = |job: &Job<'_>| generate_partition_proofs(job, &updated.config, &good, old, new);
         updated.sandbox.refuses(|sandbox| sandbox.run(open), expected)
     };
-    let (old, new) = (paths.old(), paths.new());
+    let (old, new) = (paths.old(), paths.updated());
     open(new, old, &["comm_r_old on disk is"]);
     open(
         Replica { path: new.path, ..old },
@@ -515,7 +516,7 @@ fn proving_refuses_partition_proofs_that_do_not_hold() {
     // In order, but without parameters.
     refused(commitments, proofs, &["no parameters of", &file(FileKind::Params), "is missing"]);
     let paths = paths(&updated.sandbox);
-    let prove_files = |job: &Job<'_>| prove_from_files(job, &updated.config, commitments, paths.old(), paths.new());
+    let prove_files = |job: &Job<'_>| prove_from_files(job, &updated.config, commitments, paths.old(), paths.updated());
     updated.sandbox.refuses(|sandbox| sandbox.run(prove_files), &["no parameters of", "is missing"]);
 
     let error = updated.refuses(

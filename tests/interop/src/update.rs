@@ -17,12 +17,11 @@ use filecash_engine::sector::Profile;
 use filecash_engine::sector::piece::{PieceInfo as OurPiece, UnpaddedLen};
 use filecash_engine::update::decode::Decoder;
 use filecash_engine::update::{PartitionProof, Replica, UpdateCommitments, UpdateConfig};
-use filecoin_proofs::types::{MerkleTreeTrait, PieceInfo, SectorUpdateConfig, UnpaddedBytesAmount};
+use filecoin_proofs::types::{MerkleTreeTrait, PieceInfo, PoRepConfig, SectorUpdateConfig, UnpaddedBytesAmount};
 use filecoin_proofs::{TreeRHasher, with_shape};
+use storage_proofs_core::api_version::ApiVersion;
 
-use crate::case::Case;
 use crate::params::cache;
-use crate::reference;
 
 /// A folder with a sealed sector, `staged` data for its update, and the data's pieces.
 #[derive(Clone, Debug)]
@@ -221,9 +220,7 @@ pub struct ReferenceUpdates;
 
 fn sector_update_config(sector: &Sector) -> SectorUpdateConfig {
     // Nothing of the seal but the sector's size enters.
-    let case =
-        Case { size_bytes: sector.size_bytes, ..crate::case::small("update", 5, crate::case::Rules::V1_1_0, &[]) };
-    SectorUpdateConfig::from_porep_config(&reference::config(&case))
+    SectorUpdateConfig::from_porep_config(&PoRepConfig::new_groth16(sector.size_bytes, [0; 32], ApiVersion::V1_1_0))
 }
 
 fn encode<Tree: 'static + MerkleTreeTrait<Hasher = TreeRHasher>>(sector: &Sector, new: &str) -> Result<Encoded> {
