@@ -2,12 +2,14 @@
 //!
 //! Numbers and names are parsed here, so that verbs see values that cannot be malformed.
 
+pub mod many;
+pub mod post;
 pub mod update;
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use filecash_engine::field::Node;
 use filecash_engine::sector::cid::{self, CidError};
 use filecash_engine::sector::id::prover_id;
@@ -95,6 +97,9 @@ pub enum Verb {
     /// One step of sealing, between files that the reference reads and writes too
     #[command(subcommand)]
     Seal(Seal),
+    /// Prove that sealed sectors are still held: proofs of space-time
+    #[command(subcommand)]
+    Post(post::Post),
     /// Put new data into a sector that is sealed already (SnapDeals), and prove it
     #[command(subcommand)]
     Update(update::Update),
@@ -138,6 +143,8 @@ pub enum Config {
 pub enum Params {
     /// Make test parameters for one sector size. Whoever makes parameters can forge proofs under them
     Setup(ParamsSetup),
+    /// Make a test reference string for aggregation. Whoever makes it can forge aggregates under it
+    SetupSrs(many::SetupSrs),
     /// List the published parameter files and which are here
     List,
     /// Compare the files that are here with the published digests; exit status 1 when one is damaged
@@ -150,8 +157,26 @@ pub struct ParamsSetup {
     /// Sector size, such as 2KiB
     #[arg(long, value_name = "SIZE")]
     pub sector_size: ByteSize,
+    /// Which circuit's
+    #[arg(long, value_enum, default_value_t = Circuit::Porep)]
+    pub circuit: Circuit,
     #[command(flatten)]
     pub replace: Replace,
+}
+
+/// Circuits that have parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Circuit {
+    /// Proof of replication
+    Porep,
+    /// Winning proof of space-time
+    Winning,
+    /// Window proof of space-time
+    Window,
+    /// Update of an empty sector
+    Update,
+    /// All that the network has
+    All,
 }
 
 /// `filecash params check`.
@@ -215,8 +240,14 @@ pub enum Seal {
     C1(C1),
     /// Commit phase 2: the SNARK
     C2(C2),
-    /// Verify a seal proof; exit status 1 when it is wrong
+    /// Verify a seal proof, or all of a list in one batch; exit status 1 when one is wrong
     Verify(Verify),
+    /// Put the proofs of several sectors into a list, for batches and aggregates
+    List(many::List),
+    /// Aggregate the proofs of a list (SnarkPack)
+    Aggregate(many::Aggregate),
+    /// Verify an aggregate; exit status 1 when it is wrong
+    VerifyAggregate(many::VerifyAggregate),
     /// Get data back out of a sealed file
     Unseal(Unseal),
     /// Delete what proving the seal needed and proving storage does not: layers, tree-d, tree-c
@@ -408,9 +439,31 @@ pub struct Verify {
     #[arg(long, value_name = "JSON", value_hint = ValueHint::FilePath)]
     pub pc2: Option<PathBuf>,
     /// Proof: its bytes, or hex text
-    #[arg(long = "proof", id = "proof_file", value_name = "FILE", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    #[arg(long = "proof", id = "proof_file", value_name = "FILE", required_unless_present_any = ["dir", "list"], value_hint = ValueHint::FilePath)]
     pub proof_file: Option<PathBuf>,
+    /// List of seals, as `filecash seal list` makes it, to verify in one batch; names every one that is wrong
+    #[arg(long, value_name = "JSON", value_hint = ValueHint::FilePath, conflicts_with_all = LISTED)]
+    pub list: Option<PathBuf>,
+    /// Verify the seals of the list one after the other
+    #[arg(long, requires = "list")]
+    pub one_by_one: bool,
 }
+
+/// What a list of seals says by itself.
+const LISTED: [&str; 12] = [
+    "dir",
+    "sector_size",
+    "registered_proof",
+    "prover_id",
+    "miner",
+    "sector",
+    "ticket",
+    "seed",
+    "comm_r",
+    "comm_d",
+    "pc2",
+    "proof_file",
+];
 
 /// `filecash seal unseal`.
 #[derive(Debug, Args)]

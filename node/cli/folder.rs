@@ -3,7 +3,7 @@
 //! `filecash quickstart` makes such folders, and `--dir` lets every sealing verb take its paths from one.
 //!
 //! ```text
-//! staged  sealed  cache/  pieces.json  pc1.json  pc2.json  c1.json  proof.bin  sector.json
+//! staged  sealed  cache/  pieces.json  pc1.json  pc2.json  c1.json  proof.bin  winning.bin  window.bin  sector.json
 //! ```
 
 use std::fs;
@@ -70,6 +70,16 @@ impl Folder {
     /// The SNARK.
     pub fn proof(&self) -> PathBuf {
         self.0.join("proof.bin")
+    }
+
+    /// A winning proof of space-time.
+    pub fn winning(&self) -> PathBuf {
+        self.0.join("winning.bin")
+    }
+
+    /// A window proof of space-time.
+    pub fn window(&self) -> PathBuf {
+        self.0.join("window.bin")
     }
 
     /// [`Identity`].

@@ -14,10 +14,12 @@ mod filler;
 mod folder;
 mod given;
 mod log;
+mod many;
 mod measure;
 mod params;
 mod phase;
 mod piece;
+mod post;
 mod progress;
 mod quickstart;
 mod report;
@@ -49,6 +51,7 @@ fn run(command: &Command) -> anyhow::Result<Report> {
         Verb::Config(verb) => Ok(config::run(verb, &context)),
         Verb::Params(verb) => params::run(verb, &context),
         Verb::Piece(verb) => piece::run(verb, &context),
+        Verb::Post(verb) => post::run(verb, &context),
         Verb::Quickstart(args) => quickstart::run(args, &context),
         Verb::Seal(verb) => seal::run(verb, &context),
         Verb::Sector(verb) => sector::run(verb, &context),

@@ -5,7 +5,9 @@ use std::io;
 use std::path::PathBuf;
 
 use filecash_engine::api::params;
-use filecash_engine::params::{CircuitKind, FileKind, ParamId, ParamStore, Verdict, manifest, published};
+use filecash_engine::params::{
+    CircuitKind, FileKind, ParamId, ParamStore, UnknownCircuit, Verdict, manifest, published,
+};
 use filecash_engine::sector::SealProof;
 use filecash_node::size::ByteSize;
 use serde_json::json;
@@ -13,6 +15,7 @@ use serde_json::json;
 use crate::args;
 use crate::context::Context;
 use crate::files;
+use crate::many;
 use crate::measure::Meter;
 use crate::report::{Failure, Kind, Report, with_causes};
 use crate::text::Align::{Left, Right};
@@ -22,36 +25,74 @@ use crate::text::{self, Table, count};
 pub fn run(verb: &args::Params, context: &Context) -> anyhow::Result<Report> {
     match verb {
         args::Params::Setup(args) => setup(args, context),
+        args::Params::SetupSrs(args) => many::setup_srs(args, context),
         args::Params::List => Ok(list(context)),
         args::Params::Check(args) => check(args, context),
     }
 }
 
 fn setup(args: &args::ParamsSetup, context: &Context) -> anyhow::Result<Report> {
-    let proof = SealProof::for_size(context.profile(), args.sector_size.0)?;
-    let id = porep_id(&proof)?;
+    let (profile, size) = (context.profile(), args.sector_size.0);
+    let circuits = match args.circuit {
+        args::Circuit::Porep => &[CircuitKind::PoRep][..],
+        args::Circuit::Winning => &[CircuitKind::Winning],
+        args::Circuit::Window => &[CircuitKind::Window],
+        args::Circuit::Update => &[CircuitKind::Update],
+        args::Circuit::All => &CircuitKind::ALL,
+    };
+    let all = args.circuit == args::Circuit::All;
     let store = ParamStore::new(&context.config.parameter_cache);
-    let path = store.path(&id, FileKind::Params);
-    // Damaged files may be replaced.
-    if path.exists() && Origin::of(&store, &id).is_ok_and(|origin| origin == Origin::Published) {
-        let message = format!("{} holds the parameters that {} published", path.display(), proof.profile);
-        return Err(Failure::new(Kind::Exists, message)
-            .hint("use them, or give another folder with --parameter-cache")
-            .into());
+    let mut ids = vec![];
+    for circuit in circuits {
+        match ParamId::new(profile, *circuit, size) {
+            Ok(id) => ids.push(id),
+            // All means all that there are.
+            Err(UnknownCircuit::Circuit { .. }) if all => {}
+            Err(error) => return Err(error.into()),
+        }
     }
-    files::refuse_existing(&path, args.replace.force)?;
+    // A size has to be one that sectors are sealed at.
+    SealProof::for_size(profile, size)?;
+    let mut fields = Table::fields();
+    fields.row(["For", &format!("{} sectors of profile {profile}", ByteSize(size))]);
+    if all && !args.replace.force {
+        ids.retain(|id| {
+            let path = store.path(id, FileKind::Params);
+            if path.exists() {
+                fields.row(["Here already", &path.display().to_string()]);
+            }
+            !path.exists()
+        });
+    }
+    for id in &ids {
+        let path = store.path(id, FileKind::Params);
+        // Damaged files may be replaced.
+        if path.exists() && Origin::of(&store, id).is_ok_and(|origin| origin == Origin::Published) {
+            let message = format!("{} holds the parameters that {profile} published", path.display());
+            return Err(Failure::new(Kind::Exists, message)
+                .hint("use them, or give another folder with --parameter-cache")
+                .into());
+        }
+        files::refuse_existing(&path, args.replace.force)?;
+    }
 
     let meter = Meter::start();
-    let outcome = params::setup(&context.job(), &id);
-    let path = context.kept(outcome, || "no parameters were written".to_owned())?;
+    let mut paths = vec![];
+    for id in &ids {
+        let outcome = params::setup(&context.job(), id);
+        let kept = || match paths.len() {
+            0 => "no parameters were written".to_owned(),
+            made => format!("{} made, the others were not", count(made as u64, "set of parameters")),
+        };
+        let path = context.kept(outcome, kept)?;
+        fields.row(["Made", &path.display().to_string()]);
+        paths.push(path);
+    }
     let cost = meter.stop();
-    let mut fields = Table::fields();
-    fields.row(["For", &format!("{} sectors of profile {}", ByteSize(args.sector_size.0), proof.profile)]);
-    fields.row(["File", &path.display().to_string()]);
     let time = text::duration(cost.wall);
     let text = format!("Made test parameters in {time}. {WARNING}.\n{}", fields.render());
     let json = json!({
-        "path": path, "profile": proof.profile.name(), "sector_bytes": args.sector_size.0, "origin": "test",
+        "path": paths.first(), "paths": paths, "profile": profile.name(), "sector_bytes": size, "origin": "test",
         "cost": cost.json(),
     });
     Ok(Report::done(text, json))
@@ -80,21 +121,20 @@ impl Origin {
     }
 }
 
-/// The PoRep parameters of a registered proof: those that are here, else test parameters made now.
-pub fn make_or_reuse(context: &Context, proof: &SealProof) -> anyhow::Result<(PathBuf, Origin)> {
-    let id = porep_id(proof)?;
+/// A circuit's parameters for a registered proof's sectors: those that are here, else test parameters made now.
+pub fn make_or_reuse(context: &Context, proof: &SealProof, circuit: CircuitKind) -> anyhow::Result<(PathBuf, Origin)> {
+    let id = ParamId::new(proof.profile, circuit, proof.config().params.size_bytes)?;
     let store = ParamStore::new(&context.config.parameter_cache);
     let path = store.path(&id, FileKind::Params);
     if path.exists() {
         let origin = Origin::of(&store, &id)?;
         return Ok((path, origin));
     }
-    context.teller.note(&format!("No parameters in {}: making test parameters once", files::folder(&path).display()));
+    context.teller.note(&format!(
+        "No parameters of the {circuit} in {}: making test parameters once",
+        files::folder(&path).display()
+    ));
     Ok((params::setup(&context.job(), &id)?, Origin::Test))
-}
-
-fn porep_id(proof: &SealProof) -> anyhow::Result<ParamId> {
-    Ok(ParamId::new(proof.profile, CircuitKind::PoRep, proof.config().params.size_bytes)?)
 }
 
 /// Every file that is published or here.

@@ -6,14 +6,17 @@
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
+use filecash_engine::api::post::{self, PoStRound, PoStSector, ReadLimits, WindowOptions, WindowProof};
 use filecash_engine::api::unseal::SealedSector;
 use filecash_engine::api::{SectorIdentity, prove, seal, unseal, verify};
 use filecash_engine::field::Node;
 use filecash_engine::field::fr32::RawRange;
+use filecash_engine::params::CircuitKind;
 use filecash_engine::sector::piece::{PaddedLen, PieceInfo};
-use filecash_engine::sector::{Profile, SealProof};
+use filecash_engine::sector::{PoStKind, PoStProof, Profile, SealProof};
 use filecash_node::size::ByteSize;
 use serde_json::json;
 
@@ -37,6 +40,16 @@ const SIZES: [u64; 3] = [2 << 10, 8 << 20, 512 << 20];
 const MINER: Miner = Miner(1000);
 const TICKET: Node = *b"the ticket of filecash quickstar";
 const SEED: Node = *b"the seed of filecash quickstart!";
+/// Randomness of the proofs of space-time; the exclamation mark keeps it below the modulus.
+const RANDOMNESS: Node = *b"a beacon of filecash quickstart!";
+/// Time between two blocks: a winning proof has to be there before it is over.
+const EPOCH: &str = "30 s";
+/// Time for the proofs of a deadline.
+const WINDOW: &str = "30 min";
+
+/// Names of phases that the report mentions.
+const WINNING_POST: &str = "winning PoSt";
+const WINDOW_POST: &str = "window PoSt";
 
 /// What is being sealed.
 struct Subject {
@@ -160,7 +173,8 @@ impl Run<'_> {
 
     fn seal(&mut self) -> anyhow::Result<Outcome> {
         let (proof, config) = (self.proof, self.proof.config());
-        let (parameters, origin) = self.phase("parameters", |run| params::make_or_reuse(run.context, &proof))?;
+        let (parameters, origin) =
+            self.phase("parameters", |run| params::make_or_reuse(run.context, &proof, CircuitKind::PoRep))?;
         let pieces = self.phase("add piece", Self::add_pieces)?;
 
         let (cache, sealed) = (self.folder.cache(), self.folder.sealed());
@@ -193,9 +207,41 @@ impl Run<'_> {
             let job = run.context.job();
             Ok(verify::verify_seal(&job, &config, &pc2.comm_r, &pc2.comm_d, &run.identity, &SEED, &snark)?)
         })?;
+        self.space_time(&pc2.comm_r)?;
         self.phase("unseal", |run| run.unseal(&pc2.comm_d))?;
         let piece = pieces[0];
         Ok(Outcome { piece, comm_d: pc2.comm_d, comm_r: pc2.comm_r, proof: snark, parameters, origin })
+    }
+
+    /// Proves that the sector is still held: once as for a block, once as for a deadline.
+    fn space_time(&mut self, comm_r: &Node) -> anyhow::Result<()> {
+        let seal = self.proof;
+        self.phase("PoSt parameters", |run| {
+            params::make_or_reuse(run.context, &seal, CircuitKind::Winning)?;
+            params::make_or_reuse(run.context, &seal, CircuitKind::Window)
+        })?;
+        let (cache, sealed) = (self.folder.cache(), self.folder.sealed());
+        let sector = PoStSector { sector_id: self.identity.sector_id, comm_r: *comm_r, cache, sealed };
+        let round = |kind| -> anyhow::Result<PoStRound> {
+            let proof = PoStProof::for_size(seal.profile, kind, seal.config().params.size_bytes)?;
+            Ok(PoStRound::new(&proof.config(), &RANDOMNESS, &MINER.prover_id())?)
+        };
+        self.phase(WINNING_POST, |run| {
+            let proof =
+                post::prove_winning(&run.context.job(), &round(PoStKind::Winning)?, &sector, &ReadLimits::default())?;
+            files::write(&run.folder.winning(), &proof, false)
+        })?;
+        self.phase(WINDOW_POST, |run| {
+            let (round, options) = (round(PoStKind::Window)?, WindowOptions::default());
+            let WindowProof { proof, .. } =
+                post::prove_window(&run.context.job(), &round, std::slice::from_ref(&sector), &options)?;
+            files::write(&run.folder.window(), &proof, false)
+        })
+    }
+
+    /// The time that a phase took.
+    fn time_of(&self, phase: &str) -> Duration {
+        self.costs.iter().find(|(name, _)| *name == phase).map_or(Duration::ZERO, |(_, cost)| cost.wall)
     }
 
     /// What stays after a stop, and how to go on.
@@ -260,6 +306,11 @@ impl Run<'_> {
         let next = [
             format!("filecash sector inspect {folder}"),
             format!("filecash seal verify --dir {folder}"),
+            format!(
+                "filecash post window verify --dir {folder} --proof {} --randomness {}",
+                shell_word(&self.folder.window()),
+                hex::encode(RANDOMNESS)
+            ),
             format!("filecash seal unseal --dir {folder} --out copy"),
         ];
 
@@ -272,6 +323,14 @@ impl Run<'_> {
         fields.row(["Unsealed", &unsealed_cid]);
         fields.row(["Sealed", &sealed_cid]);
         fields.row(["Proof", &format!("{} bytes, {}…", outcome.proof.len(), hex::encode(&outcome.proof[..12]))]);
+        fields.row([
+            "Space-time",
+            &format!(
+                "winning proof in {} of an epoch's {EPOCH}, window proof in {} of a window's {WINDOW}",
+                text::duration(self.time_of(WINNING_POST)),
+                text::duration(self.time_of(WINDOW_POST)),
+            ),
+        ]);
         let parameters = files::folder(&outcome.parameters).display();
         match outcome.origin {
             Origin::Published => {
@@ -283,8 +342,8 @@ impl Run<'_> {
             }
         };
         let text = format!(
-            "Sealed {} ({} bytes) into a sector of {}, proved it, verified the proof\n\
-             and got the same bytes back.\n\n{}\n{}\nThe sector stays in {folder}. Try next:\n  {}\n",
+            "Sealed {} ({} bytes) into a sector of {}, proved it, proved that it is\n\
+             held, verified the proofs and got the same bytes back.\n\n{}\n{}\nThe sector stays in {folder}. Try next:\n  {}\n",
             self.subject.name(),
             grouped(self.subject.bytes),
             ByteSize(params.size_bytes),

@@ -25,6 +25,7 @@ use crate::files::{self, Output};
 use crate::filler::filler;
 use crate::folder::{Folder, Identity};
 use crate::given::Given;
+use crate::many;
 use crate::measure::Meter;
 use crate::phase::{self, Codec, data_commitment, replica_commitment};
 use crate::report::{Failure, Kind, Report};
@@ -38,7 +39,13 @@ pub fn run(verb: &args::Seal, context: &Context) -> anyhow::Result<Report> {
         args::Seal::Pc2(args) => pc2(args, context),
         args::Seal::C1(args) => c1(args, context),
         args::Seal::C2(args) => c2(args, context),
-        args::Seal::Verify(args) => verify(args, context),
+        args::Seal::Verify(args) => match &args.list {
+            Some(list) => many::verify(list, args.one_by_one, context),
+            None => verify(args, context),
+        },
+        args::Seal::List(args) => many::list(args),
+        args::Seal::Aggregate(args) => many::aggregate(args, context),
+        args::Seal::VerifyAggregate(args) => many::verify_aggregated(args, context),
         args::Seal::Unseal(args) => unseal(args, context),
         args::Seal::ClearCache(args) => clear_cache(args, context),
     }
@@ -286,7 +293,7 @@ fn verify(args: &args::Verify, context: &Context) -> anyhow::Result<Report> {
 }
 
 /// A prover id as the address of the actor that it is made of, else as hex digits.
-fn prover_name(id: &ProverId) -> String {
+pub fn prover_name(id: &ProverId) -> String {
     let end = id.iter().position(|byte| byte & 0x80 == 0).unwrap_or(0);
     let actor = id[..=end].iter().rev().fold(0_u128, |actor, byte| (actor << 7) | u128::from(byte & 0x7f));
     match u64::try_from(actor) {

@@ -7,6 +7,8 @@
 
 #[cfg(unix)]
 mod adverse;
+mod many;
+mod post;
 mod settings;
 mod steps;
 mod support;
@@ -18,11 +20,23 @@ use support::{Sandbox, json};
 fn help_names_every_verb() {
     let sandbox = Sandbox::new();
     let help = sandbox.run(&["--help"]).succeeds();
-    for verb in ["quickstart", "seal", "piece", "sector", "params", "config"] {
+    for verb in ["quickstart", "seal", "post", "piece", "sector", "params", "config"] {
         assert!(help.contains(&format!("\n  {verb} ")), "{help}");
     }
     let help = sandbox.run(&["seal", "--help"]).succeeds();
-    for step in ["add-piece", "pc1", "pc2", "c1", "c2", "verify", "unseal", "clear-cache"] {
+    for step in [
+        "add-piece",
+        "pc1",
+        "pc2",
+        "c1",
+        "c2",
+        "verify",
+        "list",
+        "aggregate",
+        "verify-aggregate",
+        "unseal",
+        "clear-cache",
+    ] {
         assert!(help.contains(&format!("\n  {step} ")), "{help}");
     }
     assert!(sandbox.run(&["--version"]).succeeds().starts_with("filecash "));

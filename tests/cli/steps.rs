@@ -4,11 +4,11 @@ use std::fs;
 
 use crate::support::{Run, Sandbox, data, json};
 
-const COMM_R: &str = "25140203d160791e6748f76792b2a4d9dcac5bf4c37b38dd84359355a4c28c33";
+pub const COMM_R: &str = "25140203d160791e6748f76792b2a4d9dcac5bf4c37b38dd84359355a4c28c33";
 const COMM_D: &str = "6eadd63463ef3576a34dcb6ff742f8448eb22f09d59b9795a4f55d257be3da35";
 const COMM_R_CID: &str = "bagboea4b5abcajiuaib5cydzdztur53hskzkjwo4vrn7jq33hdoyinmtkwsmfdbt";
 
-fn hex32(byte: &str) -> String {
+pub fn hex32(byte: &str) -> String {
     byte.repeat(32)
 }
 
@@ -27,7 +27,7 @@ fn after_pc1() -> Sandbox {
     sandbox
 }
 
-fn after_pc2() -> Sandbox {
+pub fn after_pc2() -> Sandbox {
     let sandbox = after_pc1();
     let output = json(&step(&sandbox, "pc2", &[]).succeeds());
     assert_eq!(output["comm_r"]["hex"], COMM_R);

@@ -99,6 +99,13 @@ impl Run {
         self.stdout
     }
 
+    /// Standard output of a run that found something wrong.
+    #[track_caller]
+    pub fn succeeds_not(self) -> String {
+        assert_eq!(self.status, 1, "{}{}", self.stdout, self.stderr);
+        self.stdout
+    }
+
     /// Standard error of a run that did not.
     #[track_caller]
     pub fn fails(self, status: i32) -> String {

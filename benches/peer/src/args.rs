@@ -3,7 +3,7 @@
 //! A command prints one line of JSON: `{"phase", "wall_seconds", "user_seconds", "system_seconds", "cpu_seconds",
 //! "peak_rss_bytes", "result"}`. Exit status 0 is done, 1 is a proof that does not hold, 2 is an error.
 
-pub mod post;
+mod post;
 mod update;
 
 use std::fs;
@@ -16,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use filecoin_proofs_api::{PieceInfo, RegisteredSealProof};
 use serde_json::{Value, json};
 
+use crate::phases::lists::SealList;
 use crate::phases::{self, Identity, Sector, features, read_json, write_json};
 use crate::usage::Usage;
 
@@ -180,6 +181,37 @@ enum Phase {
     /// Proofs of space-time.
     #[command(subcommand)]
     Post(post::Post),
+    /// Verify every proof of a list of seals.
+    VerifyList {
+        /// List of seals.
+        list: PathBuf,
+        /// All in one batch, rather than one after the other.
+        #[arg(long)]
+        batch: bool,
+    },
+    /// Aggregate the proofs of a list of seals.
+    Aggregate {
+        /// List of seals.
+        list: PathBuf,
+        /// SnarkPack version, 1 or 2.
+        #[arg(long, default_value_t = 2)]
+        snarkpack: u32,
+        /// Where the aggregate goes.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Verify aggregates of lists of seals: the first aggregate of the first list, and so on.
+    VerifyAggregate {
+        /// Lists of seals; their proofs are not looked at.
+        #[arg(required = true)]
+        lists: Vec<PathBuf>,
+        /// SnarkPack version, 1 or 2.
+        #[arg(long, default_value_t = 2)]
+        snarkpack: u32,
+        /// An aggregate for each list.
+        #[arg(long, required = true)]
+        aggregate: Vec<PathBuf>,
+    },
     /// Recover data from a replica.
     Unseal {
         #[command(flatten)]
@@ -331,6 +363,25 @@ fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
             ("verify", holds, json!({ "holds": holds }))
         }
         Phase::Post(step) => return post::run(step),
+        Phase::VerifyList { list, batch } => {
+            let list = SealList::read(&list)?;
+            let holds = if batch { list.verify_batch()? } else { list.verify()? };
+            ("verify-list", holds, json!({ "holds": holds }))
+        }
+        Phase::Aggregate { list, snarkpack, out } => {
+            let aggregate = SealList::read(&list)?.aggregate(snarkpack)?;
+            fs::write(&out, &aggregate).with_context(|| format!("writing {}", out.display()))?;
+            ("aggregate", true, json!({ "bytes": aggregate.len() }))
+        }
+        Phase::VerifyAggregate { lists, snarkpack, aggregate } => {
+            let mut holds = Vec::new();
+            for (list, aggregate) in lists.iter().zip(&aggregate) {
+                let bytes = fs::read(aggregate).with_context(|| format!("reading {}", aggregate.display()))?;
+                // What cannot even be read does not hold either.
+                holds.push(SealList::read(list)?.verify_aggregate(snarkpack, bytes).unwrap_or(false));
+            }
+            ("verify-aggregate", holds.iter().all(|holds| *holds), json!({ "holds": holds }))
+        }
         Phase::Unseal { proof, sector, identity, comm_d, offset, length, out } => {
             phases::unseal(proof.registered_proof, &sector.into(), &out, &identity.into(), comm_d, [offset, length])?;
             ("unseal", true, json!({ "bytes": fs::metadata(&out)?.len() }))

@@ -5,6 +5,7 @@
 //! circuit goes through `CacheableParameters`, as its own tool `paramcache` does.
 
 pub mod features;
+pub mod lists;
 pub mod post;
 pub mod update;
 

@@ -10,7 +10,9 @@
 //!
 //! Source: `spec/snark.md` 5.4, "How Filecoin uses it"; FIP-0013.
 
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
 
 use rand_core::OsRng;
 use sha2::{Digest, Sha256};
@@ -20,12 +22,15 @@ use super::batch::{ProvenSeal, SealStatement, SealVerifier};
 use crate::error::Error;
 use crate::field::Fr;
 use crate::groth16::aggregate::{self, AggregateError, AggregateProof, Version, padded_len, proof::MAX_PROOFS};
-use crate::groth16::srs::{SRS_FILE_NAME, SrsFile, SrsSecrets, setup_srs};
+use crate::groth16::srs::{MAX_POWERS, SRS_FILE_NAME, SrsFile, SrsSecrets, Vector, setup_srs};
 use crate::groth16::{Proof, VerifyingKey};
 use crate::job::Job;
-use crate::params::ParamStore;
+use crate::params::{ParamStore, manifest};
 use crate::sector::{Feature, PoRepConfig, Profile};
 use crate::store::atomic::WriteError;
+
+/// Digest of the network's file. Source: `spec/snark.md` 4.6.
+const PUBLISHED_DIGEST: &str = "ae20310138f5ba81451d723f858e3797";
 
 /// Why seals were not aggregated, where no other component says it.
 #[derive(Debug, thiserror::Error)]
@@ -49,17 +54,18 @@ pub fn srs_path(job: &Job<'_>) -> PathBuf {
     ParamStore::new(&job.config.parameter_cache).folder(Profile::Filecoin).join(SRS_FILE_NAME)
 }
 
-/// The version that non-interactive seals are aggregated with.
-pub const NON_INTERACTIVE: Version = Version::V2;
-
-/// Looks whether the reference string serves for so many proofs, before padding.
+/// Whether a file is the network's own reference string, by length and digest.
 ///
 /// # Errors
-/// [`Error`] when it is missing, damaged, or too short.
-pub fn check_srs(job: &Job<'_>, proofs: usize) -> Result<(), Error> {
-    let srs = SrsFile::open(&srs_path(job)).map_err(AggregateError::from)?;
-    srs.prover(job, padded_len(proofs)).map_err(AggregateError::from)?;
-    Ok(())
+/// What the system says.
+pub fn is_published(path: &Path) -> io::Result<bool> {
+    let file = File::open(path)?;
+    let points: usize = Vector::ALL.iter().map(|vector| MAX_POWERS * vector.point_bytes()).sum();
+    if file.metadata()?.len() != 16 + points as u64 {
+        return Ok(false);
+    }
+    let digest = manifest::digest::<io::Error>(file, |_| Ok(()))?;
+    Ok(hex::encode(digest) == PUBLISHED_DIGEST)
 }
 
 /// Makes a reference string of `powers` points a vector from fresh secrets, which are dropped; returns its file.
@@ -72,10 +78,17 @@ pub fn setup(job: &Job<'_>, powers: usize) -> Result<PathBuf, Error> {
     let _span = info_span!("setup srs", powers).entered();
     let path = srs_path(job);
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(WriteError::at("create", folder))?;
+        fs::create_dir_all(folder).map_err(WriteError::at("create", folder))?;
     }
     setup_srs(job, &SrsSecrets::random(OsRng), powers, &path)?;
     Ok(path)
+}
+
+/// Reads the reference string as the aggregation of so many proofs will.
+pub(super) fn check_srs(job: &Job<'_>, proofs: usize) -> Result<(), Error> {
+    let srs = SrsFile::open(&srs_path(job)).map_err(AggregateError::from)?;
+    srs.prover(job, padded_len(proofs)).map_err(AggregateError::from)?;
+    Ok(())
 }
 
 /// Aggregates proofs of one key for these statements (public inputs without ONE), padding both.

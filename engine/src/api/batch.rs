@@ -173,6 +173,23 @@ impl SealVerifier {
         Err(RejectedSeals { total: seals.len(), rejected }.into())
     }
 
+    /// The same as [`Self::verify_all`], each seal by an equation of its own. Slower; for comparison.
+    ///
+    /// # Errors
+    /// As [`Self::verify_all`].
+    pub fn verify_each(&self, job: &Job<'_>, seals: &[ProvenSeal<'_>]) -> Result<(), Error> {
+        if seals.is_empty() {
+            return Err(VerifyError::Empty.into());
+        }
+        let stage = job.stage("verify seals", Unit::Items, seals.len() as u64);
+        let mut rejected = Vec::new();
+        for (index, seal) in seals.iter().enumerate() {
+            self.verify_together(index, std::slice::from_ref(seal), &mut rejected)?;
+            stage.advance(1)?;
+        }
+        if rejected.is_empty() { Ok(()) } else { Err(RejectedSeals { total: seals.len(), rejected }.into()) }
+    }
+
     /// Seals whose inputs, points and multiples take about a quarter of the memory.
     fn seals_in_memory(&self, memory_bytes: u64) -> usize {
         let partition = self.verifier.inputs() * size_of::<Fr>() + 4 * size_of::<Proof>();

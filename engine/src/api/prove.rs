@@ -1,9 +1,8 @@
-//! Commit phase 2: from vanilla proofs to a SNARK of 192 bytes for each partition.
+//! Commit phase 2: from vanilla proofs to a SNARK of 192 bytes for each partition, and to one of all partitions of a
+//! non-interactive PoRep.
 //!
 //! Partitions are proven one at a time, and every proof is verified before any is handed out. Memory beside the prover's
 //! is that of the vanilla proofs, at most 0.2 GB for the 126 partitions of a non-interactive proof.
-//!
-//! The partitions of a non-interactive proof are aggregated, and the aggregate is the proof.
 //!
 //! Source: `spec/snark.md` 2.2, 3.3, 3.4, 5.4.
 
@@ -12,7 +11,7 @@ use std::ops::Range;
 use tracing::info_span;
 
 use super::SectorIdentity;
-use super::aggregate::{self, NON_INTERACTIVE, aggregate_seals};
+use super::aggregate::{aggregate_seals, check_srs};
 use super::batch::{ProvenSeal, SealStatement};
 use super::snark::Prover;
 use super::verify::{check_commitments, public_inputs};
@@ -24,6 +23,7 @@ use crate::error::Error;
 use crate::field::fr::from_node;
 use crate::field::{Fr, NonCanonical};
 use crate::graph::Graph;
+use crate::groth16::Version;
 use crate::job::Job;
 use crate::merkle::path::MerkleProof;
 use crate::params::{CircuitKind, ParamId};
@@ -54,12 +54,14 @@ pub enum CommitError {
     Witness(#[from] PoRepWitnessError),
 }
 
-/// Proves a sector; returns the proof that goes to the chain: those of its partitions one after the other, 192 bytes
-/// each, or for a non-interactive proof their aggregate.
+/// Proves a sector; returns the proof that goes to the chain.
+///
+/// It is the proofs of the partitions one after the other, 192 bytes each; those of a non-interactive PoRep are aggregated
+/// by SnarkPack, version 2, which takes the network's reference string beside the parameters.
 ///
 /// # Errors
-/// [`Error`]: the vanilla proofs are of another sector or do not hold, the parameters or the reference string are missing
-/// or of another circuit, the memory budget is too small.
+/// [`Error`]: the vanilla proofs are of another sector or do not hold, the parameters are missing or of another
+/// circuit, the memory budget is too small, the reference string is missing or too short.
 pub fn commit_phase2(
     job: &Job<'_>,
     config: &PoRepConfig,
@@ -67,15 +69,31 @@ pub fn commit_phase2(
     identity: &SectorIdentity,
 ) -> Result<Vec<u8>, Error> {
     let (partitions, _) = layout(config)?;
-    if config.feature != Feature::NonInteractive {
-        return prove_partitions(job, config, phase1, identity, 0..partitions);
+    match config.feature {
+        Feature::Interactive | Feature::Synthetic => prove_partitions(job, config, phase1, identity, 0..partitions),
+        Feature::NonInteractive => {
+            // What is missing should be missed before hours of proving.
+            check_srs(job, partitions)?;
+            let proof = prove_partitions(job, config, phase1, identity, 0..partitions)?;
+            aggregate_partitions(job, config, phase1, identity, &proof)
+        }
     }
-    // Better missed now than after all partitions.
-    aggregate::check_srs(job, partitions)?;
-    let proof = prove_partitions(job, config, phase1, identity, 0..partitions)?;
+}
+
+/// Aggregates the proofs of all partitions of a non-interactive PoRep, one after the other, into its seal proof.
+///
+/// # Errors
+/// [`Error`]: a partition's proof does not hold, the reference string is missing or too short.
+pub fn aggregate_partitions(
+    job: &Job<'_>,
+    config: &PoRepConfig,
+    phase1: &Commit1Output,
+    identity: &SectorIdentity,
+    proof: &[u8],
+) -> Result<Vec<u8>, Error> {
     let Commit1Output { comm_r, comm_d, seed, .. } = *phase1;
     let statement = SealStatement { identity: *identity, comm_r, comm_d, seed };
-    aggregate_seals(job, config, NON_INTERACTIVE, &[ProvenSeal { statement, proof: &proof }])
+    aggregate_seals(job, config, Version::V2, &[ProvenSeal { statement, proof }])
 }
 
 /// Proves some partitions of a sector, in order; returns their proofs one after the other, 192 bytes each.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use tracing::info_span;
 
 use super::SectorIdentity;
-use super::aggregate::{NON_INTERACTIVE, verify_aggregate};
+use super::aggregate::verify_aggregate;
 pub use super::batch::{ProvenSeal, RejectedSeal, RejectedSeals, SealRejection, SealStatement, SealVerifier};
 use super::prove::CommitError;
 use crate::circuit::porep::{ChallengeIndices, public_inputs as partition_inputs};
@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::field::fr::from_node;
 use crate::field::{Fr, Node, NonCanonical};
 use crate::graph::Graph;
-use crate::groth16::{Proof, Verifier};
+use crate::groth16::{Proof, Verifier, Version};
 use crate::job::Job;
 use crate::params::{CircuitKind, ParamId, ParamStore};
 use crate::porep::challenges::{Challenges, layout};
@@ -65,7 +65,8 @@ pub(super) fn public_inputs(
 
 /// Accepts the proof of a sealed sector, or says why not.
 ///
-/// A non-interactive proof is an aggregate. It has no seed, and what is given as one is not looked at.
+/// A non-interactive proof is an aggregate, which takes the network's reference string to verify. It has no seed, and what
+/// is given as one is not looked at.
 ///
 /// # Errors
 /// [`Error`]; [`Error::is_rejection`] tells a proof that is wrong from a check that could not be made.
@@ -80,12 +81,15 @@ pub fn verify_seal(
     proof: &[u8],
 ) -> Result<(), Error> {
     let _span = info_span!("verify", sector = identity.sector_id, size = config.params.name).entered();
+    layout(config)?;
     check_commitments(comm_r, comm_d)?;
     let statement = SealStatement { identity: *identity, comm_r: *comm_r, comm_d: *comm_d, seed: *seed };
-    if config.feature == Feature::NonInteractive {
-        return verify_aggregate(job, config, NON_INTERACTIVE, &[statement], proof);
+    match config.feature {
+        Feature::Interactive | Feature::Synthetic => {
+            SealVerifier::open(job, config)?.verify(&ProvenSeal { statement, proof })
+        }
+        Feature::NonInteractive => verify_aggregate(job, config, Version::V2, &[statement], proof),
     }
-    SealVerifier::open(job, config)?.verify(&ProvenSeal { statement, proof })
 }
 
 /// Accepts the proofs of many sealed sectors in one randomised batch, or says which are to be rejected.

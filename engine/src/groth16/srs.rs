@@ -64,7 +64,7 @@ impl Vector {
     pub const ALL: [Self; 4] = [Self::GA, Self::GB, Self::HA, Self::HB];
 
     /// Bytes of a compressed point.
-    fn point_bytes(self) -> usize {
+    pub fn point_bytes(self) -> usize {
         if matches!(self, Self::GA | Self::GB) { G1Affine::BYTES } else { G2Affine::BYTES }
     }
 }

@@ -68,9 +68,6 @@ pub struct Decoder<'a> {
     pub comm_r_old: &'a Node,
 }
 
-/// Takes decoded nodes; the first one's number comes with them.
-type Take<'a> = dyn FnMut(u64, &[Node]) -> Result<(), UpdateError> + 'a;
-
 impl Decoder<'_> {
     /// Writes a range of nodes of padded data to `out`, in order.
     ///
@@ -84,7 +81,7 @@ impl Decoder<'_> {
         range: Range<u64>,
         out: &mut dyn Write,
     ) -> Result<(), UpdateError> {
-        let mut take = |first, data: &[Node]| {
+        let take = |first, data: &[Node]| {
             if let Some(place) = data.iter().position(|node| node[NODE_SIZE - 1] & 0xc0 != 0) {
                 return Err(UpdateError::NotPadded { node: first + place as u64 });
             }
@@ -93,7 +90,7 @@ impl Decoder<'_> {
         if range == (0..self.config.params.nodes()) {
             return self.whole(backend, job, take);
         }
-        self.run(job, range, &mut take)
+        self.run(job, range, take)
     }
 
     /// Hands out all nodes, and compares their comm_d at the end.
@@ -105,7 +102,7 @@ impl Decoder<'_> {
     ) -> Result<(), UpdateError> {
         let geometry = Geometry::of(self.config.params);
         let mut tree_d = Cascade::new(backend, NodeHash::Sha256, geometry.data(), batch_nodes(job, BUFFERS), None);
-        self.run(job, 0..geometry.nodes(), &mut |first, data| {
+        self.run(job, 0..geometry.nodes(), |first, data| {
             tree_d.push(data)?;
             take(first, data)
         })?;
@@ -116,7 +113,12 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    fn run(&self, job: &Job<'_>, range: Range<u64>, take: &mut Take<'_>) -> Result<(), UpdateError> {
+    fn run(
+        &self,
+        job: &Job<'_>,
+        range: Range<u64>,
+        mut take: impl FnMut(u64, &[Node]) -> Result<(), UpdateError>,
+    ) -> Result<(), UpdateError> {
         let Self { config, new, old, comm_d_new, comm_r_old } = *self;
         check_commitments(&[("comm_d_new", comm_d_new), ("comm_r_old", comm_r_old)])?;
         let nodes = config.params.nodes();

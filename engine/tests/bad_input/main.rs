@@ -8,6 +8,8 @@ mod aggregate;
 #[cfg(test)]
 mod commit;
 #[cfg(test)]
+mod features;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod params;

@@ -67,7 +67,7 @@ fn edit(operation: u8, place: u32, value: u8) -> [u8; 5] {
 }
 
 fn phases() {
-    for target in ["c1_json", "c1_bincode"] {
+    for target in ["c1_json", "c1_bincode", "synthetic_record"] {
         put(target, "sample", []);
         let edits = [
             ("number", edit(0, 0, b'9')),

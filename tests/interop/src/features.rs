@@ -12,7 +12,8 @@ use filecash_engine::api::seal::{
     clear_cache, commit_phase1, generate_synth_proofs, pre_commit_phase1, pre_commit_phase2,
 };
 use filecash_engine::api::verify::seal_inputs;
-use filecash_engine::api::{SectorIdentity, prove, verify};
+use filecash_engine::api::{SectorIdentity, aggregate, prove, verify};
+use filecash_engine::groth16::srs::REFERENCE_POWERS;
 use filecash_engine::porep::challenges::layout;
 use filecash_engine::porep::outputs::{Commit1Output, PreCommit2Output};
 use filecash_engine::sector::piece::PieceInfo;
@@ -261,6 +262,25 @@ impl Ours {
         let identity = ours::identity(case);
         let prover = self.with_params(params);
         prover.job(|job| prove::prove_partitions(job, &proof.config(), &phase1, &identity, partitions))
+    }
+
+    /// The seal proof out of the proofs of all partitions of `c1.json`.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn aggregate_partitions(&self, case: &Case, folder: &Path, proof: &[u8], params: &Path) -> Result<Vec<u8>> {
+        let (registered, phase1) = Commit1Output::from_api_json(PROFILE, &fs::read(folder.join("c1.json"))?)?;
+        let identity = ours::identity(case);
+        let prover = self.with_params(params);
+        prover.job(|job| prove::aggregate_partitions(job, &registered.config(), &phase1, &identity, proof))
+    }
+
+    /// Makes a reference string, as long as the reference wants it, in a folder.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn reference_string(&self, folder: &Path) -> Result<()> {
+        self.with_params(folder).job(|job| aggregate::setup(job, REFERENCE_POWERS).map(drop))
     }
 
     /// Whether proofs of some partitions hold.

@@ -17,11 +17,12 @@ use filecash_engine::sector::Profile;
 use filecash_engine::sector::piece::{PieceInfo as OurPiece, UnpaddedLen};
 use filecash_engine::update::decode::Decoder;
 use filecash_engine::update::{PartitionProof, Replica, UpdateCommitments, UpdateConfig};
-use filecoin_proofs::types::{MerkleTreeTrait, PieceInfo, PoRepConfig, SectorUpdateConfig, UnpaddedBytesAmount};
+use filecoin_proofs::types::{MerkleTreeTrait, PieceInfo, SectorUpdateConfig, UnpaddedBytesAmount};
 use filecoin_proofs::{TreeRHasher, with_shape};
-use storage_proofs_core::api_version::ApiVersion;
 
+use crate::case::Case;
 use crate::params::cache;
+use crate::reference;
 
 /// A folder with a sealed sector, `staged` data for its update, and the data's pieces.
 #[derive(Clone, Debug)]
@@ -218,9 +219,11 @@ impl Updates for OurUpdates {
 #[derive(Clone, Copy, Debug)]
 pub struct ReferenceUpdates;
 
-fn sector_update_config(sector: &Sector) -> SectorUpdateConfig {
+fn sector_update_config(sector: &Sector) -> Result<SectorUpdateConfig> {
     // Nothing of the seal but the sector's size enters.
-    SectorUpdateConfig::from_porep_config(&PoRepConfig::new_groth16(sector.size_bytes, [0; 32], ApiVersion::V1_1_0))
+    let case =
+        Case { size_bytes: sector.size_bytes, ..crate::case::small("update", 5, crate::case::Rules::V1_1_0, &[]) };
+    Ok(SectorUpdateConfig::from_porep_config(&reference::config(&case)?))
 }
 
 fn encode<Tree: 'static + MerkleTreeTrait<Hasher = TreeRHasher>>(sector: &Sector, new: &str) -> Result<Encoded> {
@@ -233,7 +236,7 @@ fn encode<Tree: 'static + MerkleTreeTrait<Hasher = TreeRHasher>>(sector: &Sector
         .map(|(size, commitment)| PieceInfo { commitment: *commitment, size: UnpaddedBytesAmount(*size) })
         .collect();
     let encoded = filecoin_proofs::encode_into::<Tree>(
-        &sector_update_config(sector),
+        &sector_update_config(sector)?,
         &replica,
         &cache,
         &sector.path("sealed"),
@@ -253,7 +256,7 @@ fn decode<Tree: 'static + MerkleTreeTrait<Hasher = TreeRHasher>>(
     let out = sector.path(out);
     File::create(&out)?.set_len(sector.size_bytes)?;
     filecoin_proofs::decode_from::<Tree>(
-        sector_update_config(sector),
+        sector_update_config(sector)?,
         &out,
         &sector.path(new),
         &sector.path("sealed"),
@@ -273,7 +276,7 @@ fn remove<Tree: 'static + MerkleTreeTrait<Hasher = TreeRHasher>>(
     File::create(&key_path)?.set_len(sector.size_bytes)?;
     // The reference takes comm_r_old from the `p_aux` of the folder that it calls the replica's: the old sector's it is.
     filecoin_proofs::remove_encoded_data::<Tree>(
-        sector_update_config(sector),
+        sector_update_config(sector)?,
         &key_path,
         &key_cache,
         &sector.path(new),
@@ -289,7 +292,7 @@ fn vanilla<Tree: 'static + MerkleTreeTrait<Hasher = TreeRHasher>>(
     comms: &UpdateCommitments,
 ) -> Result<Vec<Vec<u8>>> {
     let proofs = filecoin_proofs::generate_partition_proofs::<Tree>(
-        sector_update_config(sector),
+        sector_update_config(sector)?,
         comms.comm_r_old,
         comms.comm_r_new,
         comms.comm_d_new,
@@ -307,7 +310,7 @@ fn vanilla_holds<Tree: 'static + MerkleTreeTrait<Hasher = TreeRHasher>>(
     proofs: &[Vec<u8>],
 ) -> Result<bool> {
     let proofs = proofs.iter().map(|bytes| Ok(bincode::deserialize(bytes)?)).collect::<Result<Vec<_>>>()?;
-    let config = sector_update_config(sector);
+    let config = sector_update_config(sector)?;
     ensure!(proofs.len() == usize::from(config.update_partitions), "another number of proofs");
     let UpdateCommitments { comm_r_old, comm_r_new, comm_d_new } = *comms;
     filecoin_proofs::verify_partition_proofs::<Tree>(config, &proofs, comm_r_old, comm_r_new, comm_d_new)

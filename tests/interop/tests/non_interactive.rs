@@ -1,7 +1,9 @@
-//! Non-interactive proofs of replication: vanilla proofs, public inputs, and the SNARKs of single partitions.
+//! Non-interactive proofs of replication: vanilla proofs, public inputs, the SNARKs of single partitions, and their
+//! aggregate, which is the seal proof.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use filecash_interop::case::{Case, Rules, full};
 use filecash_interop::features::{commit, inputs, precommit};
@@ -19,7 +21,7 @@ fn same(case: &Case) {
     let ours = Ours::new(&world.path().join("parents"));
     for sealed in Maker::BOTH {
         let folder = world.path().join(format!("sector-{}", sealed.letter()));
-        std::fs::create_dir(&folder).unwrap();
+        fs::create_dir(&folder).unwrap();
         let comms = precommit(sealed, &ours, case, &folder).unwrap();
         let [us, them] = Maker::BOTH.map(|maker| commit(maker, &ours, case, comms, &folder).unwrap());
         assert_eq!(difference(us.json.as_bytes(), them.json.as_bytes()), None, "{}: C1 as JSON", case.name);
@@ -50,17 +52,18 @@ fn shape_8_8_2() {
     same(&full("32 KiB non-interactive", 32 * KIB, 19, Rules::NonInteractive));
 }
 
-/// The first partitions by either side, verified by either. The reference has no entry point for later ones alone.
+/// The first partitions by either side, verified by either, and our seal proof of all thirteen. The reference has no entry
+/// point for later partitions alone.
 #[test]
-fn partitions_hold_on_either_side() {
+fn proofs_hold_on_either_side() {
     let world = tempfile::tempdir().unwrap();
     let ours = Ours::new(&world.path().join("parents-ours"));
     let program = PathBuf::from(env!("CARGO_BIN_EXE_filecash-interop-peer"));
     let reference = Reference { program, parents: world.path().join("parents-reference") };
     let case = full("2 KiB non-interactive proof", 2 * KIB, 15, Rules::NonInteractive);
     let folder = world.path().join("sector");
-    std::fs::create_dir(&folder).unwrap();
-    std::fs::write(folder.join("piece-0"), case.data(0)).unwrap();
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("piece-0"), case.data(0)).unwrap();
     ours.add_piece(&case, &folder, 0).unwrap();
     ours.pc1(&case, &folder).unwrap();
     ours.pc2(&case, &folder).unwrap();
@@ -68,13 +71,15 @@ fn partitions_hold_on_either_side() {
         .iter()
         .map(|side| {
             side.c1(&case, &folder).unwrap();
-            std::fs::read(folder.join("c1.json")).unwrap()
+            fs::read(folder.join("c1.json")).unwrap()
         })
         .collect();
     assert_eq!(difference(&c1[0], &c1[1]), None, "C1 in API form");
 
-    let params = params::made_by(Us, &ours, &reference).unwrap();
-    let pc2: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join("pc2.json")).unwrap()).unwrap();
+    let params = world.path().join("params");
+    link(&params::made_by(Us, &ours, &reference).unwrap(), &params);
+    ours.reference_string(&params).unwrap();
+    let pc2: serde_json::Value = serde_json::from_slice(&fs::read(folder.join("pc2.json")).unwrap()).unwrap();
     let statement = Statement {
         comms: ["comm_r", "comm_d"].map(|name| serde_json::from_value(pc2[name].clone()).unwrap()),
         prover_id: case.prover_id(),
@@ -108,4 +113,31 @@ fn partitions_hold_on_either_side() {
     let other_seed = Statement { seed: [7; 32], ..statement };
     assert!(ours.verify_partitions(&case, &other_seed, 0..2, &two, &params));
     assert!(reference.verify_partitions(&case, &other_seed, &two, &params));
+
+    let middle = ours.prove_partitions(&case, &folder, 2..12, &params).unwrap();
+    let seal = ours.aggregate_partitions(&case, &folder, &[two, middle, later].concat(), &params).unwrap();
+    assert_eq!(seal.len(), 14164);
+    for side in [&ours as &dyn Side, &reference] {
+        assert!(side.verify(&case, &statement, &seal, &params));
+        assert!(side.verify(&case, &other_seed, &seal, &params));
+        assert!(!side.verify(&case, &other_sector, &seal, &params), "another sector");
+        let other = Statement { ticket: case.random("other ticket"), ..statement };
+        assert!(!side.verify(&case, &other, &seal, &params), "another ticket");
+        let mut flipped = seal.clone();
+        flipped[14000] ^= 1;
+        assert!(!side.verify(&case, &statement, &flipped, &params), "a flipped bit");
+        assert!(!side.verify(&case, &statement, &seal[..14163], &params), "a cut proof");
+    }
+}
+
+/// The same parameter files in another folder, which gets a reference string of its own.
+fn link(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap();
+        if name.to_string_lossy().starts_with(params::POREP_2KIB) {
+            std::os::unix::fs::symlink(&path, to.join(name)).unwrap();
+        }
+    }
 }

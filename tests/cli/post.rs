@@ -1,0 +1,158 @@
+//! Proofs of space-time between files, of the 2 KiB sector of `spec/replication.md` 12.7 (proof 5).
+
+use std::fs;
+
+use crate::steps::{COMM_R, after_pc2, hex32};
+use crate::support::{Run, Sandbox, json};
+
+/// The randomness of the specification's run.
+fn randomness() -> String {
+    hex32("05")
+}
+
+fn post(sandbox: &Sandbox, step: &[&str], flags: &[&str]) -> Run {
+    sandbox.run(&[&["post"], step, &["--json", "--quiet"], flags].concat())
+}
+
+#[test]
+fn help_names_every_step() {
+    let sandbox = Sandbox::new();
+    for kind in ["winning", "window"] {
+        let help = sandbox.run(&["post", kind, "--help"]).succeeds();
+        for step in ["challenges", "vanilla", "prove", "verify"] {
+            assert!(help.contains(&format!("\n  {step} ")), "{help}");
+        }
+    }
+    assert!(sandbox.run(&["params", "setup", "--help"]).succeeds().contains("window"));
+}
+
+#[test]
+fn senseless_requests_are_refused() {
+    let sandbox = Sandbox::new();
+    let sector = format!("7,{COMM_R}");
+    let round = ["--sector-size", "2KiB", "--miner", "f01000", "--randomness", &randomness()];
+    let window = |flags: &[&str]| sandbox.run(&[&["post", "window"], flags].concat()).fails(2);
+    assert!(window(&["challenges", "--miner", "f01000", "--randomness", &randomness()]).contains("--sector-size"));
+    assert!(window(&[&["challenges"], &round[..]].concat()).contains("--sectors, --dir or --sector is missing"));
+    let without = ["challenges", "--sector", &sector, "--sector-size", "2KiB", "--miner", "f01000"];
+    assert!(window(&without).contains("--randomness is missing"));
+    let twice = [&["challenges", "--sector", &sector, "--sector", &sector], &round[..]].concat();
+    assert!(window(&twice).contains("sector 7 is given twice"));
+    let pathless = [&["prove", "--sector", &sector, "--out", "proof"], &round[..]].concat();
+    assert!(window(&pathless).contains("sector 7 has no cache and sealed file"));
+    let other = ["challenges", "--registered-proof", "0", "--sector", &sector, "--miner", "f01000", "--randomness"];
+    assert!(window(&[&other[..], &[&randomness()]].concat()).contains("is a winning PoSt, not a window PoSt"));
+    let wide = hex32("ff");
+    let wide = ["challenges", "--sector", &sector, "--sector-size", "2KiB", "--miner", "1", "--randomness", &wide];
+    assert!(window(&wide).contains("two top bits"));
+    assert!(window(&["challenges", "--sector", "7"]).contains("NUMBER,COMM_R"));
+    sandbox.write("list", b"[{\"sector_id\": 7}]");
+    let list = [&["challenges", "--sectors", "list"], &round[..]].concat();
+    assert!(window(&list).contains("list is no list of sectors"));
+}
+
+/// spec/replication.md 12.7 and 12.8.
+#[test]
+fn challenges_match_the_specification() {
+    let sandbox = Sandbox::new();
+    let round = ["--prover-id", &hex32("09"), "--randomness", &randomness()];
+    let winner = |count: &str| {
+        let flags = [&["--sector-size", "2KiB", "--sector-count", count], &round[..]].concat();
+        json(&post(&sandbox, &["winning", "challenges"], &flags).succeeds())["place"].clone()
+    };
+    assert_eq!([winner("7"), winner("1099511627776")], [json("6"), json("131749503093")]);
+    let list: Vec<_> =
+        [12345, 12347, 12346].iter().map(|id| format!("{{\"sector_id\":{id},\"comm_r\":\"{COMM_R}\"}}")).collect();
+    sandbox.write("list", format!("[{}]", list.join(",")).as_bytes());
+    let leaves = |proof: &str| {
+        let flags = [&["--registered-proof", proof, "--sectors", "list", "--out", proof], &round[..]].concat();
+        let found = json(&post(&sandbox, &["window", "challenges"], &flags).succeeds());
+        let written = json(&String::from_utf8(sandbox.read(proof)).unwrap());
+        assert_eq!(written["challenges"], found["challenges"]);
+        found["challenges"][2].clone()
+    };
+    let ranked = leaves("StackedDrgWindow2KiBV1");
+    assert_eq!((&ranked["sector_id"], &ranked["leaves"]), (&json("12347"), &json("[22,34,9,42,37,19,27,37,46,4]")));
+    assert_eq!(leaves("10")["leaves"], json("[56,39,29,31,42,49,11,49,40,41]"));
+}
+
+/// A sandbox with the sealed sector `s`, and parameters of both proofs.
+fn with_parameters() -> Sandbox {
+    let sandbox = after_pc2();
+    for circuit in ["winning", "window"] {
+        let flags = ["params", "setup", "--sector-size", "2KiB", "--circuit", circuit, "--quiet"];
+        sandbox.run(&flags).succeeds();
+    }
+    sandbox
+}
+
+#[test]
+fn sectors_are_proven_step_by_step_and_at_once() {
+    let sandbox = with_parameters();
+    let randomness = randomness();
+    let round = ["--dir", "s", "--randomness", &randomness];
+    // spec/replication.md 12.7: lengths of the vanilla proofs.
+    for (kind, files, bytes) in [("winning", "v1", 36816), ("window", "v2", 5680)] {
+        let flags = [&["--out", "challenges"], &round[..]].concat();
+        post(&sandbox, &[kind, "challenges"], &[&flags[..], &["--force"]].concat()).succeeds();
+        let flags = ["--challenges", "challenges", "--dir", "s", "--out", files];
+        post(&sandbox, &[kind, "vanilla"], &flags).succeeds();
+        let vanilla = if kind == "winning" { files.to_owned() } else { format!("{files}/sector-12345") };
+        assert_eq!(sandbox.read(&vanilla).len(), bytes);
+        let again = post(&sandbox, &[kind, "vanilla"], &[&["--out", files], &round[..]].concat());
+        assert_eq!((again.status, &json(&again.stdout)["error"]["kind"]), (2, &"exists".into()));
+        let kept = sandbox.read(&vanilla);
+        post(&sandbox, &[kind, "vanilla"], &[&["--out", files, "--force"], &round[..]].concat()).succeeds();
+        assert_eq!(sandbox.read(&vanilla), kept);
+
+        for (flags, out) in [(&["--vanilla", files][..], "from-vanilla"), (&[], "at-once")] {
+            let out = format!("{kind}-{out}");
+            let flags = [flags, &["--out", &out], &round[..]].concat();
+            let made = json(&post(&sandbox, &[kind, "prove"], &flags).succeeds());
+            assert_eq!(made["proof"].as_str().unwrap().len(), 2 * 192);
+            let verify = |randomness: &str, proof: &str| {
+                post(&sandbox, &[kind, "verify"], &["--dir", "s", "--randomness", randomness, "--proof", proof])
+            };
+            assert_eq!(json(&verify(&randomness, &out).succeeds())["valid"], json("true"));
+            let wrong = verify(&hex32("06"), &out);
+            assert_eq!((wrong.status, &json(&wrong.stdout)["valid"]), (1, &json("false")));
+            sandbox.write("cut", &sandbox.read(&out)[..191]);
+            let cut = verify(&randomness, "cut");
+            assert_eq!(cut.status, 1);
+            assert!(json(&cut.stdout)["reason"].as_str().unwrap().contains("191 bytes"), "{}", cut.stdout);
+        }
+    }
+}
+
+#[test]
+fn faulty_sectors_are_named_or_left_out() {
+    let sandbox = with_parameters();
+    // A second sector: the same files under another number, and a replica with one bit changed.
+    fs::copy(sandbox.path("s/sealed"), sandbox.path("bad")).unwrap();
+    sandbox.flip("bad", 999);
+    let bad = format!("12399,{COMM_R},s/cache,bad");
+    let randomness = randomness();
+    let flags = ["--dir", "s", "--sector", &bad, "--randomness", &randomness, "--out", "proof"];
+    let refused = post(&sandbox, &["window", "prove"], &flags);
+    assert_eq!((refused.status, &json(&refused.stdout)["error"]["kind"]), (1, &"rejected".into()));
+    let message = json(&refused.stdout)["error"]["message"].as_str().unwrap().to_owned();
+    assert!(
+        message.contains("1 of 2 sectors cannot be proven: sector 12399 (") && message.contains("bad"),
+        "{message}"
+    );
+    let made = post(&sandbox, &["window", "prove"], &[&flags[..], &["--skip-faulty", "--proven", "proven"]].concat());
+    let made = json(&made.succeeds());
+    assert_eq!(made["skipped"][0]["sector_id"], json("12399"));
+    let verify = ["--sectors", "proven", "--proof", "proof", "--sector-size", "2KiB", "--prover-id", &hex32("09")];
+    let verify = [&verify[..], &["--randomness", &randomness]].concat();
+    assert_eq!(json(&post(&sandbox, &["window", "verify"], &verify).succeeds())["valid"], json("true"));
+
+    let flags = ["--dir", "s", "--sector", &bad, "--randomness", &randomness, "--out", "v"];
+    assert_eq!(post(&sandbox, &["window", "vanilla"], &flags).status, 1);
+    assert!(sandbox.names("v").is_empty());
+    let made = json(&post(&sandbox, &["window", "vanilla"], &[&flags[..], &["--skip-faulty"]].concat()).succeeds());
+    assert_eq!(
+        (&made["skipped"][0]["sector_id"], sandbox.names("v")),
+        (&json("12399"), vec!["sector-12345".to_owned()])
+    );
+}
