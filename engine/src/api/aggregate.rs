@@ -68,6 +68,19 @@ pub fn is_published(path: &Path) -> io::Result<bool> {
     Ok(hex::encode(digest) == PUBLISHED_DIGEST)
 }
 
+/// The version that the partitions of a non-interactive seal are aggregated with.
+pub const NON_INTERACTIVE: Version = Version::V2;
+
+/// Looks whether the reference string serves for so many proofs, before padding.
+///
+/// # Errors
+/// [`Error`] when it is missing, damaged, or too short.
+pub fn check_srs(job: &Job<'_>, proofs: usize) -> Result<(), Error> {
+    let srs = SrsFile::open(&srs_path(job)).map_err(AggregateError::from)?;
+    srs.prover(job, padded_len(proofs)).map_err(AggregateError::from)?;
+    Ok(())
+}
+
 /// Makes a reference string of `powers` points a vector from fresh secrets, which are dropped; returns its file.
 ///
 /// Whoever runs this could have kept the secrets and forge aggregates: such a string is for tests and development networks.
