@@ -488,8 +488,11 @@ mod tests {
 
     #[test]
     fn smallest_sector_that_holds_the_file_is_chosen() {
-        let size =
-            |bytes| choose_size(Profile::Filecoin, &subject(bytes), None).map(|proof| proof.config().params.name).ok();
+        let size = |bytes| {
+            choose_size(Profile::Filecoin, &subject(bytes), None, Feature::Interactive)
+                .map(|proof| proof.config().params.name)
+                .ok()
+        };
         assert_eq!(
             [0, 2032, 2033, 8_323_072, 8_323_073, 532_676_608].map(size),
             [Some("2KiB"), Some("2KiB"), Some("8MiB"), Some("8MiB"), Some("512MiB"), Some("512MiB")]
@@ -499,7 +502,7 @@ mod tests {
 
     #[test]
     fn asked_size_has_to_hold_the_file() {
-        let choose = |size| choose_size(Profile::Filecash, &subject(3000), Some(ByteSize(size)));
+        let choose = |size| choose_size(Profile::Filecash, &subject(3000), Some(ByteSize(size)), Feature::Interactive);
         assert_eq!(choose(512 << 20).unwrap().id, 9);
         assert!(choose(2 << 10).unwrap_err().to_string().contains("holds 2,032"));
         assert!(choose(32 << 30).unwrap_err().to_string().contains("32 GiB"));
@@ -507,7 +510,9 @@ mod tests {
 
     #[test]
     fn own_text_fits_the_smallest_sector() {
-        assert!(choose_size(Profile::Filecoin, &Subject::new(None).unwrap(), None).unwrap().id == 5);
+        assert!(
+            choose_size(Profile::Filecoin, &Subject::new(None).unwrap(), None, Feature::Interactive).unwrap().id == 5
+        );
         assert!(TEXT.is_ascii());
     }
 
