@@ -28,7 +28,7 @@ struct Cli {
     /// Threads of either side.
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// Folder with the 2 KiB PoRep parameters; needed for c2.
+    /// Folder with the 2 KiB parameters; c2 needs those of the PoRep, update those of the update.
     #[arg(long, env = "FIL_PROOFS_PARAMETER_CACHE", default_value = "/var/tmp/filecoin-proof-parameters")]
     params: PathBuf,
     /// Let the reference do the set-up too: over 20 CPU minutes.
@@ -57,6 +57,10 @@ enum Measure {
     Verify,
     /// Aggregates of seals, and their verification.
     Aggregate,
+    /// The proof of a sector update of 2 KiB.
+    Update,
+    /// The encoding of a sector update of 8 MiB.
+    Encode,
 }
 
 fn main() -> ExitCode {
@@ -99,6 +103,8 @@ fn run(cli: &Cli) -> Result<bool> {
             Measure::C2 => plan.c2()?,
             Measure::Verify => plan.verify()?,
             Measure::Aggregate => plan.aggregate()?,
+            Measure::Update => plan.update()?,
+            Measure::Encode => plan.encode()?,
             Measure::Setup => plan.setup(cli.reference_setup)?,
         });
     }

@@ -14,11 +14,14 @@ use super::program::{Files, Network, Programs, Side, measure};
 use super::table::{Bound, Quantity, Row};
 use crate::usage::Usage;
 
-const KIB_2: Size = Size { name: "2 KiB", proof: "StackedDrg2KiBV1_1", padded: 2 << 10 };
-const MIB_8: Size = Size { name: "8 MiB", proof: "StackedDrg8MiBV1_1", padded: 8 << 20 };
+pub(super) const KIB_2: Size = Size { name: "2 KiB", proof: "StackedDrg2KiBV1_1", padded: 2 << 10 };
+pub(super) const MIB_8: Size = Size { name: "8 MiB", proof: "StackedDrg8MiBV1_1", padded: 8 << 20 };
+
+/// What names of PoRep parameters contain.
+const POREP: &str = "stacked-proof-of-replication";
 
 /// A sector size with its registered seal proof.
-struct Size {
+pub(super) struct Size {
     name: &'static str,
     proof: &'static str,
     padded: usize,
@@ -31,7 +34,7 @@ pub struct Plan {
     pub programs: Programs,
     /// Folder for inputs and runs, on the disk that is to be measured.
     pub work: PathBuf,
-    /// Folder with the 2 KiB PoRep parameters for C2.
+    /// Folder with the 2 KiB parameters for C2 and the proof of an update.
     pub params: PathBuf,
     /// Counted runs of each side.
     pub runs: usize,
@@ -43,7 +46,7 @@ impl Plan {
     /// # Errors
     /// When a run fails or the parameters are missing.
     pub fn c2(&self) -> Result<Vec<Row>> {
-        ensure!(holds_params(&self.params), "no PoRep parameters in {}", self.params.display());
+        ensure!(holds_params(&self.params, POREP), "no PoRep parameters in {}", self.params.display());
         let inputs = self.inputs("c2", &KIB_2, 4)?;
         let one = |side| {
             let files = self.fresh(&inputs)?;
@@ -132,7 +135,7 @@ impl Plan {
     }
 
     /// A sector sealed by the reference up to `phases`: 0 a piece, 1 staged, 2 PC1, 3 PC2, 4 C1.
-    fn inputs(&self, name: &str, size: &Size, phases: usize) -> Result<Files> {
+    pub(super) fn inputs(&self, name: &str, size: &Size, phases: usize) -> Result<Files> {
         let folder = self.work.join(format!("{name}-inputs"));
         remove(&folder)?;
         fs::create_dir_all(&folder)?;
@@ -153,7 +156,7 @@ impl Plan {
     }
 
     /// A copy of inputs for one run, in the one folder for that.
-    fn fresh(&self, inputs: &Files) -> Result<Files> {
+    pub(super) fn fresh(&self, inputs: &Files) -> Result<Files> {
         let folder = self.work.join("run");
         remove(&folder)?;
         copy(&inputs.path(""), &folder)?;
@@ -183,11 +186,9 @@ pub(super) fn rows(measure: &str, ours: &[Usage], reference: &[Usage], asked: &[
     asked.iter().map(row).collect()
 }
 
-fn holds_params(folder: &Path) -> bool {
+pub(super) fn holds_params(folder: &Path, circuit: &str) -> bool {
     let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    names
-        .filter_map(|name| name.into_string().ok())
-        .any(|name| name.contains("stacked-proof-of-replication") && name.ends_with(".params"))
+    names.filter_map(|name| name.into_string().ok()).any(|name| name.contains(circuit) && name.ends_with(".params"))
 }
 
 fn remove(folder: &Path) -> Result<()> {
@@ -229,6 +230,6 @@ mod tests {
         assert_eq!(fs::read(to.join("sealed")).unwrap(), b"replica");
         remove(&to).unwrap();
         remove(&to).unwrap();
-        assert!(!to.exists() && !holds_params(&to));
+        assert!(!to.exists() && !holds_params(&to, POREP));
     }
 }

@@ -9,3 +9,4 @@ mod many;
 pub mod measures;
 pub mod program;
 pub mod table;
+mod updates;

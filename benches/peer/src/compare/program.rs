@@ -228,6 +228,42 @@ impl Programs {
     }
 }
 
+/// Steps of a sector update; both programs have the same flags.
+impl Programs {
+    fn update(&self, side: Side, step: &str, params: &Path, files: &Files, flags: &[[&str; 2]]) -> Command {
+        let mut command = self.start(side, Network::Filecoin, params);
+        command.args(["update", step]);
+        for [flag, file] in flags {
+            command.arg(format!("--{flag}")).arg(files.path(file));
+        }
+        command
+    }
+
+    /// Encodes `staged` into `sealed`: `new`, `new-cache`, `update.json`.
+    pub fn update_encode(&self, side: Side, proof: &str, files: &Files) -> Command {
+        let more = [["staged", "staged"], ["pieces", "pieces.json"], ["out", "update.json"]];
+        let mut command = self.update(side, "encode", &self.shared, files, &[&REPLICAS[..], &more].concat());
+        command.args(["--registered-proof", proof]);
+        command
+    }
+
+    /// Opens the challenges: `vanilla`.
+    pub fn update_vanilla(&self, side: Side, files: &Files) -> Command {
+        let more = [["update", "update.json"], ["out", "vanilla"]];
+        self.update(side, "vanilla", &self.shared, files, &[&REPLICAS[..], &more].concat())
+    }
+
+    /// Proves `vanilla` with the parameters in the folder `params`: `proof`.
+    pub fn update_prove(&self, side: Side, params: &Path, files: &Files) -> Command {
+        let flags = [["update", "update.json"], ["vanilla", "vanilla"], ["out", "proof"]];
+        self.update(side, "prove", params, files, &flags)
+    }
+}
+
+/// Flags and names of both replicas of an update.
+const REPLICAS: [[&str; 2]; 4] =
+    [["sector-key", "sealed"], ["sector-key-cache", "cache"], ["replica", "new"], ["cache", "new-cache"]];
+
 /// Runs a command and fails if it does.
 ///
 /// # Errors
