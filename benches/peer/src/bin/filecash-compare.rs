@@ -51,6 +51,8 @@ enum Measure {
     Pc2,
     /// A proof of 2 KiB.
     C2,
+    /// Synthetic proofs of 8 MiB; once, 13 GB of disk, and as much memory for the reference.
+    Synth,
     /// Parameters of 2 KiB.
     Setup,
 }
@@ -93,6 +95,7 @@ fn run(cli: &Cli) -> Result<bool> {
             Measure::Pc1 => plan.pc1()?,
             Measure::Pc2 => plan.pc2()?,
             Measure::C2 => plan.c2()?,
+            Measure::Synth => plan.synth()?,
             Measure::Setup => plan.setup(cli.reference_setup)?,
         });
     }

@@ -18,10 +18,10 @@ const KIB_2: Size = Size { name: "2 KiB", proof: "StackedDrg2KiBV1_1", padded: 2
 const MIB_8: Size = Size { name: "8 MiB", proof: "StackedDrg8MiBV1_1", padded: 8 << 20 };
 
 /// A sector size with its registered seal proof.
-struct Size {
-    name: &'static str,
-    proof: &'static str,
-    padded: usize,
+pub(super) struct Size {
+    pub(super) name: &'static str,
+    pub(super) proof: &'static str,
+    pub(super) padded: usize,
 }
 
 /// What to run and how often.
@@ -132,7 +132,7 @@ impl Plan {
     }
 
     /// A sector sealed by the reference up to `phases`: 0 a piece, 1 staged, 2 PC1, 3 PC2, 4 C1.
-    fn inputs(&self, name: &str, size: &Size, phases: usize) -> Result<Files> {
+    pub(super) fn inputs(&self, name: &str, size: &Size, phases: usize) -> Result<Files> {
         let folder = self.work.join(format!("{name}-inputs"));
         remove(&folder)?;
         fs::create_dir_all(&folder)?;
@@ -153,7 +153,7 @@ impl Plan {
     }
 
     /// A copy of inputs for one run, in the one folder for that.
-    fn fresh(&self, inputs: &Files) -> Result<Files> {
+    pub(super) fn fresh(&self, inputs: &Files) -> Result<Files> {
         let folder = self.work.join("run");
         remove(&folder)?;
         copy(&inputs.path(""), &folder)?;
@@ -171,7 +171,7 @@ impl Plan {
     }
 }
 
-fn rows(measure: &str, ours: &[Usage], reference: &[Usage], asked: &[(Quantity, Bound)]) -> Vec<Row> {
+pub(super) fn rows(measure: &str, ours: &[Usage], reference: &[Usage], asked: &[(Quantity, Bound)]) -> Vec<Row> {
     let row = |&(quantity, bound)| Row {
         measure: measure.to_owned(),
         quantity,

@@ -7,4 +7,5 @@
 pub mod machine;
 pub mod measures;
 pub mod program;
+pub mod synth;
 pub mod table;
