@@ -51,6 +51,8 @@ enum Measure {
     Pc2,
     /// A proof of 2 KiB.
     C2,
+    /// Synthetic proofs of 8 MiB; once, 13 GB of disk, and as much memory for the reference.
+    Synth,
     /// Parameters of 2 KiB.
     Setup,
     /// Verification of 1 to 1000 seals, one by one and in a batch.
@@ -105,6 +107,7 @@ fn run(cli: &Cli) -> Result<bool> {
             Measure::Aggregate => plan.aggregate()?,
             Measure::Update => plan.update()?,
             Measure::Encode => plan.encode()?,
+            Measure::Synth => plan.synth()?,
             Measure::Setup => plan.setup(cli.reference_setup)?,
         });
     }

@@ -22,9 +22,9 @@ const POREP: &str = "stacked-proof-of-replication";
 
 /// A sector size with its registered seal proof.
 pub(super) struct Size {
-    name: &'static str,
-    proof: &'static str,
-    padded: usize,
+    pub(super) name: &'static str,
+    pub(super) proof: &'static str,
+    pub(super) padded: usize,
 }
 
 /// What to run and how often.

@@ -8,5 +8,6 @@ pub mod machine;
 mod many;
 pub mod measures;
 pub mod program;
+pub mod synth;
 pub mod table;
 mod updates;

@@ -169,6 +169,13 @@ impl Programs {
         command
     }
 
+    /// Synthetic proofs.
+    pub fn synth(&self, side: Side, files: &Files) -> Command {
+        let mut command = self.phase(side, "synth", &self.shared, files, &["cache", "sealed", "pc2", "pieces"]);
+        command.args(["--prover-id", PROVER_ID, "--sector", SECTOR, "--ticket", TICKET]);
+        command
+    }
+
     /// C1.
     pub fn c1(&self, side: Side, files: &Files) -> Command {
         let mut command = self.phase(side, "c1", &self.shared, files, &["cache", "sealed", "pc2", "pieces"]);

@@ -1,0 +1,83 @@
+//! Synthetic proofs of an 8 MiB sector: 262,144 challenges, a file of 6.2 GB from each side.
+//!
+//! Each side runs once, on fresh copies of the same sector: the reference holds all proofs in memory, and verifies them one
+//! by one, for a quarter of an hour. The files have to be the same bytes; they are compared and removed.
+
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use super::measures::{Plan, Size, rows};
+use super::program::{Side, measure};
+use super::table::{Bound, Quantity, Row};
+
+const MIB_8: Size = Size { name: "8 MiB synthetic", proof: "StackedDrg8MiBV1_1_Feat_SyntheticPoRep", padded: 8 << 20 };
+const FILE: &str = "cache/syn-porep-vanilla-proofs.dat";
+
+impl Plan {
+    /// Generation of synthetic proofs at 8 MiB: CPU time, elapsed time and memory.
+    ///
+    /// # Errors
+    /// When a run fails, or the files differ.
+    pub fn synth(&self) -> Result<Vec<Row>> {
+        let inputs = self.inputs("synth", &MIB_8, 3)?;
+        let one = |side, kept: &Path| {
+            let files = self.fresh(&inputs)?;
+            let usage = measure(self.programs.synth(side, &files))?;
+            fs::rename(files.path(FILE), kept).with_context(|| format!("{side:?} made no {FILE}"))?;
+            Ok::<_, anyhow::Error>(usage)
+        };
+        let kept: [PathBuf; 2] = ["synthetic-ours", "synthetic-reference"].map(|name| self.work.join(name));
+        let (ours, reference) = (one(Side::Ours, &kept[0])?, one(Side::Reference, &kept[1])?);
+        ensure!(same_bytes(&kept[0], &kept[1])?, "the files of synthetic proofs differ");
+        kept.iter().try_for_each(fs::remove_file)?;
+        let asked =
+            [(Quantity::Cpu, Bound::Ratio(2.0)), (Quantity::Wall, Bound::Ratio(2.0)), (Quantity::Peak, Bound::Ratio(3.0))];
+        Ok(rows("synthetic proofs 8 MiB", &[ours], &[reference], &asked))
+    }
+}
+
+fn same_bytes(one: &Path, other: &Path) -> Result<bool> {
+    let open = |path: &Path| Ok::<_, std::io::Error>((BufReader::new(File::open(path)?), fs::metadata(path)?.len()));
+    let ((mut one, length), (mut other, other_length)) = (open(one)?, open(other)?);
+    if length != other_length {
+        return Ok(false);
+    }
+    let mut blocks = [vec![0; 1 << 20], vec![0; 1 << 20]];
+    let mut left = length;
+    while left > 0 {
+        let [ours, theirs] = blocks.each_mut().map(|block| &mut block[..left.min(1 << 20) as usize]);
+        one.read_exact(ours)?;
+        other.read_exact(theirs)?;
+        if ours != theirs {
+            return Ok(false);
+        }
+        left -= ours.len() as u64;
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_anywhere_are_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, other] = ["one", "other"].map(|name| folder.path().join(name));
+        let mut bytes = vec![7; (1 << 20) + 3];
+        fs::write(&one, &bytes).unwrap();
+        fs::write(&other, &bytes).unwrap();
+        assert!(same_bytes(&one, &other).unwrap());
+        for at in [0, 1 << 20, (1 << 20) + 2] {
+            bytes[at] ^= 1;
+            fs::write(&other, &bytes).unwrap();
+            assert!(!same_bytes(&one, &other).unwrap());
+            bytes[at] ^= 1;
+        }
+        fs::write(&other, &bytes[1..]).unwrap();
+        assert!(!same_bytes(&one, &other).unwrap());
+    }
+}
