@@ -1,5 +1,5 @@
 //! Counts and digest of a circuit, to compare with `spec/snark.md` 2.8 and 2.9:
-//! `cargo run --release --example circuit_digest filecash 16GiB porep`, or `window`, or `winning`.
+//! `cargo run --release --example circuit_digest filecash 16GiB porep`, or `window`, or `winning`, or `update`.
 //!
 //! Recording takes a fraction of a second; the digest of a PoRep of 32 GiB hashes 27 GB of terms, that of its window
 //! PoSt 43 GB: minutes. Tests compare those that take less.
@@ -9,15 +9,16 @@
 use std::error::Error;
 use std::time::Instant;
 
-use filecash_engine::circuit::{PoRepShape, PoStShape, ProofCircuit};
+use filecash_engine::circuit::{PoRepShape, PoStShape, ProofCircuit, UpdateCircuit};
 use filecash_engine::sector::params::all;
 use filecash_engine::sector::{PoStKind, Profile};
+use filecash_engine::update::UpdateConfig;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [profile, size, circuit] = &arguments[..] else {
         return Err(
-            "usage: circuit_digest filecoin|filecash SIZE porep|winning|window, with a SIZE such as 2KiB".into()
+            "usage: circuit_digest filecoin|filecash SIZE porep|winning|window|update, with a SIZE such as 2KiB".into(),
         );
     };
     let profile: Profile = profile.parse()?;
@@ -28,6 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "porep" => PoRepShape::new(profile, params).blank().record(),
         "winning" => PoStShape::new(PoStKind::Winning, params).blank().record(),
         "window" => PoStShape::new(PoStKind::Window, params).blank().record(),
+        "update" => UpdateCircuit::blank(UpdateConfig::for_size(profile, params.size_bytes)?.shape).record(),
         other => return Err(format!("no circuit {other:?}").into()),
     };
     println!("recorded in {:.3?}, {} bytes", start.elapsed(), shape.memory_bytes());

@@ -1,7 +1,8 @@
 //! Every error of the engine under one type.
 
 use crate::api::post::PoStError;
-use crate::groth16::VerifyError;
+use crate::groth16::{AggregateError, VerifyError};
+use crate::update::PartitionError;
 
 macro_rules! errors {
     ($($variant:ident($error:path),)*) => {
@@ -16,6 +17,8 @@ macro_rules! errors {
 }
 
 errors! {
+    Aggregate(AggregateError),
+    Aggregation(crate::api::aggregate::AggregationError),
     Aux(crate::store::aux::AuxError),
     Build(crate::merkle::build::BuildError),
     CacheFile(crate::store::files::FileError),
@@ -29,8 +32,10 @@ errors! {
     Key(crate::groth16::KeyError),
     Labels(crate::porep::layers::LabelError),
     NonCanonical(crate::field::NonCanonical),
+    NoUpdates(crate::update::NoUpdates),
     Params(crate::params::ParamError),
     ParentTable(crate::graph::ParentTableError),
+    PartitionProof(PartitionError),
     Piece(crate::sector::piece::PieceError),
     PoSt(PoStError),
     PoStRound(crate::post::RoundError),
@@ -39,15 +44,20 @@ errors! {
     Proof(crate::groth16::ProofError),
     Prove(crate::groth16::ProveError),
     Range(crate::api::unseal::RangeError),
+    RejectedSeals(crate::api::batch::RejectedSeals),
     Seal(crate::api::seal::SealError),
+    SealList(crate::api::seal_list::SealListError),
     Setup(crate::groth16::SetupError),
     Snark(crate::api::snark::SnarkError),
+    Srs(crate::groth16::SrsError),
     TreeFile(crate::merkle::tree_file::TreeFileError),
     UnknownCircuit(crate::params::UnknownCircuit),
     UnknownPoSt(crate::sector::UnknownPoSt),
     UnknownProof(crate::sector::UnknownProof),
     Unseal(crate::porep::unseal::UnsealError),
     UnsupportedSectorSize(crate::sector::UnsupportedSectorSize),
+    Update(crate::update::UpdateError),
+    UpdateProve(crate::api::update::UpdateProveError),
     Vanilla(crate::porep::verify::VanillaError),
     Verify(VerifyError),
     Write(crate::store::atomic::WriteError),
@@ -58,8 +68,13 @@ impl Error {
     pub fn is_rejection(&self) -> bool {
         match self {
             Self::Verify(error) => matches!(error, VerifyError::Unsatisfied { .. }),
-            Self::Proof(_) => true,
+            Self::Aggregate(error) => matches!(
+                error,
+                AggregateError::Unsatisfied | AggregateError::Format(_) | AggregateError::Statements { .. }
+            ),
+            Self::Proof(_) | Self::RejectedSeals(_) => true,
             Self::PoSt(error) => matches!(error, PoStError::Faulty { .. }),
+            Self::PartitionProof(error) => !matches!(error, PartitionError::Cancelled(_)),
             _ => false,
         }
     }

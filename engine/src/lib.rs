@@ -29,5 +29,6 @@ pub mod porep;
 pub mod post;
 pub mod sector;
 pub mod store;
+pub mod update;
 
 pub use error::Error;

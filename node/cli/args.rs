@@ -2,7 +2,10 @@
 //!
 //! Numbers and names are parsed here, so that verbs see values that cannot be malformed.
 
+pub mod many;
 pub mod post;
+pub mod synth;
+pub mod update;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -11,7 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use filecash_engine::field::Node;
 use filecash_engine::sector::cid::{self, CidError};
 use filecash_engine::sector::id::prover_id;
-use filecash_engine::sector::{Profile, ProverId};
+use filecash_engine::sector::{Feature, Profile, ProverId};
 use filecash_node::config::Flags;
 use filecash_node::size::ByteSize;
 use serde::{Deserialize, Serialize};
@@ -46,6 +49,9 @@ pub struct Global {
     /// Tell no progress
     #[arg(long, short, global = true, help_heading = OUTPUT)]
     pub quiet: bool,
+    /// What to log on standard error: a level such as info, or module=level pairs
+    #[arg(long, env = "RUST_LOG", global = true, value_name = "LEVELS", help_heading = OUTPUT, hide_short_help = true)]
+    pub log: Option<String>,
     /// Network whose rules apply: filecoin or filecash
     #[arg(long, global = true, value_name = "NAME", help_heading = SETTINGS)]
     pub profile: Option<Profile>,
@@ -95,6 +101,9 @@ pub enum Verb {
     /// Prove that sealed sectors are still held: proofs of space-time
     #[command(subcommand)]
     Post(post::Post),
+    /// Put new data into a sector that is sealed already (SnapDeals), and prove it
+    #[command(subcommand)]
+    Update(update::Update),
     /// Commitments of pieces of data
     #[command(subcommand)]
     Piece(Piece),
@@ -121,6 +130,10 @@ pub struct Quickstart {
     /// Sector size, rather than the smallest that holds the file: 2KiB, 8MiB or 512MiB
     #[arg(long, value_name = "SIZE")]
     pub sector_size: Option<ByteSize>,
+    /// How the seal's proof draws its challenges: interactive, synthetic (6 GB of disk from 8 MiB on) or
+    /// non-interactive (thirteen times the work)
+    #[arg(long, value_name = "NAME", default_value = "interactive")]
+    pub feature: Feature,
 }
 
 /// `filecash config`.
@@ -135,6 +148,8 @@ pub enum Config {
 pub enum Params {
     /// Make test parameters for one sector size. Whoever makes parameters can forge proofs under them
     Setup(ParamsSetup),
+    /// Make a test reference string for aggregation. Whoever makes it can forge aggregates under it
+    SetupSrs(many::SetupSrs),
     /// List the published parameter files and which are here
     List,
     /// Compare the files that are here with the published digests; exit status 1 when one is damaged
@@ -226,15 +241,23 @@ pub enum Seal {
     Pc1(Pc1),
     /// Pre-commit phase 2: tree-c, the replica, tree-r-last, CommR
     Pc2(Pc2),
+    /// Prove a synthetic PoRep's whole set of challenges into the cache folder, before the seed is known
+    Synth(synth::Synth),
     /// Commit phase 1: vanilla proofs for a seed
     C1(C1),
     /// Commit phase 2: the SNARK
     C2(C2),
-    /// Verify a seal proof; exit status 1 when it is wrong
+    /// Verify a seal proof, or all of a list in one batch; exit status 1 when one is wrong
     Verify(Verify),
+    /// Put the proofs of several sectors into a list, for batches and aggregates
+    List(many::List),
+    /// Aggregate the proofs of a list (SnarkPack)
+    Aggregate(many::Aggregate),
+    /// Verify an aggregate; exit status 1 when it is wrong
+    VerifyAggregate(many::VerifyAggregate),
     /// Get data back out of a sealed file
     Unseal(Unseal),
-    /// Delete what proving the seal needed and proving storage does not: layers, tree-d, tree-c
+    /// Delete what proving the seal needed and proving storage does not: layers, tree-d, tree-c. After C1, or after synth
     ClearCache(ClearCache),
 }
 
@@ -257,9 +280,12 @@ pub struct Replace {
 /// Which registered proof.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Proof {
-    /// Sector size, such as 32GiB: the newest interactive proof of that size
+    /// Sector size, such as 32GiB: the newest proof of that size
     #[arg(long, value_name = "SIZE", conflicts_with = "registered_proof")]
     pub sector_size: Option<ByteSize>,
+    /// How the proof of that size draws its challenges: interactive, synthetic or non-interactive
+    #[arg(long, value_name = "NAME", requires = "sector_size")]
+    pub feature: Option<Feature>,
     /// Registered seal proof, by number or name
     #[arg(long, value_name = "PROOF")]
     pub registered_proof: Option<String>,
@@ -364,7 +390,7 @@ pub struct C1 {
     pub replace: Replace,
     #[command(flatten)]
     pub identity: Identity,
-    /// Seed, 64 hex digits
+    /// Seed, 64 hex digits; a non-interactive proof has none
     #[arg(long, value_name = "HEX")]
     pub seed: Option<Hex32>,
     /// Output of PC2
@@ -396,7 +422,7 @@ pub struct C2 {
     /// Output of C1
     #[arg(long, value_name = "JSON", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
     pub c1: Option<PathBuf>,
-    /// Proof to write: 192 bytes a partition
+    /// Proof to write: 192 bytes a partition, or the aggregate of a non-interactive PoRep's
     #[arg(long, value_name = "FILE", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
     pub out: Option<PathBuf>,
 }
@@ -410,7 +436,7 @@ pub struct Verify {
     pub proof: Proof,
     #[command(flatten)]
     pub identity: Identity,
-    /// Seed, 64 hex digits
+    /// Seed, 64 hex digits; a non-interactive proof has none
     #[arg(long, value_name = "HEX")]
     pub seed: Option<Hex32>,
     /// Sealed commitment: 64 hex digits or a CID [default: from the PC2 output]
@@ -423,9 +449,31 @@ pub struct Verify {
     #[arg(long, value_name = "JSON", value_hint = ValueHint::FilePath)]
     pub pc2: Option<PathBuf>,
     /// Proof: its bytes, or hex text
-    #[arg(long = "proof", id = "proof_file", value_name = "FILE", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    #[arg(long = "proof", id = "proof_file", value_name = "FILE", required_unless_present_any = ["dir", "list"], value_hint = ValueHint::FilePath)]
     pub proof_file: Option<PathBuf>,
+    /// List of seals, as `filecash seal list` makes it, to verify in one batch; names every one that is wrong
+    #[arg(long, value_name = "JSON", value_hint = ValueHint::FilePath, conflicts_with_all = LISTED)]
+    pub list: Option<PathBuf>,
+    /// Verify the seals of the list one after the other
+    #[arg(long, requires = "list")]
+    pub one_by_one: bool,
 }
+
+/// What a list of seals says by itself.
+const LISTED: [&str; 12] = [
+    "dir",
+    "sector_size",
+    "registered_proof",
+    "prover_id",
+    "miner",
+    "sector",
+    "ticket",
+    "seed",
+    "comm_r",
+    "comm_d",
+    "pc2",
+    "proof_file",
+];
 
 /// `filecash seal unseal`.
 #[derive(Debug, Args)]
@@ -469,6 +517,9 @@ pub struct Unseal {
 pub struct ClearCache {
     #[command(flatten)]
     pub place: Place,
+    /// The synthetic proofs too, which C1 of a synthetic PoRep needs
+    #[arg(long)]
+    pub synthetic: bool,
     /// Cache folder
     #[arg(long, value_name = "DIR", required_unless_present = "dir", value_hint = ValueHint::DirPath)]
     pub cache: Option<PathBuf>,

@@ -14,6 +14,7 @@ use filecash_engine::sector::Profile;
 use filecash_node::config::{self, Settings, Source, Sourced};
 
 use crate::args::Global;
+use crate::log;
 use crate::progress::{Style, Teller};
 use crate::report::{Failure, Kind, print};
 
@@ -62,10 +63,14 @@ impl Context {
         })
         .context("cannot catch Ctrl-C")?;
 
+        let style = Style::choose(global.quiet);
+        let teller = Teller::new(style);
+        log::start(global.log.as_deref(), style, &teller)?;
+
         Ok(Self {
             config: settings.engine_config(),
             settings_file: settings_path.map(|path| (path, text.is_some())),
-            teller: Teller::new(Style::choose(global.quiet)),
+            teller,
             json: global.json,
             settings,
             cancel,

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use filecash_engine::api::SectorIdentity;
 use filecash_engine::field::Node;
-use filecash_engine::sector::{Profile, SealProof};
+use filecash_engine::porep::challenges::NO_SEED;
+use filecash_engine::sector::{Feature, Profile, SealProof};
 
 use crate::args::{self, Hex32};
 use crate::context::Context;
@@ -74,17 +75,20 @@ impl<'a> Given<'a> {
                 Ok(id) => SealProof::by_id(profile, id)?,
                 Err(_) => SealProof::by_name(profile, text)?,
             }),
-            (None, Some(size)) => Some(SealProof::for_size(profile, size.0)?),
+            (None, Some(size)) => {
+                Some(SealProof::with_feature(profile, size.0, flags.feature.unwrap_or(Feature::Interactive))?)
+            }
             (None, None) => None,
         };
         let known = self.identity.as_ref().map(Identity::proof).transpose()?;
         // A size leaves the version open.
         if let (None, Some(asked), Some(known)) = (&flags.registered_proof, asked, known)
             && asked.config().params == known.config().params
+            && flags.feature.is_none_or(|feature| feature == known.config().feature)
         {
             return Ok(known);
         }
-        self.agreed("--sector-size or --registered-proof", asked, known)
+        self.agreed("--sector-size, --feature or --registered-proof", asked, known)
     }
 
     /// Whose sector it is.
@@ -98,8 +102,11 @@ impl<'a> Given<'a> {
         })
     }
 
-    /// The seed.
-    pub fn seed(&self, flag: Option<Hex32>) -> anyhow::Result<Node> {
+    /// The seed; what stands in its place where the proof has none.
+    pub fn seed(&self, flag: Option<Hex32>, proof: &SealProof) -> anyhow::Result<Node> {
+        if proof.config().feature == Feature::NonInteractive {
+            return Ok(flag.map_or(NO_SEED, |seed| seed.0));
+        }
         let known = self.identity.as_ref().and_then(|identity| identity.seed);
         Ok(self.agreed("--seed", flag, known)?.0)
     }

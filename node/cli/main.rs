@@ -13,6 +13,8 @@ mod files;
 mod filler;
 mod folder;
 mod given;
+mod log;
+mod many;
 mod measure;
 mod params;
 mod phase;
@@ -24,6 +26,7 @@ mod report;
 mod seal;
 mod sector;
 mod text;
+mod update;
 
 use std::env;
 use std::io;
@@ -52,6 +55,7 @@ fn run(command: &Command) -> anyhow::Result<Report> {
         Verb::Quickstart(args) => quickstart::run(args, &context),
         Verb::Seal(verb) => seal::run(verb, &context),
         Verb::Sector(verb) => sector::run(verb, &context),
+        Verb::Update(verb) => update::run(verb, &context),
     }
 }
 

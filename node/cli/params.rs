@@ -4,7 +4,8 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use filecash_engine::api::params;
+use filecash_engine::api::{aggregate, params};
+use filecash_engine::groth16::srs::REFERENCE_POWERS;
 use filecash_engine::params::{
     CircuitKind, FileKind, ParamId, ParamStore, UnknownCircuit, Verdict, manifest, published,
 };
@@ -15,6 +16,7 @@ use serde_json::json;
 use crate::args;
 use crate::context::Context;
 use crate::files;
+use crate::many;
 use crate::measure::Meter;
 use crate::report::{Failure, Kind, Report, with_causes};
 use crate::text::Align::{Left, Right};
@@ -24,6 +26,7 @@ use crate::text::{self, Table, count};
 pub fn run(verb: &args::Params, context: &Context) -> anyhow::Result<Report> {
     match verb {
         args::Params::Setup(args) => setup(args, context),
+        args::Params::SetupSrs(args) => many::setup_srs(args, context),
         args::Params::List => Ok(list(context)),
         args::Params::Check(args) => check(args, context),
     }
@@ -133,6 +136,16 @@ pub fn make_or_reuse(context: &Context, proof: &SealProof, circuit: CircuitKind)
         files::folder(&path).display()
     ));
     Ok((params::setup(&context.job(), &id)?, Origin::Test))
+}
+
+/// The reference string for aggregation that is here, else one for tests made now, as long as the reference wants it.
+pub fn make_or_reuse_srs(context: &Context) -> anyhow::Result<PathBuf> {
+    let path = aggregate::srs_path(&context.job());
+    if !path.exists() {
+        context.teller.note("No reference string for aggregation: making one for tests once");
+        aggregate::setup(&context.job(), REFERENCE_POWERS)?;
+    }
+    Ok(path)
 }
 
 /// Every file that is published or here.

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use filecash_engine::field::Node;
+use filecash_engine::porep::challenges::SyntheticSet;
 use filecash_engine::porep::codec::CodecError;
 use filecash_engine::porep::outputs::{Commit1Output, PreCommit1Output, PreCommit2Output};
-use filecash_engine::sector::{Profile, SealProof, cid};
+use filecash_engine::sector::{Profile, SealProof, SectorParams, cid};
 use serde_json::{Value, json};
 
 use crate::files::{self, Output};
@@ -63,6 +64,12 @@ macro_rules! codec {
 codec!(PreCommit1Output, "PC1 output");
 codec!(PreCommit2Output, "PC2 output");
 codec!(Commit1Output, "C1 output");
+
+/// Members of the synthetic set of a sector.
+pub fn synthetic_proofs(params: &SectorParams) -> u64 {
+    // Their number does not depend on whose sector it is.
+    SyntheticSet::new(&[0; 32], &[0; 32], params.nodes()).len()
+}
 
 /// Text and JSON of a CommP or CommD.
 pub fn data_commitment(commitment: &Node) -> (Value, String) {

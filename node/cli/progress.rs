@@ -95,11 +95,36 @@ impl Teller {
         self.shared.lock().phase = name;
     }
 
+    /// Where a log writes its lines, so that they stand above a bar.
+    pub fn log(&self) -> Log {
+        Log(Arc::clone(&self.shared))
+    }
+
     /// A line for people, between stages.
     pub fn note(&self, line: &str) {
         if self.style != Style::Quiet {
             print(io::stderr(), &format!("{line}\n"));
         }
+    }
+}
+
+/// Writes whole lines to standard error, out of the way of a bar.
+#[derive(Clone)]
+pub struct Log(Arc<Shared>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let state = self.0.lock();
+        let write = || io::Write::write_all(&mut io::stderr(), bytes);
+        match state.stage.as_ref().and_then(|stage| stage.bar.as_ref()) {
+            Some(bar) => bar.suspend(write)?,
+            None => write()?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -15,8 +15,10 @@ use filecash_engine::api::{SectorIdentity, prove, seal, unseal, verify};
 use filecash_engine::field::Node;
 use filecash_engine::field::fr32::RawRange;
 use filecash_engine::params::CircuitKind;
+use filecash_engine::porep::challenges::NO_SEED;
 use filecash_engine::sector::piece::{PaddedLen, PieceInfo};
-use filecash_engine::sector::{PoStKind, PoStProof, Profile, SealProof};
+use filecash_engine::sector::{Feature, PoStKind, PoStProof, Profile, SealProof};
+use filecash_engine::store::files::SYNTHETIC_PROOFS;
 use filecash_node::size::ByteSize;
 use serde_json::json;
 
@@ -48,6 +50,7 @@ const EPOCH: &str = "30 s";
 const WINDOW: &str = "30 min";
 
 /// Names of phases that the report mentions.
+const SYNTH: &str = "synthetic proofs";
 const WINNING_POST: &str = "winning PoSt";
 const WINDOW_POST: &str = "window PoSt";
 
@@ -100,7 +103,7 @@ struct Outcome {
 /// Runs the verb.
 pub fn run(args: &args::Quickstart, context: &Context) -> anyhow::Result<Report> {
     let subject = Subject::new(args.file.as_deref())?;
-    let proof = choose_size(context.profile(), &subject, args.sector_size)?;
+    let proof = choose_size(context.profile(), &subject, args.sector_size, args.feature)?;
     let (folder, number) = make_folder(args.dir.as_deref())?;
     let params = proof.config().params;
     context.teller.note(&format!(
@@ -120,7 +123,12 @@ pub fn run(args: &args::Quickstart, context: &Context) -> anyhow::Result<Report>
 }
 
 /// The smallest size that holds the file, unless one was asked for.
-fn choose_size(profile: Profile, subject: &Subject, asked: Option<ByteSize>) -> anyhow::Result<SealProof> {
+fn choose_size(
+    profile: Profile,
+    subject: &Subject,
+    asked: Option<ByteSize>,
+    feature: Feature,
+) -> anyhow::Result<SealProof> {
     let refuse = |message: String| Err(Failure::new(Kind::Input, message).into());
     if let Some(size) = asked.filter(|size| !SIZES.contains(&size.0)) {
         return refuse(format!("quickstart knows sectors of 2 KiB, 8 MiB and 512 MiB, not {size}"));
@@ -128,7 +136,7 @@ fn choose_size(profile: Profile, subject: &Subject, asked: Option<ByteSize>) -> 
     let sizes = SIZES.into_iter().filter(|size| asked.is_none_or(|asked| asked.0 == *size));
     let mut capacity = 0;
     for size in sizes {
-        let proof = SealProof::for_size(profile, size)?;
+        let proof = SealProof::with_feature(profile, size, feature)?;
         capacity = proof.config().params.unpadded_bytes();
         if subject.bytes <= capacity {
             return Ok(proof);
@@ -175,6 +183,9 @@ impl Run<'_> {
         let (proof, config) = (self.proof, self.proof.config());
         let (parameters, origin) =
             self.phase("parameters", |run| params::make_or_reuse(run.context, &proof, CircuitKind::PoRep))?;
+        if config.feature == Feature::NonInteractive {
+            self.phase("reference string", |run| params::make_or_reuse_srs(run.context))?;
+        }
         let pieces = self.phase("add piece", Self::add_pieces)?;
 
         let (cache, sealed) = (self.folder.cache(), self.folder.sealed());
@@ -192,9 +203,18 @@ impl Run<'_> {
             output.write_file(&proof, &run.folder.pc2(), false)?;
             Ok(output)
         })?;
+        if config.feature == Feature::Synthetic {
+            self.phase(SYNTH, |run| {
+                let job = run.context.job();
+                seal::generate_synth_proofs(&job, &config, &cache, &sealed, &run.identity, &pc2, &pieces)?;
+                // The rest needs layers and trees no more.
+                Ok(seal::clear_cache(&cache)?)
+            })?;
+        }
+        let seed = self.seed();
         let c1 = self.phase("C1", |run| {
             let job = run.context.job();
-            let output = seal::commit_phase1(&job, &config, &cache, &sealed, &run.identity, &SEED, &pc2, &pieces)?;
+            let output = seal::commit_phase1(&job, &config, &cache, &sealed, &run.identity, &seed, &pc2, &pieces)?;
             output.write_file(&proof, &run.folder.c1(), false)?;
             Ok(output)
         })?;
@@ -205,12 +225,17 @@ impl Run<'_> {
         })?;
         self.phase("verify", |run| {
             let job = run.context.job();
-            Ok(verify::verify_seal(&job, &config, &pc2.comm_r, &pc2.comm_d, &run.identity, &SEED, &snark)?)
+            Ok(verify::verify_seal(&job, &config, &pc2.comm_r, &pc2.comm_d, &run.identity, &seed, &snark)?)
         })?;
         self.space_time(&pc2.comm_r)?;
         self.phase("unseal", |run| run.unseal(&pc2.comm_d))?;
         let piece = pieces[0];
         Ok(Outcome { piece, comm_d: pc2.comm_d, comm_r: pc2.comm_r, proof: snark, parameters, origin })
+    }
+
+    /// The seed; what stands in its place where there is none.
+    fn seed(&self) -> Node {
+        if self.proof.config().feature == Feature::NonInteractive { NO_SEED } else { SEED }
     }
 
     /// Proves that the sector is still held: once as for a block, once as for a deadline.
@@ -248,7 +273,10 @@ impl Run<'_> {
     fn kept(&self) -> String {
         let folder = &self.folder;
         let path = shell_word(folder.path());
-        let steps = [(folder.pc1(), "pc1"), (folder.pc2(), "pc2"), (folder.c1(), "c1"), (folder.proof(), "c2")];
+        let mut steps = vec![(folder.pc1(), "pc1"), (folder.pc2(), "pc2"), (folder.c1(), "c1"), (folder.proof(), "c2")];
+        if self.proof.config().feature == Feature::Synthetic {
+            steps.insert(2, (folder.cache().join(SYNTHETIC_PROOFS), "synth"));
+        }
         match steps.iter().find(|(output, _)| !output.exists()) {
             _ if !folder.identity().exists() => format!("the sector in {path} was not begun"),
             Some((_, step)) => format!("finished steps stay in {path}; go on with filecash seal {step} --dir {path}"),
@@ -294,7 +322,8 @@ impl Run<'_> {
     /// What `sector.json` says.
     fn description(&self) -> Identity {
         let file_bytes = Some(self.subject.bytes);
-        Identity { seed: Some(Hex32(SEED)), file_bytes, ..Identity::of(&self.proof, &self.identity) }
+        let seed = Some(Hex32(SEED)).filter(|_| self.proof.config().feature != Feature::NonInteractive);
+        Identity { seed, file_bytes, ..Identity::of(&self.proof, &self.identity) }
     }
 
     fn report(&self, outcome: &Outcome) -> anyhow::Result<Report> {
@@ -459,8 +488,11 @@ mod tests {
 
     #[test]
     fn smallest_sector_that_holds_the_file_is_chosen() {
-        let size =
-            |bytes| choose_size(Profile::Filecoin, &subject(bytes), None).map(|proof| proof.config().params.name).ok();
+        let size = |bytes| {
+            choose_size(Profile::Filecoin, &subject(bytes), None, Feature::Interactive)
+                .map(|proof| proof.config().params.name)
+                .ok()
+        };
         assert_eq!(
             [0, 2032, 2033, 8_323_072, 8_323_073, 532_676_608].map(size),
             [Some("2KiB"), Some("2KiB"), Some("8MiB"), Some("8MiB"), Some("512MiB"), Some("512MiB")]
@@ -470,7 +502,7 @@ mod tests {
 
     #[test]
     fn asked_size_has_to_hold_the_file() {
-        let choose = |size| choose_size(Profile::Filecash, &subject(3000), Some(ByteSize(size)));
+        let choose = |size| choose_size(Profile::Filecash, &subject(3000), Some(ByteSize(size)), Feature::Interactive);
         assert_eq!(choose(512 << 20).unwrap().id, 9);
         assert!(choose(2 << 10).unwrap_err().to_string().contains("holds 2,032"));
         assert!(choose(32 << 30).unwrap_err().to_string().contains("32 GiB"));
@@ -478,7 +510,9 @@ mod tests {
 
     #[test]
     fn own_text_fits_the_smallest_sector() {
-        assert!(choose_size(Profile::Filecoin, &Subject::new(None).unwrap(), None).unwrap().id == 5);
+        assert!(
+            choose_size(Profile::Filecoin, &Subject::new(None).unwrap(), None, Feature::Interactive).unwrap().id == 5
+        );
         assert!(TEXT.is_ascii());
     }
 

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use filecash_engine::groth16::{AggregateError, SrsError};
 use filecash_engine::job::Cancelled;
 use filecash_engine::params::ParamError;
 use filecash_node::config::SettingsError;
@@ -152,6 +153,9 @@ fn hint<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a str> {
     match cause.downcast_ref()? {
         filecash_engine::Error::Params(ParamError::Missing { .. }) => {
             Some("filecash params setup makes test parameters, --parameter-cache names another folder")
+        }
+        filecash_engine::Error::Aggregate(AggregateError::Srs(SrsError::Missing { .. })) => {
+            Some("filecash params setup-srs makes a test string, --parameter-cache names another folder")
         }
         _ => None,
     }

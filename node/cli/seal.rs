@@ -12,10 +12,12 @@ use filecash_engine::api::unseal::SealedSector;
 use filecash_engine::api::{prove, seal, unseal, verify};
 use filecash_engine::field::Node;
 use filecash_engine::field::fr32::RawRange;
+use filecash_engine::porep::challenges::layout;
 use filecash_engine::porep::outputs::{Commit1Output, PreCommit1Output, PreCommit2Output};
-use filecash_engine::sector::ProverId;
 use filecash_engine::sector::id::prover_id;
 use filecash_engine::sector::piece::{PaddedLen, PieceInfo, UnpaddedLen};
+use filecash_engine::sector::{Feature, ProverId};
+use filecash_engine::store::files::SYNTHETIC_PROOFS;
 use filecash_node::size::ByteSize;
 use serde_json::json;
 
@@ -25,6 +27,7 @@ use crate::files::{self, Output};
 use crate::filler::filler;
 use crate::folder::{Folder, Identity};
 use crate::given::Given;
+use crate::many;
 use crate::measure::Meter;
 use crate::phase::{self, Codec, data_commitment, replica_commitment};
 use crate::report::{Failure, Kind, Report};
@@ -36,9 +39,16 @@ pub fn run(verb: &args::Seal, context: &Context) -> anyhow::Result<Report> {
         args::Seal::AddPiece(args) => add_piece(args, context),
         args::Seal::Pc1(args) => pc1(args, context),
         args::Seal::Pc2(args) => pc2(args, context),
+        args::Seal::Synth(args) => synth(args, context),
         args::Seal::C1(args) => c1(args, context),
         args::Seal::C2(args) => c2(args, context),
-        args::Seal::Verify(args) => verify(args, context),
+        args::Seal::Verify(args) => match &args.list {
+            Some(list) => many::verify(list, args.one_by_one, context),
+            None => verify(args, context),
+        },
+        args::Seal::List(args) => many::list(args),
+        args::Seal::Aggregate(args) => many::aggregate(args, context),
+        args::Seal::VerifyAggregate(args) => many::verify_aggregated(args, context),
         args::Seal::Unseal(args) => unseal(args, context),
         args::Seal::ClearCache(args) => clear_cache(args, context),
     }
@@ -178,8 +188,41 @@ fn pc2(args: &args::Pc2, context: &Context) -> anyhow::Result<Report> {
     fields.row(["Replica", &sealed.display().to_string()]);
     fields.row(["Output", &out.display().to_string()]);
     let json = json!({ "comm_r": comm_r, "cache": cache, "sealed": sealed, "output": out });
+    let (step, flags) = match proof.config().feature {
+        Feature::Interactive => ("c1", " --seed …"),
+        Feature::Synthetic => ("synth", ""),
+        Feature::NonInteractive => ("c1", ""),
+    };
     let size = proof.config().params.size_bytes;
-    Ok(phase::report("PC2", size, cost, &fields, json, given.next("c1", " --seed …")))
+    Ok(phase::report("PC2", size, cost, &fields, json, given.next(step, flags)))
+}
+
+fn synth(args: &args::synth::Synth, context: &Context) -> anyhow::Result<Report> {
+    let given = Given::new(context, &args.place, args.replace)?;
+    let input = given.path(args.pc2.as_ref(), Folder::pc2, "--pc2")?;
+    let list = given.path(args.pieces.as_ref(), Folder::pieces, "--pieces")?;
+    let sealed = given.path(args.sealed.as_ref(), Folder::sealed, "--sealed")?;
+    let cache = given.path(args.cache.as_ref(), Folder::cache, "--cache")?;
+    let identity = given.sector_identity(&args.identity)?;
+    let (proof, pc2) = PreCommit2Output::read_file(given.profile()?, &input)?;
+    let pieces: Vec<PieceInfo> = files::read_json(&list, "list of pieces")?;
+    files::require_file(&sealed, "sealed file")?;
+    let out = cache.join(SYNTHETIC_PROOFS);
+    files::refuse_existing(&out, given.force)?;
+
+    let meter = Meter::start();
+    let outcome =
+        seal::generate_synth_proofs(&context.job(), &proof.config(), &cache, &sealed, &identity, &pc2, &pieces);
+    context.kept(outcome, || "no synthetic proofs were written".to_owned())?;
+    let cost = meter.stop();
+
+    let bytes = files::require_file(&out, "file of synthetic proofs")?;
+    let proofs = phase::synthetic_proofs(proof.config().params);
+    let mut fields = Table::fields();
+    fields.row(["Synthetic", &format!("{} in {}", count(proofs, "vanilla proof"), ByteSize(bytes))]);
+    fields.row(["Output", &out.display().to_string()]);
+    let json = json!({ "synthetic_proofs": proofs, "bytes": bytes, "output": out });
+    Ok(phase::report("Synth", bytes, cost, &fields, json, given.next("clear-cache", "")))
 }
 
 fn c1(args: &args::C1, context: &Context) -> anyhow::Result<Report> {
@@ -190,8 +233,8 @@ fn c1(args: &args::C1, context: &Context) -> anyhow::Result<Report> {
     let cache = given.path(args.cache.as_ref(), Folder::cache, "--cache")?;
     let out = given.path(args.out.as_ref(), Folder::c1, "--out")?;
     let identity = given.sector_identity(&args.identity)?;
-    let seed = given.seed(args.seed)?;
     let (proof, pc2) = PreCommit2Output::read_file(given.profile()?, &input)?;
+    let seed = given.seed(args.seed, &proof)?;
     let pieces: Vec<PieceInfo> = files::read_json(&list, "list of pieces")?;
     files::require_file(&sealed, "sealed file")?;
     files::refuse_existing(&out, given.force)?;
@@ -201,21 +244,19 @@ fn c1(args: &args::C1, context: &Context) -> anyhow::Result<Report> {
         seal::commit_phase1(&context.job(), &proof.config(), &cache, &sealed, &identity, &seed, &pc2, &pieces);
     let output = context.kept(outcome, || "nothing was written".to_owned())?;
     output.write_file(&proof, &out, given.force)?;
-    if let (Some(folder), Some(known)) = (&given.folder, &given.identity) {
+    if let (Some(folder), Some(known)) = (&given.folder, &given.identity)
+        && proof.config().feature != Feature::NonInteractive
+    {
         folder.write_identity(&Identity { seed: Some(args::Hex32(seed)), ..known.clone() }, true)?;
     }
     let cost = meter.stop();
 
-    let params = proof.config().params;
-    let challenges = format!(
-        "{} challenges in each of {}",
-        params.partition_challenges(),
-        count(params.partitions as u64, "partition")
-    );
+    let (partitions, challenges) = layout(&proof.config())?;
+    let challenges = format!("{challenges} challenges in each of {}", count(partitions as u64, "partition"));
     let mut fields = Table::fields();
     fields.row(["Vanilla", &challenges]);
     fields.row(["Output", &out.display().to_string()]);
-    let json = json!({ "partitions": params.partitions, "output": out });
+    let json = json!({ "partitions": partitions, "output": out });
     Ok(phase::report("C1", 0, cost, &fields, json, given.next("c2", "")))
 }
 
@@ -236,10 +277,13 @@ fn c2(args: &args::C2, context: &Context) -> anyhow::Result<Report> {
     let cost = meter.stop();
 
     let mut fields = Table::fields();
-    fields.row([
-        "Proof",
-        &format!("{} bytes, {} for each partition", grouped(bytes.len() as u64), PARTITION_PROOF_BYTES),
-    ]);
+    let made_of = match proof.config().feature {
+        Feature::Interactive | Feature::Synthetic => format!("{PARTITION_PROOF_BYTES} for each partition"),
+        Feature::NonInteractive => {
+            format!("the aggregate of {}", count(c1.vanilla_proofs.len() as u64, "partition"))
+        }
+    };
+    fields.row(["Proof", &format!("{} bytes, {made_of}", grouped(bytes.len() as u64))]);
     fields.row(["Output", &out.display().to_string()]);
     let json = json!({ "proof_bytes": bytes.len(), "proof": hex::encode(&bytes), "output": out });
     Ok(phase::report("C2", 0, cost, &fields, json, given.next("verify", "")))
@@ -252,7 +296,7 @@ fn verify(args: &args::Verify, context: &Context) -> anyhow::Result<Report> {
     let given = Given::new(context, &args.place, args::Replace::default())?;
     let proof = given.proof(&args.proof)?;
     let identity = given.sector_identity(&args.identity)?;
-    let seed = given.seed(args.seed)?;
+    let seed = given.seed(args.seed, &proof)?;
     let file = given.path(args.proof_file.as_ref(), Folder::proof, "--proof")?;
     let bytes = proof_bytes(files::read(&file, "proof")?);
     let commitments = Commitments::find(&given, args.pc2.as_ref(), args.comm_r, args.comm_d)?;
@@ -286,7 +330,7 @@ fn verify(args: &args::Verify, context: &Context) -> anyhow::Result<Report> {
 }
 
 /// A prover id as the address of the actor that it is made of, else as hex digits.
-fn prover_name(id: &ProverId) -> String {
+pub fn prover_name(id: &ProverId) -> String {
     let end = id.iter().position(|byte| byte & 0x80 == 0).unwrap_or(0);
     let actor = id[..=end].iter().rev().fold(0_u128, |actor, byte| (actor << 7) | u128::from(byte & 0x7f));
     match u64::try_from(actor) {
@@ -358,9 +402,18 @@ fn clear_cache(args: &args::ClearCache, context: &Context) -> anyhow::Result<Rep
     let cache = given.path(args.cache.as_ref(), Folder::cache, "--cache")?;
     let size = folder_bytes(&cache)?;
     seal::clear_cache(&cache)?;
+    if args.synthetic {
+        seal::clear_synthetic_proofs(&cache)?;
+    }
     let freed = size.saturating_sub(folder_bytes(&cache)?);
-    let text = format!("Freed {} in {}; p_aux, t_aux and tree-r-last stay\n", ByteSize(freed), cache.display());
-    Ok(Report::done(text, json!({ "cache": cache, "freed_bytes": freed })))
+    let synthetic = cache.join(SYNTHETIC_PROOFS).exists();
+    let stay = if synthetic {
+        "p_aux, t_aux, tree-r-last and the synthetic proofs stay"
+    } else {
+        "p_aux, t_aux and tree-r-last stay"
+    };
+    let text = format!("Freed {} in {}; {stay}\n", ByteSize(freed), cache.display());
+    Ok(Report::done(text, json!({ "cache": cache, "freed_bytes": freed, "synthetic_proofs": synthetic })))
 }
 
 fn folder_bytes(folder: &Path) -> anyhow::Result<u64> {

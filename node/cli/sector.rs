@@ -2,7 +2,8 @@
 //!
 //! A quick look checks names and lengths, that `p_aux` and `t_aux` parse, and that the commitments in the files agree:
 //! the last node of TreeD with CommD, those of TreeC and TreeR-last with `p_aux`, `H_2(comm_c, comm_r_last)` with CommR.
-//! `--deep` reads everything ([`crate::deep`]).
+//! Of synthetic proofs the roots are compared; each record is verified when phase 1 of the commit takes it.
+//! `--deep` reads everything else ([`crate::deep`]).
 
 use std::fs;
 use std::io;
@@ -13,10 +14,13 @@ use filecash_engine::field::Node;
 use filecash_engine::hash::poseidon::hash2;
 use filecash_engine::merkle::tree_file::TreeFile;
 use filecash_engine::porep::outputs::{PreCommit1Output, PreCommit2Output};
+use filecash_engine::porep::proof::ProofShape;
+use filecash_engine::porep::synthetic::record::Roots;
+use filecash_engine::porep::synthetic::{SyntheticFile, file_bytes};
 use filecash_engine::sector::geometry::Geometry;
-use filecash_engine::sector::{Profile, SectorParams, params};
+use filecash_engine::sector::{Feature, Profile, SectorParams, params};
 use filecash_engine::store::aux::{PAux, TAux};
-use filecash_engine::store::files::{self, CacheFile, CacheFiles, P_AUX, T_AUX};
+use filecash_engine::store::files::{self, CacheFile, CacheFiles, P_AUX, SYNTHETIC_PROOFS, T_AUX};
 use filecash_engine::store::manifest::MANIFEST_NAME;
 use filecash_node::size::ByteSize;
 use serde_json::{Value, json};
@@ -25,10 +29,10 @@ use crate::args;
 use crate::context::Context;
 use crate::deep;
 use crate::folder::Folder;
-use crate::phase::{Codec, data_commitment, replica_commitment};
+use crate::phase::{Codec, data_commitment, replica_commitment, synthetic_proofs};
 use crate::report::{Failure, Kind, Report, with_causes};
 use crate::text::Align::{Left, Right};
-use crate::text::{Table, grouped};
+use crate::text::{Table, count, grouped};
 
 /// Runs the verb.
 pub fn run(verb: &args::Sector, context: &Context) -> anyhow::Result<Report> {
@@ -49,6 +53,8 @@ pub struct Subject {
     pub profile: Profile,
     /// The row of the size.
     pub params: &'static SectorParams,
+    /// How its seal draws challenges, where that is known.
+    pub feature: Option<Feature>,
 }
 
 /// What was found so far.
@@ -89,7 +95,10 @@ enum Stage {
     Pc1Unfinished,
     Pc1Done,
     Pc2Done,
+    Unsynthesized,
+    Synthesized,
     Cleared,
+    ClearedForC1,
     Broken,
 }
 
@@ -99,8 +108,10 @@ impl Stage {
             Self::Empty => "empty",
             Self::Pc1Unfinished => "pc1-unfinished",
             Self::Pc1Done => "pc1-done",
-            Self::Pc2Done => "pc2-done",
+            Self::Pc2Done | Self::Unsynthesized => "pc2-done",
+            Self::Synthesized => "synthesized",
             Self::Cleared => "cleared",
+            Self::ClearedForC1 => "cleared-for-c1",
             Self::Broken => "broken",
         }
     }
@@ -111,7 +122,12 @@ impl Stage {
             Self::Pc1Unfinished => "PC1 is unfinished: run it again, finished layers are kept",
             Self::Pc1Done => "PC1 is done: ready for PC2",
             Self::Pc2Done => "PC2 is done: ready for C1, unsealing and clear-cache after C1",
+            Self::Unsynthesized => "PC2 is done: ready for synth, then clear-cache, and for unsealing",
+            Self::Synthesized => "PC2 is done, the synthetic proofs are here: ready for clear-cache, C1 and unsealing",
             Self::Cleared => "The cache is cleared: ready for proofs of space-time and unsealing, not for C1",
+            Self::ClearedForC1 => {
+                "The cache is cleared, the synthetic proofs are here: ready for C1, proofs of space-time and unsealing"
+            }
             Self::Broken => "Not ready for any step",
         }
     }
@@ -121,7 +137,7 @@ fn inspect(args: &args::SectorInspect, context: &Context) -> anyhow::Result<Repo
     let subject = Subject::find(args, context)?;
     let mut found = Findings::default();
     let stage = found.look_at_files(&subject, context);
-    if matches!(stage, Stage::Pc2Done | Stage::Cleared | Stage::Pc1Done | Stage::Broken) {
+    if !matches!(stage, Stage::Empty | Stage::Pc1Unfinished) {
         found.look_at_commitments(&subject);
     }
     if args.deep {
@@ -146,6 +162,10 @@ impl Subject {
             None => sealed_beside(dir),
         });
         let profile = identity.as_ref().map_or(context.profile(), |identity| identity.profile);
+        let feature = match &identity {
+            Some(identity) => Some(identity.proof()?.config().feature),
+            None => None,
+        };
         let params = match (args.sector_size, identity) {
             (Some(size), _) => params::for_size(profile, size.0)?,
             (None, Some(identity)) => identity.proof()?.config().params,
@@ -154,7 +174,7 @@ impl Subject {
                     .hint("give --sector-size")
             })?,
         };
-        Ok(Self { cache, sealed, folder, profile, params })
+        Ok(Self { cache, sealed, folder, profile, params, feature })
     }
 }
 
@@ -192,6 +212,8 @@ impl Findings {
         let tree_r_last = self.cache_files(cache, names.tree_r_last());
         let p_aux = self.file(&cache.join(P_AUX), P_AUX, Some(64));
         let t_aux = self.file(&cache.join(T_AUX), T_AUX, None);
+        let synthetic = subject.feature == Some(Feature::Synthetic) && p_aux || cache.join(SYNTHETIC_PROOFS).exists();
+        let synthetic = synthetic && self.synthetic_file(subject);
         let wrong: Vec<String> = self
             .files
             .iter()
@@ -224,11 +246,21 @@ impl Findings {
         if !none_of_pc1 && !for_commit {
             missing("part of the layers, tree-d or tree-c", "C1");
         }
-        match none_of_pc1 {
+        match (none_of_pc1, synthetic) {
             _ if !self.problems.is_empty() => Stage::Broken,
-            true => Stage::Cleared,
-            false => Stage::Pc2Done,
+            (true, false) => Stage::Cleared,
+            (true, true) => Stage::ClearedForC1,
+            (false, false) if subject.feature == Some(Feature::Synthetic) => Stage::Unsynthesized,
+            (false, false) => Stage::Pc2Done,
+            (false, true) => Stage::Synthesized,
         }
+    }
+
+    /// Notes the file of synthetic proofs; says whether it is there.
+    fn synthetic_file(&mut self, subject: &Subject) -> bool {
+        let shape = ProofShape::of(subject.profile, subject.params);
+        let bytes = file_bytes(&shape, synthetic_proofs(subject.params));
+        self.file(&subject.cache.join(SYNTHETIC_PROOFS), SYNTHETIC_PROOFS, Some(bytes))
     }
 
     /// Rows that TreeR-last files leave out: what `t_aux` says, else what their length means.
@@ -313,9 +345,32 @@ impl Findings {
                 self.fact("Sealed", "comm_r", shown, json);
             }
         }
-        if let Some(comm_d) = tree_d.or(said[1]).or(said[0]) {
+        let comm_d = tree_d.or(said[1]).or(said[0]);
+        if self.is_right(SYNTHETIC_PROOFS) {
+            self.look_at_synthetic(subject, comm_d, p_aux);
+        }
+        if let Some(comm_d) = comm_d {
             let (json, shown) = data_commitment(&comm_d);
             self.fact("Unsealed", "comm_d", shown, json);
+        }
+    }
+
+    /// Compares the roots in the file of synthetic proofs. Its records are verified when C1 takes them.
+    fn look_at_synthetic(&mut self, subject: &Subject, comm_d: Option<Node>, p_aux: Option<PAux>) {
+        let shape = ProofShape::of(subject.profile, subject.params);
+        let records = synthetic_proofs(subject.params);
+        match SyntheticFile::open(&subject.cache, shape, records) {
+            Ok(file) => {
+                let Roots { tree_d, tree_c, tree_r_last } = *file.roots();
+                self.compare("CommD", "the sector", comm_d, "that of the synthetic proofs", Some(tree_d));
+                let comm_c = p_aux.map(|aux| aux.comm_c);
+                self.compare("CommC", P_AUX, comm_c, "that of the synthetic proofs", Some(tree_c));
+                let comm_r_last = p_aux.map(|aux| aux.comm_r_last);
+                self.compare("CommRLast", P_AUX, comm_r_last, "that of the synthetic proofs", Some(tree_r_last));
+                let shown = format!("{}, out of which C1 takes those of its seed", count(records, "vanilla proof"));
+                self.fact("Synthetic", "synthetic_proofs", shown, json!(records));
+            }
+            Err(error) => self.problems.push(with_causes(&error)),
         }
     }
 
@@ -353,8 +408,13 @@ impl Findings {
         let mut json_files = vec![];
         for row in &self.files {
             let bytes = row.actual.map_or_else(|| "-".to_owned(), grouped);
-            let cleared = matches!(stage, Stage::Cleared) && row.actual.is_none();
-            files.row([row.name.clone(), bytes, if cleared { "cleared".to_owned() } else { row.state() }]);
+            let cleared = matches!(stage, Stage::Cleared | Stage::ClearedForC1) && row.actual.is_none();
+            let state = match (&row.actual, row.name.as_str()) {
+                (None, SYNTHETIC_PROOFS) if !cleared => "not made yet".to_owned(),
+                _ if cleared => "cleared".to_owned(),
+                _ => row.state(),
+            };
+            files.row([row.name.clone(), bytes, state]);
             json_files.push(json!({
                 "name": row.name, "bytes": row.actual, "expected_bytes": row.expected, "ok": row.is_right(),
             }));

@@ -5,10 +5,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
+#[cfg(unix)]
+mod adverse;
+mod features;
+mod many;
 mod post;
 mod settings;
 mod steps;
 mod support;
+mod update;
 
 use support::{Sandbox, json};
 
@@ -20,7 +25,20 @@ fn help_names_every_verb() {
         assert!(help.contains(&format!("\n  {verb} ")), "{help}");
     }
     let help = sandbox.run(&["seal", "--help"]).succeeds();
-    for step in ["add-piece", "pc1", "pc2", "c1", "c2", "verify", "unseal", "clear-cache"] {
+    for step in [
+        "add-piece",
+        "pc1",
+        "pc2",
+        "synth",
+        "c1",
+        "c2",
+        "verify",
+        "list",
+        "aggregate",
+        "verify-aggregate",
+        "unseal",
+        "clear-cache",
+    ] {
         assert!(help.contains(&format!("\n  {step} ")), "{help}");
     }
     assert!(sandbox.run(&["--version"]).succeeds().starts_with("filecash "));

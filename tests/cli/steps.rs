@@ -75,6 +75,25 @@ fn nothing_is_replaced_unasked() {
     }
 }
 
+#[test]
+fn warnings_are_told_unless_asked_otherwise() {
+    let sandbox = after_pc1();
+    let again = |flags: &[&str]| {
+        fs::remove_file(sandbox.path("s/pc1.json")).unwrap();
+        sandbox.flip("s/cache/sc-02-data-layer-2.dat", 100);
+        let run = sandbox.run(&[&["seal", "pc1", "--dir", "s", "--json"], flags].concat());
+        let log = run.stderr.clone();
+        run.succeeds();
+        log
+    };
+    assert!(again(&[]).contains("WARN"));
+    assert!(again(&["--log", "debug"]).contains("layer file is not the one noted"));
+    assert!(!again(&["--log", "error"]).contains("WARN"));
+    assert!(!again(&["--quiet"]).contains("WARN"));
+    let refused = sandbox.run(&["config", "show", "--log", "filecash_engine=loud"]).fails(2);
+    assert!(refused.contains("filecash_engine=loud") && refused.contains("info"), "{refused}");
+}
+
 /// What a killed PC1 leaves: the copy of the data and the layers finished so far, but no output.
 #[test]
 fn a_killed_pc1_goes_on_unasked() {

@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+
+/// The program.
+pub const FILECASH: &str = env!("CARGO_BIN_EXE_filecash");
 
 /// Where a test's files live.
 pub struct Sandbox(tempfile::TempDir);
@@ -55,37 +58,51 @@ impl Sandbox {
         self.run_with(arguments, &[], b"")
     }
 
-    /// Runs with variables besides the sandbox's own, and bytes on standard input.
-    pub fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)], input: &[u8]) -> Run {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_filecash"))
+    /// A run to be started in the sandbox.
+    pub fn command(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command
             .args(arguments)
             .current_dir(self.0.path())
             .env_clear()
             .env("HOME", self.path("home"))
             .env("FIL_PROOFS_PARAMETER_CACHE", self.path("parameters"))
-            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs with variables besides the sandbox's own, and bytes on standard input.
+    pub fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)], input: &[u8]) -> Run {
+        let mut child = self.command(Path::new(FILECASH), arguments).envs(variables.iter().copied()).spawn().unwrap();
         // Whoever does not read its input has ended already.
         let _ = child.stdin.take().unwrap().write_all(input);
-        let output = child.wait_with_output().unwrap();
-        Run {
+        Run::new(child.wait_with_output().unwrap())
+    }
+}
+
+impl Run {
+    pub fn new(output: Output) -> Self {
+        Self {
             status: output.status.code().unwrap(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8(output.stderr).unwrap(),
             bytes: output.stdout,
         }
     }
-}
 
-impl Run {
     /// Standard output of a run that went well.
     #[track_caller]
     pub fn succeeds(self) -> String {
         assert_eq!(self.status, 0, "{}{}", self.stdout, self.stderr);
+        self.stdout
+    }
+
+    /// Standard output of a run that found something wrong.
+    #[track_caller]
+    pub fn succeeds_not(self) -> String {
+        assert_eq!(self.status, 1, "{}{}", self.stdout, self.stderr);
         self.stdout
     }
 

@@ -3,7 +3,8 @@
 //! A command prints one line of JSON: `{"phase", "wall_seconds", "user_seconds", "system_seconds", "cpu_seconds",
 //! "peak_rss_bytes", "result"}`. Exit status 0 is done, 1 is a proof that does not hold, 2 is an error.
 
-pub mod post;
+mod post;
+mod update;
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,7 +16,8 @@ use clap::{Args, Parser, Subcommand};
 use filecoin_proofs_api::{PieceInfo, RegisteredSealProof};
 use serde_json::{Value, json};
 
-use crate::phases::{self, Identity, Sector, read_json, write_json};
+use crate::phases::lists::SealList;
+use crate::phases::{self, Identity, Sector, features, read_json, write_json};
 use crate::usage::Usage;
 
 /// The reference, one phase at a time, between files in the form of its API.
@@ -100,6 +102,52 @@ enum Phase {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Prove the synthetic set of a sector into its cache folder.
+    Synth {
+        #[command(flatten)]
+        sector: SectorArgs,
+        #[command(flatten)]
+        identity: IdentityArgs,
+        /// Output of pc2.
+        #[arg(long)]
+        pc2: PathBuf,
+        /// List of pieces.
+        #[arg(long)]
+        pieces: PathBuf,
+    },
+    /// Prove the first partitions of a non-interactive PoRep.
+    ProvePartitions {
+        #[command(flatten)]
+        identity: IdentityArgs,
+        /// Output of c1.
+        #[arg(long)]
+        c1: PathBuf,
+        /// How many.
+        #[arg(long)]
+        partitions: usize,
+        /// Where the proofs go: 192 bytes each.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Verify the proofs of the first partitions of a non-interactive PoRep.
+    VerifyPartitions {
+        #[command(flatten)]
+        proof: ProofArg,
+        #[command(flatten)]
+        identity: IdentityArgs,
+        /// Randomness of the chain.
+        #[arg(long, value_parser = hex32)]
+        seed: [u8; 32],
+        /// Commitment to the replica.
+        #[arg(long, value_parser = hex32)]
+        comm_r: [u8; 32],
+        /// Commitment to the data.
+        #[arg(long, value_parser = hex32)]
+        comm_d: [u8; 32],
+        /// Output of prove-partitions.
+        #[arg(long = "proof", id = "proof_file")]
+        proof_file: PathBuf,
+    },
     /// Prove.
     C2 {
         #[command(flatten)]
@@ -133,6 +181,37 @@ enum Phase {
     /// Proofs of space-time.
     #[command(subcommand)]
     Post(post::Post),
+    /// Verify every proof of a list of seals.
+    VerifyList {
+        /// List of seals.
+        list: PathBuf,
+        /// All in one batch, rather than one after the other.
+        #[arg(long)]
+        batch: bool,
+    },
+    /// Aggregate the proofs of a list of seals.
+    Aggregate {
+        /// List of seals.
+        list: PathBuf,
+        /// SnarkPack version, 1 or 2.
+        #[arg(long, default_value_t = 2)]
+        snarkpack: u32,
+        /// Where the aggregate goes.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Verify aggregates of lists of seals: the first aggregate of the first list, and so on.
+    VerifyAggregate {
+        /// Lists of seals; their proofs are not looked at.
+        #[arg(required = true)]
+        lists: Vec<PathBuf>,
+        /// SnarkPack version, 1 or 2.
+        #[arg(long, default_value_t = 2)]
+        snarkpack: u32,
+        /// An aggregate for each list.
+        #[arg(long, required = true)]
+        aggregate: Vec<PathBuf>,
+    },
     /// Recover data from a replica.
     Unseal {
         #[command(flatten)]
@@ -154,6 +233,9 @@ enum Phase {
         #[arg(long)]
         out: PathBuf,
     },
+    /// A step of a sector update.
+    #[command(subcommand)]
+    Update(update::UpdatePhase),
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -254,6 +336,22 @@ fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
             write_json(&out, &output)?;
             ("c1", true, json!({}))
         }
+        Phase::Synth { sector, identity, pc2, pieces } => {
+            let pieces: Vec<PieceInfo> = read_json(&pieces)?;
+            features::synth(read_json(&pc2)?, &sector.into(), &identity.into(), &pieces)?;
+            ("synth", true, json!({}))
+        }
+        Phase::ProvePartitions { identity, c1, partitions, out } => {
+            let proof = features::prove_partitions(read_json(&c1)?, &identity.into(), partitions)?;
+            fs::write(&out, &proof).with_context(|| format!("writing {}", out.display()))?;
+            ("prove-partitions", true, json!({ "proof": hex::encode(proof) }))
+        }
+        Phase::VerifyPartitions { proof, identity, seed, comm_r, comm_d, proof_file } => {
+            let bytes = fs::read(&proof_file).with_context(|| format!("reading {}", proof_file.display()))?;
+            let (proof, comms) = (proof.registered_proof, [comm_r, comm_d]);
+            let holds = features::verify_partitions(proof, comms, &identity.into(), seed, &bytes)?;
+            ("verify-partitions", holds, json!({ "holds": holds }))
+        }
         Phase::C2 { identity, c1, out } => {
             let proof = phases::c2(read_json(&c1)?, &identity.into())?;
             fs::write(&out, &proof).with_context(|| format!("writing {}", out.display()))?;
@@ -265,9 +363,29 @@ fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
             ("verify", holds, json!({ "holds": holds }))
         }
         Phase::Post(step) => return post::run(step),
+        Phase::VerifyList { list, batch } => {
+            let list = SealList::read(&list)?;
+            let holds = if batch { list.verify_batch()? } else { list.verify()? };
+            ("verify-list", holds, json!({ "holds": holds }))
+        }
+        Phase::Aggregate { list, snarkpack, out } => {
+            let aggregate = SealList::read(&list)?.aggregate(snarkpack)?;
+            fs::write(&out, &aggregate).with_context(|| format!("writing {}", out.display()))?;
+            ("aggregate", true, json!({ "bytes": aggregate.len() }))
+        }
+        Phase::VerifyAggregate { lists, snarkpack, aggregate } => {
+            let mut holds = Vec::new();
+            for (list, aggregate) in lists.iter().zip(&aggregate) {
+                let bytes = fs::read(aggregate).with_context(|| format!("reading {}", aggregate.display()))?;
+                // What cannot even be read does not hold either.
+                holds.push(SealList::read(list)?.verify_aggregate(snarkpack, bytes).unwrap_or(false));
+            }
+            ("verify-aggregate", holds.iter().all(|holds| *holds), json!({ "holds": holds }))
+        }
         Phase::Unseal { proof, sector, identity, comm_d, offset, length, out } => {
             phases::unseal(proof.registered_proof, &sector.into(), &out, &identity.into(), comm_d, [offset, length])?;
             ("unseal", true, json!({ "bytes": fs::metadata(&out)?.len() }))
         }
+        Phase::Update(phase) => update::run(phase)?,
     })
 }

@@ -10,4 +10,5 @@
 pub mod args;
 pub mod compare;
 pub mod phases;
+pub mod simulated;
 pub mod usage;

@@ -4,7 +4,10 @@
 //! written. The one exception are parameters, for which the reference has only an internal entry point: the blank
 //! circuit goes through `CacheableParameters`, as its own tool `paramcache` does.
 
+pub mod features;
+pub mod lists;
 pub mod post;
+pub mod update;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};

@@ -3,12 +3,16 @@
 //! Every step takes a [`crate::job::Job`] (settings, progress, cancellation) and a [`crate::sector::PoRepConfig`]
 //! (network, size, graph). Outputs appear under their names only when they are complete and on disk.
 
+pub mod aggregate;
+pub mod batch;
 pub mod params;
 pub mod post;
 pub mod prove;
 pub mod seal;
+pub mod seal_list;
 pub mod snark;
 pub mod unseal;
+pub mod update;
 pub mod verify;
 
 use crate::sector::{PoRepConfig, ProverId, ReplicaId, SectorId, Ticket, replica_id};

@@ -6,12 +6,13 @@ use rand_core::OsRng;
 use tracing::info_span;
 
 use super::snark::record;
-use crate::circuit::{PoRepShape, PoStShape, Shape};
+use crate::circuit::{PoRepShape, PoStShape, Shape, UpdateCircuit};
 use crate::error::Error;
 use crate::groth16::Toxic;
 use crate::job::Job;
-use crate::params::{CircuitKind, FileKind, ParamId, ParamStore, UnknownCircuit};
+use crate::params::{CircuitKind, FileKind, ParamId, ParamStore};
 use crate::sector::PoStKind;
+use crate::update::UpdateConfig;
 
 /// Makes test parameters of a circuit from fresh secrets, which are dropped; returns the `.params` file.
 ///
@@ -32,6 +33,9 @@ fn shape(job: &Job<'_>, id: &ParamId) -> Result<Shape, Error> {
         CircuitKind::PoRep => Ok(record(job, &PoRepShape::new(id.profile(), id.params()).blank())?),
         CircuitKind::Winning => Ok(record(job, &PoStShape::new(PoStKind::Winning, id.params()).blank())?),
         CircuitKind::Window => Ok(record(job, &PoStShape::new(PoStKind::Window, id.params()).blank())?),
-        circuit => Err(UnknownCircuit::Circuit { profile: id.profile(), circuit }.into()),
+        CircuitKind::Update => {
+            let config = UpdateConfig::for_size(id.profile(), id.params().size_bytes)?;
+            Ok(record(job, &UpdateCircuit::blank(config.shape))?)
+        }
     }
 }

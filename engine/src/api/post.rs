@@ -256,7 +256,7 @@ pub fn open_all(
 ) -> Result<Opened, Error> {
     let sectors = ascending(sectors.to_vec())?;
     let rank = first_rank(round, partition, 0)?;
-    Ok(open_sectors(job, round, rank, &sectors, options.faulty, &options.limits).map_err(reading)?)
+    open_sectors(job, round, rank, &sectors, options.faulty, &options.limits).map_err(reading)
 }
 
 fn reading(error: LimitedError) -> Error {

@@ -1,12 +1,19 @@
 //! Commit phase 2: from vanilla proofs to a SNARK of 192 bytes for each partition.
 //!
-//! Partitions are proven one at a time, and every proof is verified before any is handed out.
+//! Partitions are proven one at a time, and every proof is verified before any is handed out. Memory beside the prover's
+//! is that of the vanilla proofs, at most 0.2 GB for the 126 partitions of a non-interactive proof.
 //!
-//! Source: `spec/snark.md` 2.2, 3.3, 3.4.
+//! The partitions of a non-interactive proof are aggregated, and the aggregate is the proof.
+//!
+//! Source: `spec/snark.md` 2.2, 3.3, 3.4, 5.4.
+
+use std::ops::Range;
 
 use tracing::info_span;
 
 use super::SectorIdentity;
+use super::aggregate::{self, NON_INTERACTIVE, aggregate_seals};
+use super::batch::{ProvenSeal, SealStatement};
 use super::snark::Prover;
 use super::verify::{check_commitments, public_inputs};
 use crate::circuit::Level;
@@ -20,11 +27,11 @@ use crate::graph::Graph;
 use crate::job::Job;
 use crate::merkle::path::MerkleProof;
 use crate::params::{CircuitKind, ParamId};
-use crate::porep::challenges::Challenges;
+use crate::porep::challenges::{Challenges, layout};
 use crate::porep::outputs::Commit1Output;
-use crate::porep::proof::{ColumnProof, Proof, ProofShape};
+use crate::porep::proof::{ColumnProof, Proof, ProofShape, count};
 use crate::porep::verify::{Statement, VanillaError};
-use crate::sector::PoRepConfig;
+use crate::sector::{Feature, PoRepConfig};
 
 /// Why vanilla proofs were not proven, where no other component says it.
 #[derive(Debug, thiserror::Error)]
@@ -39,24 +46,53 @@ pub enum CommitError {
     OtherSector { expected: [u8; 32], actual: [u8; 32] },
     #[error("the seed is all zero")]
     ZeroSeed,
+    #[error("partitions {} to {} were asked for, the proof has {partitions}", asked.start, asked.end)]
+    NoSuchPartitions { asked: Range<usize>, partitions: usize },
     #[error(transparent)]
     Vanilla(#[from] VanillaError),
     #[error(transparent)]
     Witness(#[from] PoRepWitnessError),
 }
 
-/// Proves every partition of a sector; returns the proofs one after the other, 192 bytes each.
+/// Proves a sector; returns the proof that goes to the chain: those of its partitions one after the other, 192 bytes
+/// each, or for a non-interactive proof their aggregate.
 ///
 /// # Errors
-/// [`Error`]: the vanilla proofs are of another sector or do not hold, the parameters are missing or of another
-/// circuit, the memory budget is too small.
+/// [`Error`]: the vanilla proofs are of another sector or do not hold, the parameters or the reference string are missing
+/// or of another circuit, the memory budget is too small.
 pub fn commit_phase2(
     job: &Job<'_>,
     config: &PoRepConfig,
     phase1: &Commit1Output,
     identity: &SectorIdentity,
 ) -> Result<Vec<u8>, Error> {
-    let _span = info_span!("c2", sector = identity.sector_id, size = config.params.name).entered();
+    let (partitions, _) = layout(config)?;
+    if config.feature != Feature::NonInteractive {
+        return prove_partitions(job, config, phase1, identity, 0..partitions);
+    }
+    // Better missed now than after all partitions.
+    aggregate::check_srs(job, partitions)?;
+    let proof = prove_partitions(job, config, phase1, identity, 0..partitions)?;
+    let Commit1Output { comm_r, comm_d, seed, .. } = *phase1;
+    let statement = SealStatement { identity: *identity, comm_r, comm_d, seed };
+    aggregate_seals(job, config, NON_INTERACTIVE, &[ProvenSeal { statement, proof: &proof }])
+}
+
+/// Proves some partitions of a sector, in order; returns their proofs one after the other, 192 bytes each.
+///
+/// The partitions of a large proof, such as the 126 of a non-interactive one, can so be proven at several places; the
+/// proofs put together in order are those of the whole.
+///
+/// # Errors
+/// As [`commit_phase2`]; [`CommitError::NoSuchPartitions`].
+pub fn prove_partitions(
+    job: &Job<'_>,
+    config: &PoRepConfig,
+    phase1: &Commit1Output,
+    identity: &SectorIdentity,
+    partitions: Range<usize>,
+) -> Result<Vec<u8>, Error> {
+    let _span = info_span!("c2", sector = identity.sector_id, size = config.params.name, ?partitions).entered();
     check_commitments(&phase1.comm_r, &phase1.comm_d)?;
     let replica_id = identity.replica_id(config, &phase1.comm_d);
     if replica_id != phase1.replica_id || identity.ticket != phase1.ticket {
@@ -65,8 +101,15 @@ pub fn commit_phase2(
     if phase1.seed == [0; 32] {
         return Err(CommitError::ZeroSeed.into());
     }
+    let (expected, _) = layout(config)?;
+    count("partitions", expected, phase1.vanilla_proofs.len())
+        .map_err(|error| CommitError::Vanilla(VanillaError::Malformed(error)))?;
+    let vanilla = phase1.vanilla_proofs.get(partitions.clone()).filter(|vanilla| !vanilla.is_empty());
+    let vanilla = vanilla.ok_or(CommitError::NoSuchPartitions { asked: partitions.clone(), partitions: expected })?;
+
     let graph = Graph::new(config);
-    let challenges = Challenges { config, replica_id: &replica_id, seed: &phase1.seed }.all()?;
+    let source = Challenges { config, replica_id: &replica_id, comm_r: &phase1.comm_r, seed: &phase1.seed };
+    let challenges = source.of(partitions.clone())?;
     let parents = |node| graph.parents(node);
     let statement = Statement {
         shape: ProofShape::from(config),
@@ -75,7 +118,7 @@ pub fn commit_phase2(
         comm_r: &phase1.comm_r,
         parents: &parents,
     };
-    statement.verify(job, &challenges, &phase1.vanilla_proofs).map_err(CommitError::from)?;
+    statement.verify(job, &challenges, vanilla).map_err(|error| CommitError::from(error.in_place(partitions.start)))?;
 
     let id = ParamId::new(config.profile, CircuitKind::PoRep, config.params.size_bytes)?;
     let inputs = public_inputs(&graph, &replica_id, &phase1.comm_d, &phase1.comm_r, &challenges)?;
@@ -85,7 +128,7 @@ pub fn commit_phase2(
         let circuit = PoRepCircuit::new(shape, partition_values(phase1, vanilla)?).map_err(CommitError::from)?;
         prover.prove(job, partition, &circuit)
     };
-    let proofs: Vec<_> = phase1.vanilla_proofs.iter().enumerate().map(prove_partition).collect::<Result<_, _>>()?;
+    let proofs: Vec<_> = partitions.zip(vanilla).map(prove_partition).collect::<Result<_, _>>()?;
     Ok(prover.verified(&proofs, &inputs)?)
 }
 

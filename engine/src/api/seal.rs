@@ -1,10 +1,12 @@
-//! Sealing: add piece, pre-commit phases 1 and 2, commit phase 1, clearing of the cache.
+//! Sealing: add piece, pre-commit phases 1 and 2, synthetic proofs, commit phase 1, clearing of the cache.
 //!
-//! Source: `spec/replication.md` 2.3, 5.6, 6.6, 6.7, 8.4.
+//! Source: `spec/replication.md` 2.3, 5.6, 6.6, 6.7, 8.4, 8.6, 8.7.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use rayon::prelude::*;
 use tracing::info_span;
@@ -12,9 +14,10 @@ use tracing::info_span;
 use super::SectorIdentity;
 use crate::backend::cpu::Cpu;
 use crate::error::Error;
-use crate::job::{Job, Unit};
+use crate::job::{Cancelled, Job, Unit};
 use crate::merkle::build;
 use crate::merkle::tree_file::TreeFile;
+use crate::porep::challenges::NO_SEED;
 use crate::porep::commit::commit;
 use crate::porep::commit1::Commit1;
 use crate::porep::layers::generate_layers;
@@ -23,7 +26,7 @@ use crate::sector::geometry::Geometry;
 use crate::sector::piece::{
     self, AddedPiece, PaddedLen, PieceError, PieceInfo, StagedSector, UnpaddedLen, verify_pieces,
 };
-use crate::sector::{PoRepConfig, SectorParams};
+use crate::sector::{Feature, PoRepConfig, SectorParams};
 use crate::store::atomic::AtomicFile;
 use crate::store::aux::{PAux, TAux};
 use crate::store::files;
@@ -59,6 +62,8 @@ pub enum SealError {
         MANIFEST_NAME
     )]
     Layer { path: PathBuf },
+    #[error("a non-interactive proof of replication takes no seed, and {} was given", hex::encode(seed))]
+    UnusedSeed { seed: [u8; 32] },
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SealError {
@@ -132,19 +137,31 @@ pub fn pre_commit_phase1(
     fs::create_dir_all(cache).map_err(failed("create", cache))?;
     let (comm_d, tree_d) = build::tree_d(&Cpu, job, staged, Geometry::of(params).data(), &files::tree_d(cache))?;
     verify_pieces(&comm_d, size, pieces)?;
-    tree_d.commit()?;
-    copy_extended(staged, sealed, params.size_bytes)?;
-    generate_layers(job, config, &identity.replica_id(config, &comm_d), cache)?;
+    let copy = AtomicFile::with_len(sealed, params.size_bytes)?;
+    // The disk is busy with the copy while the processor is with the labels.
+    thread::scope(|scope| {
+        let copy = scope.spawn(|| {
+            tree_d.commit()?;
+            copy_data(job, staged, copy)
+        });
+        let labels = generate_layers(job, config, &identity.replica_id(config, &comm_d), cache);
+        copy.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        labels.map_err(Error::from)
+    })?;
     Ok(PreCommit1Output::new(&cache.to_string_lossy(), params, comm_d))
 }
 
-/// Copies a file and extends the copy with zeros to `size` bytes.
-fn copy_extended(from: &Path, to: &Path, size: u64) -> Result<(), Error> {
-    let mut source = File::open(from).map_err(failed("open", from))?;
-    let output = AtomicFile::create(to)?;
-    io::copy(&mut source, &mut output.file()).map_err(|source| output.error(source))?;
-    output.file().set_len(size).map_err(|source| output.error(source))?;
-    Ok(output.commit()?)
+/// Copies the data into the beginning of a file that has the length of the sector.
+fn copy_data(job: &Job<'_>, from: &Path, to: AtomicFile) -> Result<(), Error> {
+    const BETWEEN_CHECKS: u64 = 64 << 20;
+    let length = to.file().metadata().map_err(|source| to.error(source))?.len();
+    let mut source = File::open(from).map_err(failed("open", from))?.take(length);
+    while io::copy(&mut (&mut source).take(BETWEEN_CHECKS), &mut to.file()).map_err(|source| to.error(source))? > 0 {
+        if job.cancel.is_cancelled() {
+            return Err(Cancelled.into());
+        }
+    }
+    Ok(to.commit()?)
 }
 
 /// Pre-commit phase 2: TreeC, the replica at `sealed`, TreeR-last, `p_aux` and `t_aux`.
@@ -208,8 +225,11 @@ fn describe(identity: &Identity) -> String {
 
 /// Commit phase 1: opens the seed's challenges and checks what it opened.
 ///
+/// A synthetic PoRep takes them out of the file that [`generate_synth_proofs`] made. A non-interactive one has no seed:
+/// [`NO_SEED`] stands in its place.
+///
 /// # Errors
-/// [`Error::Commit1`].
+/// [`Error::Commit1`]; [`SealError::UnusedSeed`] when a non-interactive PoRep is given a seed.
 #[allow(clippy::too_many_arguments, reason = "where the sector is, whose it is, and what was committed")]
 pub fn commit_phase1(
     job: &Job<'_>,
@@ -222,25 +242,66 @@ pub fn commit_phase1(
     pieces: &[PieceInfo],
 ) -> Result<Commit1Output, Error> {
     let _span = info_span!("c1", sector = identity.sector_id, size = config.params.name).entered();
-    let sector = Commit1 {
+    if config.feature == Feature::NonInteractive && ![[0; 32], NO_SEED].contains(seed) {
+        return Err(SealError::UnusedSeed { seed: *seed }.into());
+    }
+    Ok(commit1(config, cache, sealed, identity, phase2, pieces).run(job, seed)?)
+}
+
+/// Proves the whole synthetic set of a sector into a file in the cache folder, in place of an older one; it is checked
+/// and complete when it appears. The cache can be cleared afterwards.
+///
+/// # Errors
+/// [`Error::Commit1`]; the folder is as it was then.
+pub fn generate_synth_proofs(
+    job: &Job<'_>,
+    config: &PoRepConfig,
+    cache: &Path,
+    sealed: &Path,
+    identity: &SectorIdentity,
+    phase2: &PreCommit2Output,
+    pieces: &[PieceInfo],
+) -> Result<(), Error> {
+    let _span = info_span!("synth", sector = identity.sector_id, size = config.params.name).entered();
+    Ok(commit1(config, cache, sealed, identity, phase2, pieces).generate(job)?)
+}
+
+fn commit1<'a>(
+    config: &'a PoRepConfig,
+    cache: &'a Path,
+    sealed: &'a Path,
+    identity: &'a SectorIdentity,
+    phase2: &'a PreCommit2Output,
+    pieces: &'a [PieceInfo],
+) -> Commit1<'a> {
+    Commit1 {
         config,
         cache,
         replica: sealed,
         prover_id: &identity.prover_id,
         sector_id: identity.sector_id,
         ticket: &identity.ticket,
-        seed,
         comm_r: &phase2.comm_r,
         comm_d: &phase2.comm_d,
         pieces,
-    };
-    Ok(sector.run(job)?)
+    }
 }
 
 /// Deletes what proofs of space-time do not need: layers, TreeD, TreeC. Returns how many files went.
+///
+/// Synthetic proofs stay. For an interactive or non-interactive PoRep this comes after phase 1 of the commit, for a
+/// synthetic one after [`generate_synth_proofs`].
 ///
 /// # Errors
 /// [`Error::CacheFile`].
 pub fn clear_cache(cache: &Path) -> Result<usize, Error> {
     Ok(files::clear(cache)?)
+}
+
+/// Deletes the file of synthetic proofs, after phase 1 of the commit; says whether it was there.
+///
+/// # Errors
+/// [`Error::CacheFile`].
+pub fn clear_synthetic_proofs(cache: &Path) -> Result<bool, Error> {
+    Ok(files::clear_synthetic(cache)?)
 }

@@ -8,6 +8,7 @@ pub mod gadgets;
 pub mod porep;
 pub mod post;
 pub mod shape;
+pub mod update;
 pub mod values;
 
 use bellman::SynthesisError;
@@ -17,6 +18,7 @@ pub use gadgets::path::Level;
 pub use porep::{ChallengeIndices, ChallengeWitness, ColumnWitness, PoRepCircuit, PoRepPartition, PoRepShape};
 pub use post::{LeafWitness, PoStCircuit, PoStShape, SlotInputs, SlotWitness};
 pub use shape::{Column, Evaluations, Letter, Matrix, Shape, Witness};
+pub use update::{UpdateCircuit, UpdatePartition};
 pub use values::Values;
 
 /// A circuit of one proof: its shape, and its values unless it is blank.

@@ -29,10 +29,31 @@ pub fn to_node(value: &Fr) -> Node {
     value.to_repr()
 }
 
+/// `value · factor` of a canonical integer below r and a field element, again as a canonical integer. Limbs are of 64
+/// bits, the lowest first.
+///
+/// The factor is `factor·2²⁵⁶` in Montgomery form, and a Montgomery product divides by 2²⁵⁶: nothing has to be converted.
+pub(crate) fn scaled(value: [u64; 4], factor: &Fr) -> [u64; 4] {
+    blst::blst_fr::from(Fr::from(blst::blst_fr { l: value }) * factor).l
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use ff::Field;
+
+    #[test]
+    fn integers_are_scaled_without_conversion() {
+        let values = [Fr::ZERO, Fr::ONE, -Fr::ONE, Fr::from(u64::MAX).square(), Fr::from(7).invert().unwrap()];
+        for value in values {
+            let node = to_node(&value);
+            let limbs = std::array::from_fn(|i| u64::from_le_bytes(node[8 * i..8 * i + 8].try_into().unwrap()));
+            for factor in values {
+                let product: Vec<u8> = scaled(limbs, &factor).iter().flat_map(|limb| limb.to_le_bytes()).collect();
+                assert_eq!(product, to_node(&(value * factor)));
+            }
+        }
+    }
 
     const MODULUS: &str = "01000000fffffffffe5bfeff02a4bd5305d8a10908d83933487d9d2953a7ed73";
 

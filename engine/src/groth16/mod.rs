@@ -1,20 +1,26 @@
-//! Groth16 over BLS12-381: keys, set-up, prover, verifier.
+//! Groth16 over BLS12-381: keys, set-up, prover, verifier, aggregation.
 //!
 //! Keys and proofs are those of bellman 0.14, byte for byte. Source: `spec/snark.md` 3 to 6.
 
+pub mod aggregate;
 pub mod density;
 pub mod key;
 pub mod proof;
 pub mod prove;
 pub mod setup;
+pub mod simulate;
+pub mod srs;
 pub mod verify;
 
 #[cfg(test)]
 mod tests;
 
+pub use aggregate::{AggregateError, AggregateProof, Version};
 pub use density::Density;
 pub use key::{KeyError, ParamsFile, Section, VerifyingKey};
 pub use proof::{Proof, ProofError};
 pub use prove::{ProveError, Rows, check_counts, prove, random_secrets};
 pub use setup::{SetupError, Toxic, setup};
+pub use simulate::Simulator;
+pub use srs::{SRS_FILE_NAME, SrsError, SrsFile, SrsSecrets, setup_srs};
 pub use verify::{Verifier, VerifyError};

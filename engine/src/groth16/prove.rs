@@ -75,6 +75,7 @@ pub enum ProveError {
 
 /// Where `A·z`, `B·z` and `C·z` over the circuit's own constraints come from.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one value in a proof")]
 pub enum Rows<'a> {
     /// They are there, compact where they are small.
     Compact(Evaluations),

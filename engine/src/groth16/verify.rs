@@ -5,22 +5,29 @@
 //!
 //! `Π_j e(z_j A_j, B_j) · e(Σ_j z_j C_j, −δ) · e((Σ_j z_j) IC_0 + Σ_i (Σ_j z_j x_{j,i}) IC_{i+1}, −γ) = e(α, β)^(Σ z_j)`.
 //!
-//! A batch that fails is checked proof by proof, so that the guilty one is named.
+//! A false proof passes with a probability of 2⁻¹²⁸. A batch costs one Miller loop a proof and three more, one final
+//! exponentiation and one sum over IC; loops and sums run on all threads. A batch that fails is halved until the guilty
+//! are few, and these are checked one by one, so that all of them are named and nobody else.
 //!
 //! Source: `spec/snark.md` 5.1 and 5.2.
 
-use blstrs::{Bls12, G1Affine, G1Projective, G2Prepared, Gt};
-use ff::{Field, PrimeField};
+use blstrs::{G1Affine, G1Projective, G2Affine};
+use ff::Field;
 use group::Curve;
-use pairing::{MillerLoopResult, MultiMillerLoop};
-use rand_core::{OsRng, RngCore};
 use rayon::prelude::*;
 
 use super::key::VerifyingKey;
 use super::proof::Proof;
-use crate::backend::cpu::curve::{Kernel, PortableG1};
-use crate::backend::cpu::msm::msm;
+use super::srs::random_weight;
+use crate::backend::cpu::curve::PortableG1;
+use crate::backend::cpu::multiples::{Bulk, Prepared};
+use crate::backend::cpu::pairing::{Gt, Miller};
 use crate::field::Fr;
+
+/// Proofs that are cheaper to check one by one than in halves, when one of them is false.
+const FEW: usize = 4;
+/// Lists of inputs that one task adds up.
+const PIECE: usize = 64;
 
 /// Why proofs were not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,11 +45,13 @@ pub enum VerifyError {
     Unsatisfied { index: usize },
 }
 
-/// A verifying key with its pairings prepared.
+/// A verifying key, prepared.
 pub struct Verifier {
-    ic: Vec<<PortableG1 as Kernel>::Point>,
-    minus_gamma: G2Prepared,
-    minus_delta: G2Prepared,
+    ic: Prepared<PortableG1>,
+    alpha: G1Affine,
+    beta: G2Affine,
+    minus_gamma: G2Affine,
+    minus_delta: G2Affine,
     alpha_beta: Gt,
 }
 
@@ -50,10 +59,12 @@ impl Verifier {
     /// Prepares a key.
     pub fn new(key: &VerifyingKey) -> Self {
         Self {
-            ic: key.ic.iter().map(PortableG1::import).collect(),
-            minus_gamma: (-key.gamma_g2).into(),
-            minus_delta: (-key.delta_g2).into(),
-            alpha_beta: blstrs::pairing(&key.alpha_g1, &key.beta_g2),
+            ic: Prepared::new(&key.ic),
+            alpha: key.alpha_g1,
+            beta: key.beta_g2,
+            minus_gamma: -key.gamma_g2,
+            minus_delta: -key.delta_g2,
+            alpha_beta: Miller::of([(&key.alpha_g1, &key.beta_g2)]).finish(),
         }
     }
 
@@ -77,19 +88,41 @@ impl Verifier {
     /// As [`Self::verify`]; also [`VerifyError::Empty`] without proofs and [`VerifyError::Counts`] unless each proof has
     /// inputs.
     pub fn verify_all(&self, proofs: &[Proof], inputs: &[Vec<Fr>]) -> Result<(), VerifyError> {
+        match self.false_ones(proofs, inputs)?.first() {
+            Some(&index) => Err(VerifyError::Unsatisfied { index }),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks a batch and gives the indices of the proofs that do not hold, ascending; none when all do.
+    ///
+    /// # Errors
+    /// As [`Self::verify_all`], except that false proofs are no error.
+    pub fn false_ones(&self, proofs: &[Proof], inputs: &[Vec<Fr>]) -> Result<Vec<usize>, VerifyError> {
         if proofs.len() != inputs.len() {
             return Err(VerifyError::Counts { proofs: proofs.len(), inputs: inputs.len() });
         }
+        if proofs.is_empty() {
+            return Err(VerifyError::Empty);
+        }
         inputs.iter().try_for_each(|inputs| self.check_inputs(inputs))?;
-        match proofs {
-            [] => Err(VerifyError::Empty),
-            [proof] => self.verify(proof, &inputs[0]),
-            _ if self.batch_holds(proofs, inputs) => Ok(()),
-            _ => match proofs.par_iter().zip(inputs).position_first(|(proof, inputs)| !self.holds(proof, inputs)) {
-                Some(index) => Err(VerifyError::Unsatisfied { index }),
-                // Each equation holds, so their combination does too.
-                None => Ok(()),
-            },
+        let mut found = Vec::new();
+        self.search(0, proofs, inputs, &mut found);
+        Ok(found)
+    }
+
+    fn search(&self, first: usize, proofs: &[Proof], inputs: &[Vec<Fr>], found: &mut Vec<usize>) {
+        let len = proofs.len();
+        if len > 1 && self.batch_holds(proofs, inputs) {
+            return;
+        }
+        if len <= FEW {
+            let alone = proofs.par_iter().zip(inputs).enumerate();
+            found.par_extend(alone.filter(|(_, (proof, inputs))| !self.holds(proof, inputs)).map(|(at, _)| first + at));
+        } else {
+            let middle = len / 2;
+            self.search(first, &proofs[..middle], &inputs[..middle], found);
+            self.search(first + middle, &proofs[middle..], &inputs[middle..], found);
         }
     }
 
@@ -104,43 +137,48 @@ impl Verifier {
     /// `one · IC_0 + Σ_i inputs[i] · IC_{i+1}`.
     fn inputs_point(&self, one: Fr, inputs: &[Fr]) -> G1Affine {
         let scalars: Vec<Fr> = std::iter::once(one).chain(inputs.iter().copied()).collect();
-        msm::<PortableG1>(&self.ic, &scalars).to_affine()
+        self.ic.sum(&scalars).to_affine()
     }
 
     fn holds(&self, proof: &Proof, inputs: &[Fr]) -> bool {
         let sum = self.inputs_point(Fr::ONE, inputs);
-        let terms = [(&proof.a, &G2Prepared::from(proof.b)), (&sum, &self.minus_gamma), (&proof.c, &self.minus_delta)];
-        Bls12::multi_miller_loop(&terms).final_exponentiation() == self.alpha_beta
+        let pairs = [(&proof.a, &proof.b), (&sum, &self.minus_gamma), (&proof.c, &self.minus_delta)];
+        Miller::of(pairs).finish() == self.alpha_beta
     }
 
     fn batch_holds(&self, proofs: &[Proof], inputs: &[Vec<Fr>]) -> bool {
-        let weights: Vec<Fr> = proofs.iter().map(|_| weight()).collect();
-        let mut combined = vec![Fr::ZERO; self.inputs()];
-        for (weight, inputs) in weights.iter().zip(inputs) {
-            combined.iter_mut().zip(inputs).for_each(|(sum, input)| *sum += *weight * input);
-        }
+        let weights: Vec<Fr> = proofs.iter().map(|_| random_weight()).collect();
         let total: Fr = weights.iter().sum();
-        let sum = self.inputs_point(total, &combined);
-        let c: G1Projective = proofs.iter().zip(&weights).map(|(proof, weight)| proof.c * weight).sum();
-        let product = proofs
-            .par_iter()
-            .zip(&weights)
-            .map(|(proof, weight)| {
-                let a = (proof.a * weight).to_affine();
-                Bls12::multi_miller_loop(&[(&a, &G2Prepared::from(proof.b))])
-            })
-            .reduce_with(|left, right| left + right);
-        let rest = Bls12::multi_miller_loop(&[(&sum, &self.minus_gamma), (&c.to_affine(), &self.minus_delta)]);
-        let product = product.map_or(rest, |product| product + rest);
-        product.final_exponentiation() == self.alpha_beta * total
+        let rest = || {
+            let sum = self.inputs_point(total, &self.combined(inputs, &weights));
+            let c: Vec<G1Affine> = proofs.iter().map(|proof| proof.c).collect();
+            let c = G1Projective::sum_of_multiples(&c, &weights).to_affine();
+            let alpha = (self.alpha * -total).to_affine();
+            Miller::of([(&sum, &self.minus_gamma), (&c, &self.minus_delta), (&alpha, &self.beta)])
+        };
+        let products = || {
+            let mut a: Vec<G1Affine> = proofs.iter().map(|proof| proof.a).collect();
+            G1Projective::scale(&mut a, &weights);
+            Miller::loops(a.par_iter().zip(proofs.par_iter().map(|proof| &proof.b)))
+        };
+        let (products, rest) = rayon::join(products, rest);
+        (products * rest).finish().is_one()
     }
-}
 
-/// A random number of 128 bits, not 0.
-fn weight() -> Fr {
-    let mut bytes = [0; 32];
-    while bytes == [0; 32] {
-        OsRng.fill_bytes(&mut bytes[..16]);
+    /// `Σ_j weights[j] · inputs[j][i]` for each i.
+    fn combined(&self, inputs: &[Vec<Fr>], weights: &[Fr]) -> Vec<Fr> {
+        let piece = |(inputs, weights): (&[Vec<Fr>], &[Fr])| {
+            let mut sums = vec![Fr::ZERO; self.inputs()];
+            for (inputs, weight) in inputs.iter().zip(weights) {
+                sums.iter_mut().zip(inputs).for_each(|(sum, input)| *sum += *weight * input);
+            }
+            sums
+        };
+        let join = |mut left: Vec<Fr>, right: Vec<Fr>| {
+            left.iter_mut().zip(right).for_each(|(left, right)| *left += right);
+            left
+        };
+        let pieces = inputs.par_chunks(PIECE).zip(weights.par_chunks(PIECE)).map(piece);
+        pieces.reduce(|| vec![Fr::ZERO; self.inputs()], join)
     }
-    Option::from(Fr::from_repr(bytes)).unwrap_or(Fr::ONE)
 }

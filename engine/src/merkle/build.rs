@@ -192,8 +192,8 @@ pub struct Forest<'a> {
     backend: &'a dyn Backend,
     rows: Rows,
     batch: u64,
-    /// Files of the trees not yet begun, the next one last.
-    paths: Vec<PathBuf>,
+    /// Files of the trees not yet begun, the next one last; `None` for a tree that only its root is wanted of.
+    paths: Vec<Option<PathBuf>>,
     current: Option<Cascade<'a>>,
     roots: Vec<Node>,
     files: Vec<AtomicFile>,
@@ -201,8 +201,14 @@ pub struct Forest<'a> {
 
 impl<'a> Forest<'a> {
     /// A Poseidon tree of `rows` for each of `paths`.
-    pub fn new(backend: &'a dyn Backend, rows: Rows, batch: u64, mut paths: Vec<PathBuf>) -> Self {
-        paths.reverse();
+    pub fn new(backend: &'a dyn Backend, rows: Rows, batch: u64, paths: Vec<PathBuf>) -> Self {
+        let paths = paths.into_iter().rev().map(Some).collect();
+        Self { backend, rows, batch, paths, current: None, roots: Vec::new(), files: Vec::new() }
+    }
+
+    /// So many Poseidon trees of `rows`, of which only the roots are wanted.
+    pub fn roots_only(backend: &'a dyn Backend, rows: Rows, batch: u64, trees: usize) -> Self {
+        let paths = vec![None; trees];
         Self { backend, rows, batch, paths, current: None, roots: Vec::new(), files: Vec::new() }
     }
 
@@ -234,8 +240,8 @@ impl<'a> Forest<'a> {
     fn begin(&mut self, more: usize) -> Result<Cascade<'a>, BuildError> {
         let expected = self.rows.leaves() * self.roots.len() as u64;
         let path = self.paths.pop().ok_or(BuildError::Leaves { expected, given: expected + more as u64 })?;
-        let file = AtomicFile::with_len(&path, self.rows.stored() * NODE_SIZE as u64)?;
-        Ok(Cascade::new(self.backend, NodeHash::Poseidon, self.rows, self.batch, Some(file)))
+        let create = |path: PathBuf| AtomicFile::with_len(&path, self.rows.stored() * NODE_SIZE as u64);
+        Ok(Cascade::new(self.backend, NodeHash::Poseidon, self.rows, self.batch, path.map(create).transpose()?))
     }
 
     /// The roots of the base trees, and their files, not yet under their names.

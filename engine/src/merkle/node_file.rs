@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::field::Node;
 use crate::sector::params::NODE_SIZE;
+use crate::store::mapped::{Access, Mapped};
 use crate::store::positioned::read_exact_at;
 
 /// Why a file of nodes could not be read.
@@ -92,6 +93,20 @@ impl NodeFile {
     pub fn read(&self, first: u64, nodes: &mut [Node]) -> Result<(), NodeFileError> {
         let offset = first * NODE_SIZE as u64;
         read_exact_at(&self.file, nodes.as_flattened_mut(), offset).map_err(NodeFileError::at(&self.path))
+    }
+
+    /// Maps the file into memory; see [`Mapped::open`].
+    ///
+    /// # Errors
+    /// [`NodeFileError::Io`].
+    pub fn map(&self, access: Access) -> Result<Mapped, NodeFileError> {
+        let mapped = Mapped::open(&self.file, access).map_err(NodeFileError::at(&self.path))?;
+        // It may have been cut since it was opened.
+        let [expected, actual] = [self.nodes * NODE_SIZE as u64, mapped.len() as u64];
+        if expected == actual {
+            return Ok(mapped);
+        }
+        Err(NodeFileError::Length { path: self.path.clone(), expected, actual })
     }
 
     /// Reads one node.

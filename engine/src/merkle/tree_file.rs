@@ -8,6 +8,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::build::NodeHash;
+use super::mapped_tree::{MappedFile, MappedTree};
 use super::node_file::{NodeFile, NodeFileError};
 use super::path::PathElement;
 use crate::field::{Node, NonCanonical};
@@ -16,6 +18,7 @@ use crate::sector::TreeShape;
 use crate::sector::geometry::{Geometry, Rows};
 use crate::sector::params::NODE_SIZE;
 use crate::store::files;
+use crate::store::mapped::Access;
 
 /// Why a tree could not be opened or read.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +74,7 @@ impl Joined {
     }
 
     /// The steps from the root of base tree `tree` to the root.
-    fn levels(&self, tree: usize) -> impl Iterator<Item = PathElement> {
+    pub(super) fn levels(&self, tree: usize) -> impl Iterator<Item = PathElement> {
         let group = |nodes: &[Node], arity: usize, index: usize| {
             let first = index / arity * arity;
             PathElement::new(&nodes[first..first + arity], index - first)
@@ -164,6 +167,17 @@ impl TreeFile {
     /// Number of leaves.
     pub fn leaves(&self) -> u64 {
         self.rows.leaves() * self.files.len() as u64
+    }
+
+    /// Maps the tree's files into memory, for more leaves than are worth a read each.
+    ///
+    /// # Errors
+    /// [`TreeFileError::File`].
+    pub fn map(&self, hash: NodeHash) -> Result<MappedTree, TreeFileError> {
+        let map = |file: &NodeFile| Ok(MappedFile { path: file.path().to_owned(), bytes: file.map(Access::Random)? });
+        let files = self.files.iter().map(map).collect::<Result<_, NodeFileError>>()?;
+        let replica = self.replica.as_ref().map(map).transpose()?;
+        Ok(MappedTree::new(hash, self.rows, files, replica, self.joined.clone()))
     }
 
     fn locate(&self, leaf: u64) -> Result<(usize, u64), TreeFileError> {

@@ -1,24 +1,62 @@
 //! Which nodes a PoRep opens.
 //!
-//! With c challenges to a partition, challenge i of partition k has the number `j = c·k + i` and is
+//! Node 0, whose label has no parents, is never opened: every challenge is a number taken `mod (n − 1) + 1`. With c
+//! challenges to a partition, challenge i of partition k has the number `j = c·k + i`, and is, by the way of drawing,
 //!
-//! `intLE(SHA-256(replica_id ‖ seed ‖ LE32(j))) mod (n − 1) + 1`
+//! ```text
+//! interactive      intLE(SHA-256(replica_id ‖ seed ‖ LE32(j)))
+//! non-interactive  intLE(SHA-256("filecoin.io|PoRep|1|NonInteractive|1" ‖ replica_id ‖ comm_r ‖ LE32(j)))
+//! synthetic        member s of the synthetic set, s = LE32(selection stream[4j..]) mod S
+//! ```
 //!
-//! so that node 0, whose label has no parents, is never opened. The digest counts in full, all 256 bits of it.
+//! A digest counts in full, all 256 bits of it. The synthetic set has `S = min(n, 2¹⁸)` members, member m being
+//! `intLE(generation stream[32m..][..32])`. Both streams are ChaCha20 as in RFC 8439 with the nonce "synth-porep\0", under
 //!
-//! Source: `spec/replication.md` 7.1.
+//! ```text
+//! generation  BLAKE2b-256 keyed "filecoin.io|PoRep|1|Synthetic|1|Generation" of replica_id ‖ comm_r
+//! selection   BLAKE2b-256 keyed "filecoin.io|PoRep|1|Synthetic|1|Selection"  of replica_id ‖ seed
+//! ```
+//!
+//! Streams are read at any place, so that a partition or a member costs only itself.
+//!
+//! Source: `spec/replication.md` 7 (the reference's `storage-proofs-porep/src/stacked/vanilla/challenges.rs`).
 
+use std::ops::Range;
+
+use blake2b_simd::Params;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{RngCore, SeedableRng};
 use sha2::{Digest, Sha256};
 
-use crate::sector::{Feature, PoRepConfig, ReplicaId};
+use crate::field::Node;
+use crate::sector::params::NODE_SIZE;
+use crate::sector::{ApiVersion, Feature, PoRepConfig, Profile, ReplicaId};
+
+/// What the digest of a non-interactive challenge begins with.
+const NON_INTERACTIVE: &[u8] = b"filecoin.io|PoRep|1|NonInteractive|1";
+/// Key of the digest that seeds the synthetic set.
+const GENERATION: &[u8] = b"filecoin.io|PoRep|1|Synthetic|1|Generation";
+/// Key of the digest that seeds the choice from it.
+const SELECTION: &[u8] = b"filecoin.io|PoRep|1|Synthetic|1|Selection";
+/// Nonce of both streams.
+const NONCE: [u8; 12] = *b"synth-porep\0";
+/// Members of the synthetic set of a sector of at least so many nodes.
+const MAX_SYNTHETIC: u64 = 1 << 18;
+
+/// The seed that stands in a non-interactive PoRep, which draws from none: the network's own filler.
+///
+/// Phase 2 refuses a seed of zeros in every proof of replication, so that zeros will not do.
+pub const NO_SEED: [u8; 32] = [1; 32];
 
 /// Challenges that cannot be derived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the messages are the docs")]
 pub enum ChallengeError {
-    #[error("{0:?} proofs of replication are not supported yet")]
-    NotSupportedYet(Feature),
+    #[error("{profile} has no {feature} proofs of replication")]
+    NotOnNetwork { profile: Profile, feature: Feature },
+    #[error("{feature} proofs of replication need API version {}, not {}", ApiVersion::V1_2_0, .version)]
+    Version { feature: Feature, version: ApiVersion },
 }
 
 /// What the challenges of a sector come from.
@@ -28,57 +66,91 @@ pub struct Challenges<'a> {
     pub config: &'a PoRepConfig,
     /// The replica.
     pub replica_id: &'a ReplicaId,
-    /// Randomness of the chain from after the sector's commitment.
+    /// The commitment to the replica. Interactive challenges do not depend on it.
+    pub comm_r: &'a Node,
+    /// Randomness of the chain from after the sector's commitment. Non-interactive challenges do not depend on it.
     pub seed: &'a [u8; 32],
 }
 
 /// Partitions of a proof, and challenges in each.
 ///
 /// # Errors
-/// [`ChallengeError::NotSupportedYet`] for non-interactive proofs, which have more.
+/// [`ChallengeError`] for a way of drawing that the network or the API version does not know.
 pub fn layout(config: &PoRepConfig) -> Result<(usize, usize), ChallengeError> {
-    match config.feature {
-        Feature::Interactive | Feature::Synthetic => {
-            Ok((config.params.partitions, config.params.partition_challenges()))
+    let PoRepConfig { profile, params, api_version: version, feature, .. } = *config;
+    if feature != Feature::Interactive {
+        if profile != Profile::Filecoin {
+            return Err(ChallengeError::NotOnNetwork { profile, feature });
         }
-        Feature::NonInteractive => Err(ChallengeError::NotSupportedYet(config.feature)),
+        if version < ApiVersion::V1_2_0 {
+            return Err(ChallengeError::Version { feature, version });
+        }
     }
+    let partitions = match feature {
+        Feature::Interactive | Feature::Synthetic => params.partitions,
+        Feature::NonInteractive => params.non_interactive_partitions(),
+    };
+    Ok((partitions, params.partition_challenges()))
 }
 
 impl Challenges<'_> {
     /// The challenges of one partition, in order; repetitions are normal.
     ///
     /// # Errors
-    /// [`ChallengeError::NotSupportedYet`].
+    /// [`ChallengeError`].
     pub fn partition(&self, partition: usize) -> Result<Vec<u64>, ChallengeError> {
-        match self.config.feature {
-            Feature::Interactive => {
-                let (_, count) = layout(self.config)?;
-                let first = partition * count;
-                let nodes = self.config.params.nodes();
-                Ok((first..first + count).map(|j| interactive(self.replica_id, self.seed, j as u32, nodes)).collect())
+        let (_, count) = layout(self.config)?;
+        // Fewer than 2³² in all of a proof's partitions.
+        let numbers = (partition * count) as u32..((partition + 1) * count) as u32;
+        let nodes = self.config.params.nodes();
+        Ok(match self.config.feature {
+            Feature::Interactive => numbers.map(|j| interactive(self.replica_id, self.seed, j, nodes)).collect(),
+            Feature::NonInteractive => {
+                numbers.map(|j| non_interactive(self.replica_id, self.comm_r, j, nodes)).collect()
             }
-            feature @ (Feature::Synthetic | Feature::NonInteractive) => Err(ChallengeError::NotSupportedYet(feature)),
-        }
+            Feature::Synthetic => {
+                let set = SyntheticSet::new(self.replica_id, self.comm_r, nodes);
+                set.selected(self.replica_id, self.seed, numbers).into_iter().map(|member| set.member(member)).collect()
+            }
+        })
     }
 
     /// The challenges of every partition.
     ///
     /// # Errors
-    /// [`ChallengeError::NotSupportedYet`].
+    /// [`ChallengeError`].
     pub fn all(&self) -> Result<Vec<Vec<u64>>, ChallengeError> {
         let (partitions, _) = layout(self.config)?;
-        (0..partitions).map(|partition| self.partition(partition)).collect()
+        self.of(0..partitions)
+    }
+
+    /// The challenges of some partitions.
+    ///
+    /// # Errors
+    /// [`ChallengeError`].
+    pub fn of(&self, partitions: Range<usize>) -> Result<Vec<Vec<u64>>, ChallengeError> {
+        partitions.map(|partition| self.partition(partition)).collect()
     }
 }
 
 /// Interactive challenge number j over a power of two of nodes, at least two.
 pub(crate) fn interactive(replica_id: &ReplicaId, seed: &[u8; 32], j: u32, nodes: u64) -> u64 {
-    let mut hasher = Sha256::new();
-    hasher.update(replica_id);
-    hasher.update(seed);
-    hasher.update(j.to_le_bytes());
-    remainder(&hasher.finalize().into(), nodes - 1) + 1
+    challenge(&Sha256::new().chain_update(replica_id).chain_update(seed).chain_update(j.to_le_bytes()), nodes)
+}
+
+/// Non-interactive challenge number j over a power of two of nodes, at least two.
+fn non_interactive(replica_id: &ReplicaId, comm_r: &Node, j: u32, nodes: u64) -> u64 {
+    let hasher = Sha256::new().chain_update(NON_INTERACTIVE).chain_update(replica_id).chain_update(comm_r);
+    challenge(&hasher.chain_update(j.to_le_bytes()), nodes)
+}
+
+fn challenge(hasher: &Sha256, nodes: u64) -> u64 {
+    node(&hasher.clone().finalize().into(), nodes)
+}
+
+/// The node that 256 bits stand for.
+fn node(bytes: &[u8; 32], nodes: u64) -> u64 {
+    remainder(bytes, nodes - 1) + 1
 }
 
 /// `intLE(digest) mod modulus`, digit by digit from the top.
@@ -88,89 +160,67 @@ fn remainder(digest: &[u8; 32], modulus: u64) -> u64 {
     digits.fold(0_u128, |rest, digit| (rest << 64 | u128::from(digit)) % modulus) as u64
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sector::{ApiVersion, PoRepId, Profile, SealProof, params};
+/// The challenges that a synthetic PoRep proves before its seed is known, of which the seed then selects some.
+#[derive(Clone, Debug)]
+pub struct SyntheticSet {
+    key: [u8; 32],
+    nodes: u64,
+    len: u64,
+}
 
-    fn partition(profile: Profile, id: u32, k: usize) -> Vec<u64> {
-        let config = SealProof::by_id(profile, id).unwrap().config();
-        Challenges { config: &config, replica_id: &[0x11; 32], seed: &[0x44; 32] }.partition(k).unwrap()
+impl SyntheticSet {
+    /// The set of a replica of `nodes` nodes, a power of two and at least two.
+    pub fn new(replica_id: &ReplicaId, comm_r: &Node, nodes: u64) -> Self {
+        Self { key: stream_key(GENERATION, replica_id, comm_r), nodes, len: nodes.min(MAX_SYNTHETIC) }
     }
 
-    /// spec/replication.md 12.8.
-    #[test]
-    fn production_sizes_match_reference() {
-        let gib32_first = [
-            1032735980, 218648003, 234851917, 132270257, 718680380, 298060584, 797142363, 367714086, 391791563,
-            726729667, 49527653, 356619256, 213268960, 187906906, 113146826, 30085667, 389297681, 504473600,
-        ];
-        let gib32_last = [
-            755083071, 929014228, 997547856, 1044090344, 11977578, 269306953, 140011900, 285222185, 67233307,
-            195924562, 289185067, 1057637527, 983276784, 35614610, 589443303, 860523732, 976296444, 642362135,
-        ];
-        let gib64_last = [
-            1014013403, 280015619, 61617988, 1413158685, 1392607836, 1047647420, 1664713282, 2125322823, 53980719,
-            1725661055, 291214181, 2085401326, 999178432, 817254541, 505638165, 989819639, 641019808, 1457042719,
-        ];
-        assert_eq!(partition(Profile::Filecoin, 8, 0), gib32_first);
-        assert_eq!(partition(Profile::Filecoin, 8, 9), gib32_last);
-        assert_eq!(partition(Profile::Filecoin, 9, 9), gib64_last);
-        let gib4 = [132251888, 103659675, 64262294, 94314649, 78504895, 64101019, 73497830];
-        assert_eq!(partition(Profile::Filecash, 5, 9), gib4);
-        let gib16 = [285808008, 95130977, 300619508, 464077129, 406687037, 343668574, 480643286, 448204748];
-        assert_eq!(partition(Profile::Filecash, 6, 9), gib16);
+    /// Number of members.
+    #[allow(clippy::len_without_is_empty, reason = "no set is empty")]
+    pub fn len(&self) -> u64 {
+        self.len
     }
 
-    /// spec/replication.md 12.7, "PoRep challenges per partition"; spec/filecash-profile.md 11.
-    #[test]
-    fn small_sectors_match_reference() {
-        let of = |profile, size, replica_id: &str, seed: [u8; 32]| {
-            let mut id = [0; 32];
-            hex::decode_to_slice(replica_id, &mut id).unwrap();
-            let params = params::for_size(profile, size).unwrap();
-            let config = PoRepConfig::interactive(params, profile, PoRepId::from_number(5), ApiVersion::V1_1_0);
-            Challenges { config: &config, replica_id: &id, seed: &seed }.all().unwrap()
-        };
-        let filecoin = [
-            (2 << 10, "35cd503a13f12d29748aa02793a91c91998719c63ca4696b5c5270b52e97fd2a", [4, 34]),
-            (2 << 10, "1e08828febc41ac09939aa599416ec1a942d2e37c9b3e3ae902a636dbad96001", [7, 62]),
-            (4 << 10, "612479eb3fbe2f05f669dd353f512e2f8fb170c073c325ef25f28f6a237c1705", [76, 104]),
-            (16 << 10, "a89d1822ddb2720b326b668b75ad189a6167ef3139b242dc6166275d1e448631", [493, 27]),
-            (32 << 10, "31577d5de5a677d68dc02371ca0b8488d1f380c3a210dcd6e564fd0955f55f19", [296, 158]),
-            (8 << 20, "e9e86554f2deec0097006ffb48ca7283559ca9ae1dfcc30011870a717739372f", [50234, 247851]),
-        ];
-        for (size, replica_id, challenges) in filecoin {
-            assert_eq!(of(Profile::Filecoin, size, replica_id, [2; 32]), [challenges], "{size}");
-        }
-        let seed = std::array::from_fn(|i| 0x20 + i as u8);
-        let filecash = [
-            ("e28b02505bcb16b73336145d0d57e82f2acaed30413f0adbf9f8a593c575620b", [40, 17]),
-            ("a388a745cfb8e2819c1c9eb863724f1ce5baa3279cae4ed419d50195a865fb0a", [47, 12]),
-        ];
-        for (replica_id, challenges) in filecash {
-            assert_eq!(of(Profile::Filecash, 2 << 10, replica_id, seed), [challenges]);
-        }
+    /// Member number m, from 0, which is also the number of its record in the file of proofs.
+    pub fn member(&self, m: u64) -> u64 {
+        self.members(m..m + 1)[0]
     }
 
-    #[test]
-    fn remainder_takes_all_256_bits() {
-        assert_eq!(remainder(&[0xff; 32], 63), (pow2(256, 63) + 62) % 63);
-        let mut top = [0; 32];
-        top[31] = 0x80;
-        assert_eq!(remainder(&top, 1_000_003), pow2(255, 1_000_003));
+    /// Members by number; repetitions are normal.
+    pub fn members(&self, numbers: Range<u64>) -> Vec<u64> {
+        let mut stream = stream(&self.key, numbers.start * NODE_SIZE as u64);
+        let mut bytes = [0; NODE_SIZE];
+        numbers
+            .map(|_| {
+                stream.fill_bytes(&mut bytes);
+                node(&bytes, self.nodes)
+            })
+            .collect()
     }
 
-    fn pow2(exponent: u32, modulus: u64) -> u64 {
-        (0..exponent).fold(1, |power, _| 2 * power % modulus)
-    }
-
-    #[test]
-    fn other_features_are_not_supported_yet() {
-        for (id, feature) in [(13, Feature::Synthetic), (18, Feature::NonInteractive)] {
-            let config = SealProof::by_id(Profile::Filecoin, id).unwrap().config();
-            let challenges = Challenges { config: &config, replica_id: &[1; 32], seed: &[2; 32] };
-            assert_eq!(challenges.all(), Err(ChallengeError::NotSupportedYet(feature)));
-        }
+    /// The numbers of the members that a seed selects, in order of the selection's own numbers.
+    pub fn selected(&self, replica_id: &ReplicaId, seed: &[u8; 32], numbers: Range<u32>) -> Vec<u64> {
+        let mut stream = stream(&stream_key(SELECTION, replica_id, seed), u64::from(numbers.start) * 4);
+        numbers.map(|_| u64::from(stream.next_u32()) % self.len).collect()
     }
 }
+
+/// The key of a stream of the synthetic PoRep.
+fn stream_key(purpose: &[u8], replica_id: &ReplicaId, second: &[u8; 32]) -> [u8; 32] {
+    let digest = Params::new().hash_length(32).key(purpose).to_state().update(replica_id).update(second).finalize();
+    std::array::from_fn(|i| digest.as_bytes()[i])
+}
+
+/// A ChaCha20 stream of RFC 8439 from byte `offset` on, a multiple of 4 below 2³⁸.
+///
+/// The generator counts blocks in 64 bits and has a nonce of 64: the first word of the RFC's nonce is its upper half of
+/// the counter, which a stream of less than 2³² blocks never carries into.
+fn stream(key: &[u8; 32], offset: u64) -> ChaCha20Rng {
+    let [first, second, third] = [0, 4, 8].map(|at| u32::from_le_bytes(std::array::from_fn(|i| NONCE[at + i])));
+    let mut stream = ChaCha20Rng::from_seed(*key);
+    stream.set_stream(u64::from(third) << 32 | u64::from(second));
+    stream.set_word_pos((u128::from(first) << 32) * 16 + u128::from(offset / 4));
+    stream
+}
+
+#[cfg(test)]
+mod tests;

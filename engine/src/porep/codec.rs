@@ -22,8 +22,8 @@ use crate::porep::proof::{MalformedProof, Proof};
 use crate::sector::{Profile, SealProof, UnknownProof};
 use crate::store::aux::UnexpectedStore;
 
-/// The longest JSON that is read: that of 64 GiB sectors has some 65 MB.
-const MAX_JSON_BYTES: usize = 1 << 29;
+/// The longest JSON that is read: that of 64 GiB sectors has some 40 MB, non-interactive 500 MB.
+const MAX_JSON_BYTES: usize = 1 << 30;
 
 /// Why bytes were not accepted as an output of a phase.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,8 @@ pub enum CodecError {
     Tag { registered: &'static str, expected: &'static str, actual: String },
     #[error("vanilla proof {challenge} of partition {partition}")]
     Proof { partition: usize, challenge: usize, source: MalformedProof },
+    #[error("partition {partition}")]
+    Partition { partition: usize, source: MalformedProof },
     #[error("{actual} {what}, expected {expected}")]
     Count { what: &'static str, expected: usize, actual: usize },
     #[error("{what} is no field element")]
@@ -221,7 +223,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Tagged<T> {
 ///
 /// # Errors
 /// [`CodecError::Json`], [`CodecError::TooLong`].
-pub(super) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     if bytes.len() > MAX_JSON_BYTES {
         return Err(CodecError::TooLong { max: MAX_JSON_BYTES, actual: bytes.len() });
     }
@@ -252,7 +254,7 @@ pub(super) fn from_json_of<T: DeserializeOwned, Other: DeserializeOwned>(
 ///
 /// # Errors
 /// [`CodecError::Write`].
-pub(super) fn write_json(value: &impl Serialize, sink: impl Write) -> Result<(), CodecError> {
+pub(crate) fn write_json(value: &impl Serialize, sink: impl Write) -> Result<(), CodecError> {
     let mut sink = io::BufWriter::with_capacity(1 << 16, sink);
     serde_json::to_writer(&mut sink, value).map_err(|error| CodecError::Write(error.into()))?;
     sink.flush().map_err(CodecError::Write)

@@ -9,7 +9,7 @@ use crate::field::fr::{from_node, to_node};
 use crate::field::{Node, NonCanonical};
 
 /// r, as 64-bit limbs, the lowest first.
-const MODULUS: [u64; 4] = [0xffff_ffff_0000_0001, 0x53bd_a402_fffe_5bfe, 0x3339_d808_09a1_d805, 0x73ed_a753_299d_7d48];
+const MODULUS: Limbs = [0xffff_ffff_0000_0001, 0x53bd_a402_fffe_5bfe, 0x3339_d808_09a1_d805, 0x73ed_a753_299d_7d48];
 /// Nodes that one task encodes.
 const TASK_NODES: usize = 4096;
 
@@ -64,11 +64,7 @@ pub fn decode_node(replica: &Node, key: &Node) -> Result<Node, NonCanonical> {
 /// # Errors
 /// [`EncodeError`] for the first operand of r or more; `values` is then partly encoded.
 pub fn encode(values: &mut [Node], keys: &[Node]) -> Result<(), EncodeError> {
-    batch(values, keys, |value, key| {
-        let (sum, _) = add(value, key);
-        let (reduced, below) = subtract(sum, MODULUS);
-        if below { sum } else { reduced }
-    })
+    batch(values, keys, |_, value, key| sum(value, key))
 }
 
 /// Decodes a batch in place: `values[i] -= keys[i]`. Both have the same length.
@@ -76,16 +72,20 @@ pub fn encode(values: &mut [Node], keys: &[Node]) -> Result<(), EncodeError> {
 /// # Errors
 /// [`EncodeError`] for the first operand of r or more; `values` is then partly decoded.
 pub fn decode(values: &mut [Node], keys: &[Node]) -> Result<(), EncodeError> {
-    batch(values, keys, |value, key| {
-        let (difference, below) = subtract(value, key);
-        if below { add(difference, MODULUS).0 } else { difference }
-    })
+    batch(values, keys, |_, value, key| difference(value, key))
 }
 
-fn batch(
+/// The integer of a node, as 64-bit limbs, the lowest first.
+pub(crate) type Limbs = [u64; 4];
+
+/// `values[i] = apply(i, values[i], keys[i])` for canonical operands and results.
+///
+/// # Errors
+/// As [`encode`].
+pub(crate) fn batch(
     values: &mut [Node],
     keys: &[Node],
-    apply: impl Fn([u64; 4], [u64; 4]) -> [u64; 4] + Sync,
+    apply: impl Fn(usize, Limbs, Limbs) -> Limbs + Sync,
 ) -> Result<(), EncodeError> {
     let tasks = values.par_chunks_mut(TASK_NODES).zip(keys.par_chunks(TASK_NODES)).enumerate();
     let first_wrong = tasks.filter_map(|(task, (values, keys))| {
@@ -97,14 +97,14 @@ fn batch(
                     return Some(EncodeError { index: task * TASK_NODES + place, operand, source });
                 }
             }
-            *value = bytes(apply(operands[0].1, operands[1].1));
+            *value = bytes(apply(task * TASK_NODES + place, operands[0].1, operands[1].1));
         }
         None
     });
     first_wrong.min_by_key(|error| error.index).map_or(Ok(()), Err)
 }
 
-fn limbs(node: &Node) -> [u64; 4] {
+fn limbs(node: &Node) -> Limbs {
     let mut limbs = [0; 4];
     for (limb, bytes) in limbs.iter_mut().zip(node.as_chunks().0) {
         *limb = u64::from_le_bytes(*bytes);
@@ -112,7 +112,7 @@ fn limbs(node: &Node) -> [u64; 4] {
     limbs
 }
 
-fn bytes(limbs: [u64; 4]) -> Node {
+fn bytes(limbs: Limbs) -> Node {
     let mut node = [0; 32];
     for (bytes, limb) in node.as_chunks_mut().0.iter_mut().zip(limbs) {
         *bytes = limb.to_le_bytes();
@@ -120,8 +120,21 @@ fn bytes(limbs: [u64; 4]) -> Node {
     node
 }
 
+/// The sum modulo r of canonical operands.
+pub(crate) fn sum(left: Limbs, right: Limbs) -> Limbs {
+    let (sum, _) = add(left, right);
+    let (reduced, below) = subtract(sum, MODULUS);
+    if below { sum } else { reduced }
+}
+
+/// The difference modulo r of canonical operands.
+pub(crate) fn difference(left: Limbs, right: Limbs) -> Limbs {
+    let (difference, below) = subtract(left, right);
+    if below { add(difference, MODULUS).0 } else { difference }
+}
+
 /// The sum modulo 2²⁵⁶, and whether it was that or more. Canonical operands stay below: r < 2²⁵⁵.
-fn add(left: [u64; 4], right: [u64; 4]) -> ([u64; 4], bool) {
+fn add(left: Limbs, right: Limbs) -> (Limbs, bool) {
     let (mut sum, mut carry) = ([0; 4], false);
     for ((sum, left), right) in sum.iter_mut().zip(left).zip(right) {
         (*sum, carry) = left.carrying_add(right, carry);
@@ -130,7 +143,7 @@ fn add(left: [u64; 4], right: [u64; 4]) -> ([u64; 4], bool) {
 }
 
 /// The difference modulo 2²⁵⁶, and whether `left` is below `right`.
-fn subtract(left: [u64; 4], right: [u64; 4]) -> ([u64; 4], bool) {
+fn subtract(left: Limbs, right: Limbs) -> (Limbs, bool) {
     let (mut difference, mut borrow) = ([0; 4], false);
     for ((difference, left), right) in difference.iter_mut().zip(left).zip(right) {
         (*difference, borrow) = left.borrowing_sub(right, borrow);

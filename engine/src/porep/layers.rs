@@ -6,13 +6,17 @@
 //! system drops and reads pages as it must, and the computation still ends, at the speed of the disk's random reads.
 //! No memory is set aside, so the budget of a job does not enter.
 //!
-//! A finished layer is flushed, gets its name, and is noted with its SHA-256 in the manifest beside it. A job that
-//! starts again keeps the layers that the manifest vouches for and computes the others. Source: `spec/replication.md` 5.
+//! A finished layer is flushed, gets its name, and is noted with its SHA-256 in the manifest beside it, by another thread
+//! while the next layer is computed. A job that starts again keeps the layers that the manifest vouches for and computes
+//! the others. Source: `spec/replication.md` 5.
 
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use sha2::{Digest, Sha256};
 
@@ -92,25 +96,31 @@ pub fn generate_layers(
     let nodes = config.params.nodes();
     let missing = finished.iter().filter(|&&finished| !finished).count() as u64;
     let stage = job.stage("labels", Unit::Items, missing * nodes);
+    // The layer before, where it was computed now and is not on the disk yet.
+    let mut fresh: Option<Layer> = None;
     for layer in 1..=config.params.layers {
         if finished[layer - 1] {
+            if let Some(Layer { map, output }) = fresh.take() {
+                output.keep(&map, &mut manifest, cache)?;
+            }
             continue;
         }
-        let previous = match layer {
-            1 => None,
-            _ => Some(open_layer(cache, layer - 1)?),
-        };
+        let (output, map) = fresh.take().map(|Layer { output, map }| (output, map)).unzip();
+        let kept = if layer > 1 && map.is_none() { Some(open_layer(cache, layer - 1)?) } else { None };
         let labels = LayerLabels {
             profile: config.profile,
             replica_id,
             layer: layer as u32,
             parents: table.rows(),
-            previous: previous.as_ref().map(Mapped::nodes),
+            previous: map.as_ref().map(MappedMut::nodes).or(kept.as_ref().map(Mapped::nodes)),
         };
-        let record = write_layer(&stage, &labels, cache)?;
+        let computed = Layer::compute_while(&stage, &labels, cache, || match (output, &map) {
+            (Some(output), Some(map)) => output.keep(map, &mut manifest, cache),
+            _ => Ok(()),
+        })?;
 
         let name = files::layer_name(layer);
-        if manifest.file(&name).is_some_and(|noted| noted.sha256 != record.sha256) {
+        if manifest.file(&name).is_some_and(|noted| noted.sha256 != computed.output.record.sha256) {
             tracing::warn!(
                 layer,
                 "layer differs from the one computed before: the machine errs. Later layers are redone"
@@ -120,10 +130,12 @@ pub fn generate_layers(
                 finished[later - 1] = false;
             }
         }
-        manifest.record(name, record);
-        manifest.store(cache)?;
+        fresh = Some(computed);
     }
-    Ok(())
+    match fresh {
+        Some(Layer { output, map }) => output.keep(&map, &mut manifest, cache),
+        None => Ok(()),
+    }
 }
 
 /// Which layers are there, by digest.
@@ -156,32 +168,79 @@ fn open_layer(cache: &Path, layer: usize) -> Result<Mapped, LabelError> {
     Mapped::open(&file, Access::Random).map_err(LabelError::io(&path))
 }
 
-/// Computes a layer into its file, which appears when it is complete.
-fn write_layer(stage: &Stage<'_>, labels: &LayerLabels<'_>, cache: &Path) -> Result<FileRecord, LabelError> {
-    let file = AtomicFile::create(&files::layer(cache, labels.layer as usize))?;
-    let size_bytes = (labels.parents.len() * NODE_SIZE) as u64;
-    let mut map = MappedMut::create(file.file(), size_bytes).map_err(|source| file.error(source))?;
-    let mut hasher = Sha256::new();
-    let nodes = 0..map.nodes_mut().len();
-    fill_layer(stage, labels, map.nodes_mut(), nodes, |block| hasher.update(block.as_flattened()))?;
-    map.sync().map_err(|source| file.error(source))?;
-    drop(map);
-    file.commit()?;
-    Ok(FileRecord { size_bytes, sha256: hasher.finalize().into() })
+/// A computed layer: its labels in memory, and the file that they are to become.
+struct Layer {
+    map: MappedMut,
+    output: Output,
 }
 
-/// Labels the nodes of `range` in blocks and shows each finished block to `done`.
+/// The file of a layer, without its name yet.
+struct Output {
+    layer: usize,
+    file: AtomicFile,
+    record: FileRecord,
+}
+
+impl Layer {
+    /// Computes a layer, while another thread does `meanwhile`, whose failure ends the computation.
+    fn compute_while(
+        stage: &Stage<'_>,
+        labels: &LayerLabels<'_>,
+        cache: &Path,
+        meanwhile: impl FnOnce() -> Result<(), LabelError> + Send,
+    ) -> Result<Self, LabelError> {
+        let failed = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let other = scope.spawn(|| meanwhile().inspect_err(|_| failed.store(true, Ordering::Relaxed)));
+            let computed = Self::compute(stage, labels, cache, &failed);
+            other.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+            computed
+        })
+    }
+
+    fn compute(
+        stage: &Stage<'_>,
+        labels: &LayerLabels<'_>,
+        cache: &Path,
+        failed: &AtomicBool,
+    ) -> Result<Self, LabelError> {
+        let layer = labels.layer as usize;
+        let file = AtomicFile::create(&files::layer(cache, layer))?;
+        let size_bytes = (labels.parents.len() * NODE_SIZE) as u64;
+        let mut map = MappedMut::create(file.file(), size_bytes).map_err(|source| file.error(source))?;
+        let mut hasher = Sha256::new();
+        let nodes = 0..map.nodes().len();
+        fill_layer(stage, labels, map.nodes_mut(), nodes, |block| {
+            hasher.update(block.as_flattened());
+            if failed.load(Ordering::Relaxed) { Err(Cancelled) } else { Ok(()) }
+        })?;
+        let record = FileRecord { size_bytes, sha256: hasher.finalize().into() };
+        Ok(Self { map, output: Output { layer, file, record } })
+    }
+}
+
+impl Output {
+    /// Brings the labels to the disk, gives the file its name, and notes it.
+    fn keep(self, labels: &MappedMut, manifest: &mut Manifest, cache: &Path) -> Result<(), LabelError> {
+        labels.sync().map_err(|source| self.file.error(source))?;
+        self.file.commit()?;
+        manifest.record(files::layer_name(self.layer), self.record);
+        Ok(manifest.store(cache)?)
+    }
+}
+
+/// Labels the nodes of `range` in blocks and shows each finished block to `done`, which may end it.
 pub(super) fn fill_layer(
     stage: &Stage<'_>,
     labels: &LayerLabels<'_>,
     layer: &mut [Node],
     range: Range<usize>,
-    mut done: impl FnMut(&[Node]),
+    mut done: impl FnMut(&[Node]) -> Result<(), Cancelled>,
 ) -> Result<(), LabelError> {
     for start in range.clone().step_by(BLOCK_NODES) {
         let block = start..range.end.min(start + BLOCK_NODES);
         labels.fill(layer, block.clone())?;
-        done(&layer[block.clone()]);
+        done(&layer[block.clone()])?;
         stage.advance(block.len() as u64)?;
     }
     Ok(())

@@ -10,6 +10,7 @@ pub mod labels_pipelined;
 pub mod layers;
 pub mod outputs;
 pub mod proof;
+pub mod synthetic;
 pub mod unseal;
 pub mod vanilla;
 pub mod verify;

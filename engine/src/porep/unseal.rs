@@ -188,7 +188,7 @@ fn computed_key(job: &Job<'_>, sealed: &Sealed<'_>, end: usize) -> Result<Key, U
             previous: previous.as_deref().filter(|_| layer > 1).map(|map| map.as_chunks::<NODE_SIZE>().0),
         };
         let end = if layer as usize == params.layers { end } else { nodes };
-        fill_layer(&stage, &labels, current.nodes_mut(), 0..end, |_| {})?;
+        fill_layer(&stage, &labels, current.nodes_mut(), 0..end, |_| Ok(()))?;
     }
     Ok(Key::Computed(current))
 }

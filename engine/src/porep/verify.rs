@@ -66,6 +66,16 @@ pub enum VanillaError {
     Cancelled(#[from] Cancelled),
 }
 
+impl VanillaError {
+    /// The same where the first partition looked at is number `first`.
+    pub(crate) fn in_place(self, first: usize) -> Self {
+        match self {
+            Self::At { partition, challenge, source } => Self::At { partition: first + partition, challenge, source },
+            error => error,
+        }
+    }
+}
+
 fn same(what: &'static str, expected: &Node, actual: &Node) -> Result<(), VanillaError> {
     if expected == actual {
         return Ok(());

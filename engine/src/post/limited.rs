@@ -128,8 +128,10 @@ mod tests {
     /// A task that answers at once, or never.
     fn task(number: usize, hangs: bool) -> Box<dyn FnOnce() -> usize + Send> {
         Box::new(move || {
-            while hangs {
-                thread::park();
+            if hangs {
+                loop {
+                    thread::park();
+                }
             }
             number
         })

@@ -12,4 +12,4 @@ pub mod proof_type;
 pub use id::{PoRepId, ProverId, ReplicaId, SectorId, Ticket, replica_id};
 pub use params::{Profile, SectorParams, TreeShape, UnsupportedSectorSize};
 pub use post_type::{PoStConfig, PoStKind, PoStProof, UnknownPoSt};
-pub use proof_type::{ApiVersion, Feature, PoRepConfig, SealProof, UnknownProof};
+pub use proof_type::{ApiVersion, Feature, PoRepConfig, SealProof, UnknownFeature, UnknownProof};

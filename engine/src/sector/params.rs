@@ -119,6 +119,8 @@ pub struct SectorParams {
     pub min_challenges: usize,
     /// Partitions of a PoRep, each with a SNARK of its own.
     pub partitions: usize,
+    /// The least number of non-interactive PoRep challenges that the network accepts; 0 for sizes without them.
+    pub min_non_interactive_challenges: usize,
     /// Sectors in one window PoSt partition.
     pub window_sectors: usize,
     /// Profiles that know the size.
@@ -133,13 +135,22 @@ const fn row(
     name: &'static str,
     layers: usize,
     shape: [usize; 3],
-    challenges: [usize; 2],
+    challenges: [usize; 3],
     window_sectors: usize,
 ) -> SectorParams {
     let [base, sub, top] = shape;
-    let [min_challenges, partitions] = challenges;
-    let shape = TreeShape { base, sub, top };
-    SectorParams { size_bytes, name, layers, shape, min_challenges, partitions, window_sectors, profiles: BOTH }
+    let [min_challenges, partitions, min_non_interactive_challenges] = challenges;
+    SectorParams {
+        size_bytes,
+        name,
+        layers,
+        shape: TreeShape { base, sub, top },
+        min_challenges,
+        partitions,
+        min_non_interactive_challenges,
+        window_sectors,
+        profiles: BOTH,
+    }
 }
 
 const fn only_filecash(row: SectorParams) -> SectorParams {
@@ -149,21 +160,21 @@ const fn only_filecash(row: SectorParams) -> SectorParams {
 /// One row per supported sector size; nothing else in the crate matches on a size.
 #[rustfmt::skip]
 static TABLE: &[SectorParams] = &[
-    //  size       name      layers  base sub top  challenges, partitions  window sectors
-    row(2 * KIB,   "2KiB",   2,      [8, 0, 0],    [2, 1],                 2),
-    row(4 * KIB,   "4KiB",   2,      [8, 2, 0],    [2, 1],                 2),
-    row(16 * KIB,  "16KiB",  2,      [8, 8, 0],    [2, 1],                 2),
-    row(32 * KIB,  "32KiB",  2,      [8, 8, 2],    [2, 1],                 2),
-    row(8 * MIB,   "8MiB",   2,      [8, 0, 0],    [2, 1],                 2),
-    row(16 * MIB,  "16MiB",  2,      [8, 2, 0],    [2, 1],                 2),
-    row(512 * MIB, "512MiB", 2,      [8, 0, 0],    [2, 1],                 2),
-    row(GIB,       "1GiB",   2,      [8, 2, 0],    [2, 1],                 2),
+    //  size       name      layers  base sub top  challenges, partitions, non-interactive  window sectors
+    row(2 * KIB,   "2KiB",   2,      [8, 0, 0],    [2, 1, 26],                              2),
+    row(4 * KIB,   "4KiB",   2,      [8, 2, 0],    [2, 1, 26],                              2),
+    row(16 * KIB,  "16KiB",  2,      [8, 8, 0],    [2, 1, 26],                              2),
+    row(32 * KIB,  "32KiB",  2,      [8, 8, 2],    [2, 1, 26],                              2),
+    row(8 * MIB,   "8MiB",   2,      [8, 0, 0],    [2, 1, 26],                              2),
+    row(16 * MIB,  "16MiB",  2,      [8, 2, 0],    [2, 1, 26],                              2),
+    row(512 * MIB, "512MiB", 2,      [8, 0, 0],    [2, 1, 26],                              2),
+    row(GIB,       "1GiB",   2,      [8, 2, 0],    [2, 1, 26],                              2),
     only_filecash(
-    row(4 * GIB,   "4GiB",   8,      [8, 0, 0],    [64, 10],               600)),
+    row(4 * GIB,   "4GiB",   8,      [8, 0, 0],    [64, 10, 0],                             600)),
     only_filecash(
-    row(16 * GIB,  "16GiB",  5,      [8, 4, 0],    [80, 10],               2500)),
-    row(32 * GIB,  "32GiB",  11,     [8, 8, 0],    [176, 10],              2349),
-    row(64 * GIB,  "64GiB",  11,     [8, 8, 2],    [176, 10],              2300),
+    row(16 * GIB,  "16GiB",  5,      [8, 4, 0],    [80, 10, 0],                             2500)),
+    row(32 * GIB,  "32GiB",  11,     [8, 8, 0],    [176, 10, 2253],                         2349),
+    row(64 * GIB,  "64GiB",  11,     [8, 8, 2],    [176, 10, 2253],                         2300),
 ];
 
 /// A sector size that a profile does not know.
@@ -213,6 +224,11 @@ impl SectorParams {
     pub fn partition_challenges(&self) -> usize {
         self.min_challenges.div_ceil(self.partitions)
     }
+
+    /// Partitions of a non-interactive PoRep, which have as many challenges as the others.
+    pub fn non_interactive_partitions(&self) -> usize {
+        self.min_non_interactive_challenges.div_ceil(self.partition_challenges())
+    }
 }
 
 #[cfg(test)]
@@ -230,7 +246,7 @@ mod tests {
         }
     }
 
-    /// spec/replication.md 3.1, columns C/P and P.
+    /// spec/replication.md 3.1, columns C/P, P and NI P.
     #[test]
     fn challenges_are_spread_over_partitions() {
         let proven = |profile, size| {
@@ -241,6 +257,11 @@ mod tests {
         assert_eq!(proven(Profile::Filecoin, 32 * GIB), (18, 180));
         assert_eq!(proven(Profile::Filecash, 4 * GIB), (7, 70));
         assert_eq!(proven(Profile::Filecash, 16 * GIB), (8, 80));
+        let non_interactive = |profile, size: u64| for_size(profile, size).unwrap().non_interactive_partitions();
+        assert_eq!(all(Profile::Filecoin).map(SectorParams::non_interactive_partitions).max(), Some(126));
+        assert_eq!([2 * KIB, 8 * MIB, GIB].map(|size| non_interactive(Profile::Filecoin, size)), [13; 3]);
+        assert_eq!([32 * GIB, 64 * GIB].map(|size| non_interactive(Profile::Filecoin, size)), [126; 2]);
+        assert_eq!(non_interactive(Profile::Filecash, 4 * GIB), 0);
     }
 
     #[test]

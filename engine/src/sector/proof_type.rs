@@ -4,6 +4,9 @@
 //!
 //! Source: `spec/replication.md` 3.3 to 3.5, `spec/filecash-profile.md` 6.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use super::id::PoRepId;
@@ -20,6 +23,16 @@ pub enum ApiVersion {
     V1_2_0,
 }
 
+impl fmt::Display for ApiVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V1_0_0 => "1.0.0",
+            Self::V1_1_0 => "1.1.0",
+            Self::V1_2_0 => "1.2.0",
+        })
+    }
+}
+
 /// How the challenges of a PoRep are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Feature {
@@ -29,6 +42,39 @@ pub enum Feature {
     Synthetic,
     /// From the sector's own commitments.
     NonInteractive,
+}
+
+impl Feature {
+    /// All, in a fixed order.
+    pub const ALL: [Self; 3] = [Self::Interactive, Self::Synthetic, Self::NonInteractive];
+
+    /// The lower-case name, as in settings and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Interactive => "interactive",
+            Self::Synthetic => "synthetic",
+            Self::NonInteractive => "non-interactive",
+        }
+    }
+}
+
+impl fmt::Display for Feature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A name of none of the ways of drawing challenges.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown feature {0:?}, expected \"interactive\", \"synthetic\" or \"non-interactive\"")]
+pub struct UnknownFeature(pub String);
+
+impl FromStr for Feature {
+    type Err = UnknownFeature;
+
+    fn from_str(name: &str) -> Result<Self, UnknownFeature> {
+        Self::ALL.into_iter().find(|feature| feature.name() == name).ok_or_else(|| UnknownFeature(name.to_owned()))
+    }
 }
 
 /// Everything that the sealing of one sector depends on, besides its data and identity.
@@ -195,10 +241,19 @@ impl SealProof {
     /// # Errors
     /// [`UnknownProof`] when the network has no registered proof for the size.
     pub fn for_size(profile: Profile, size_bytes: u64) -> Result<Self, UnknownProof> {
-        Self::all(profile)
-            .filter(|proof| proof.size_bytes == size_bytes && proof.feature == Feature::Interactive)
-            .max_by_key(|proof| proof.api_version)
-            .ok_or_else(|| UnknownProof { profile, asked: format!("for sectors of {size_bytes} bytes") })
+        Self::with_feature(profile, size_bytes, Feature::Interactive)
+    }
+
+    /// The proof of the latest graph for a sector size whose challenges are drawn in this way.
+    ///
+    /// # Errors
+    /// [`UnknownProof`] when the network has no such registered proof for the size.
+    pub fn with_feature(profile: Profile, size_bytes: u64, feature: Feature) -> Result<Self, UnknownProof> {
+        let known = Self::all(profile).filter(|proof| proof.size_bytes == size_bytes && proof.feature == feature);
+        known.max_by_key(|proof| proof.api_version).ok_or_else(|| {
+            let kind = if feature == Feature::Interactive { String::new() } else { format!("{feature} and ") };
+            UnknownProof { profile, asked: format!("{kind}for sectors of {size_bytes} bytes") }
+        })
     }
 
     /// What the number means.
@@ -231,6 +286,14 @@ mod tests {
         }
     }
 
+    #[test]
+    fn features_parse_by_name() {
+        for feature in Feature::ALL {
+            assert_eq!(feature.to_string().parse(), Ok(feature));
+        }
+        assert!("Synthetic".parse::<Feature>().is_err());
+    }
+
     /// spec/filecash-profile.md 2: ids 5 and 6 are legacy there and new on Filecoin.
     #[test]
     fn legacy_limit_depends_on_the_profile() {
@@ -248,5 +311,9 @@ mod tests {
         assert!(SealProof::by_id(Profile::Filecoin, 20).is_err());
         assert_eq!(SealProof::for_size(Profile::Filecoin, 8 << 20).unwrap().id, 6);
         assert_eq!(SealProof::for_size(Profile::Filecash, 2 << 10).unwrap().id, 7);
+        let with = |feature| SealProof::with_feature(Profile::Filecoin, 32 << 30, feature).map(|proof| proof.id);
+        assert_eq!(Feature::ALL.map(with), [Ok(8), Ok(13), Ok(18)]);
+        let error = SealProof::with_feature(Profile::Filecash, 2 << 10, Feature::Synthetic).unwrap_err();
+        assert_eq!(error.to_string(), "filecash has no seal proof synthetic and for sectors of 2048 bytes");
     }
 }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::positioned::write_all_at;
+use super::positioned::{reserve, write_all_at};
 
 /// Random letters and digits in a temporary name.
 const RANDOM: usize = 6;
@@ -78,13 +78,17 @@ impl AtomicFile {
         }
     }
 
-    /// Begins a file of `bytes` bytes, zeros until written.
+    /// Begins a file of `bytes` bytes, zeros until written; a disk without room for them is noticed here, where the
+    /// system can tell.
     ///
     /// # Errors
     /// [`WriteError`].
     pub fn with_len(path: &Path, bytes: u64) -> Result<Self, WriteError> {
         let file = Self::create(path)?;
         file.file().set_len(bytes).map_err(|source| file.error(source))?;
+        if bytes > 0 {
+            reserve(file.file(), bytes).map_err(|source| file.error(source))?;
+        }
         Ok(file)
     }
 

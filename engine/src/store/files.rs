@@ -142,9 +142,15 @@ impl CacheFiles {
 
     /// What has to be there before phase 1 of the commit, besides `p_aux` and `t_aux`.
     pub fn for_commit(self) -> Vec<CacheFile> {
+        let mut files = self.for_synthetic();
+        files.extend(self.tree_r_last());
+        files
+    }
+
+    /// What has to be there before synthetic proofs are made, and what clearing the cache removes.
+    pub fn for_synthetic(self) -> Vec<CacheFile> {
         let mut files = self.for_precommit();
         files.extend(self.tree_c());
-        files.extend(self.tree_r_last());
         files
     }
 
@@ -218,6 +224,26 @@ pub fn clear(folder: &Path) -> Result<usize, FileError> {
         }
     }
     Ok(removed + remove_abandoned(folder, |_| true).map_err(failed("list", folder))?)
+}
+
+/// Removes the file of synthetic proofs from a cache folder; says whether it was there.
+///
+/// This comes after phase 1 of the commit: without the file, and without what [`clear`] removes, there is no other proof.
+///
+/// # Errors
+/// [`FileError::Io`].
+pub fn clear_synthetic(folder: &Path) -> Result<bool, FileError> {
+    let failed = |action, path: &Path| {
+        let path = path.to_owned();
+        move |source| FileError::Io { action, path, source }
+    };
+    remove_abandoned(folder, |name| name == SYNTHETIC_PROOFS).map_err(failed("list", folder))?;
+    let path = folder.join(SYNTHETIC_PROOFS);
+    match fs::remove_file(&path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(failed("remove", &path)(source)),
+    }
 }
 
 #[cfg(test)]

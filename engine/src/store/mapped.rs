@@ -13,6 +13,7 @@ use std::ops::{Deref, DerefMut};
 
 use memmap2::{Mmap, MmapMut, MmapOptions};
 
+use super::positioned::reserve;
 use crate::field::Node;
 use crate::sector::params::NODE_SIZE;
 
@@ -105,6 +106,11 @@ impl MappedMut {
     }
 
     /// The bytes as nodes; a last part of a node is left out.
+    pub fn nodes(&self) -> &[Node] {
+        self.0.as_chunks::<NODE_SIZE>().0
+    }
+
+    /// The bytes as nodes; a last part of a node is left out.
     pub fn nodes_mut(&mut self) -> &mut [Node] {
         self.0.as_chunks_mut::<NODE_SIZE>().0
     }
@@ -126,14 +132,8 @@ impl DerefMut for MappedMut {
 
 /// Allocates the blocks of a file, by writing zeros where the file system knows no other way.
 fn allocate(mut file: &File, len: u64) -> io::Result<()> {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::fs::{FallocateFlags, fallocate};
-        use rustix::io::Errno;
-        match fallocate(file, FallocateFlags::empty(), 0, len) {
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
-            result => return result.map_err(io::Error::from),
-        }
+    if reserve(file, len)? {
+        return Ok(());
     }
     let zeros = vec![0; 1 << 20];
     let mut left = len;

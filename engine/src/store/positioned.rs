@@ -6,6 +6,28 @@
 use std::fs::File;
 use std::io;
 
+/// Allocates the blocks of a file of `len` bytes, so that a disk without room is noticed before the work is done.
+/// Whether the system can do so.
+///
+/// # Errors
+/// What the system says.
+pub fn reserve(file: &File, len: u64) -> io::Result<bool> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        match fallocate(file, FallocateFlags::empty(), 0, len) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
+            result => result.map(|()| true).map_err(io::Error::from),
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (file, len);
+        Ok(false)
+    }
+}
+
 /// Fills `buffer` from `offset` on.
 ///
 /// # Errors

@@ -4,7 +4,11 @@
 //! that no file is other than before; and that nothing is left over. [`support::Sandbox::refuses`] asks them.
 
 #[cfg(test)]
+mod aggregate;
+#[cfg(test)]
 mod commit;
+#[cfg(test)]
+mod features;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
@@ -23,3 +27,5 @@ mod resume;
 mod support;
 #[cfg(test)]
 mod unseal;
+#[cfg(test)]
+mod update;

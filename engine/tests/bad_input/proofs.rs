@@ -87,7 +87,7 @@ fn proof_of_the_other_network_looks_for_other_keys() {
     sandbox.config = config(Profile::Filecoin);
     let error = sandbox.refuses(|sandbox| verify(sandbox, &bytes), &["no parameters of", "params/v28-"]);
     assert!(!error.is_rejection());
-    // Non-interactive proofs are not there yet.
+    // So does a way of drawing challenges that has keys in common, but proofs of another form.
     sandbox.config = SealProof::by_id(Profile::Filecoin, 15).unwrap().config();
-    sandbox.refuses(|sandbox| verify(sandbox, &bytes), &["NonInteractive proofs of replication are not supported yet"]);
+    sandbox.refuses(|sandbox| verify(sandbox, &bytes), &["no parameters of", "params/v28-"]);
 }

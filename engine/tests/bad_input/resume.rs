@@ -27,7 +27,7 @@ impl Progress for StopAt<'_> {
     fn end(&self) {}
 }
 
-fn stopped<T>(
+pub fn stopped<T>(
     sandbox: &Sandbox,
     at: u64,
     phase: impl FnOnce(&Sandbox, &Job<'_>) -> Result<T, Error>,
@@ -56,7 +56,7 @@ fn every_stop<T>(start: State, end: State, phase: impl Fn(&Sandbox, &Job<'_>) ->
 }
 
 /// What was there is as it was, and no temporary file has come.
-fn unharmed(before: &Files, after: &Files) {
+pub fn unharmed(before: &Files, after: &Files) {
     assert!(before.iter().all(|(name, content)| after.get(name) == Some(content)));
     for name in after.keys() {
         let name = name.to_string_lossy();

@@ -9,14 +9,17 @@ use std::sync::LazyLock;
 
 use filecash_engine::Error;
 use filecash_engine::api::SectorIdentity;
-use filecash_engine::api::seal::{add_piece, commit_phase1, pre_commit_phase1, pre_commit_phase2};
+use filecash_engine::api::seal::{
+    add_piece, commit_phase1, generate_synth_proofs, pre_commit_phase1, pre_commit_phase2,
+};
 use filecash_engine::api::unseal::{SealedSector, unseal_range};
 use filecash_engine::config::Config;
 use filecash_engine::field::fr32::RawRange;
 use filecash_engine::job::{Cancel, Job, Progress, Quiet};
+use filecash_engine::porep::challenges::NO_SEED;
 use filecash_engine::porep::outputs::{Commit1Output, PreCommit1Output, PreCommit2Output};
 use filecash_engine::sector::piece::{PieceInfo, UnpaddedLen};
-use filecash_engine::sector::{PoRepConfig, Profile, SealProof};
+use filecash_engine::sector::{Feature, PoRepConfig, Profile, SealProof};
 use filecash_engine::store::aux::TAux;
 
 pub const IDENTITY: SectorIdentity = SectorIdentity { prover_id: [9; 32], sector_id: 42, ticket: [1; 32] };
@@ -90,10 +93,9 @@ struct Golden {
     files: [Files; 3],
 }
 
-static GOLDEN: LazyLock<[Golden; 2]> = LazyLock::new(|| Profile::ALL.map(golden));
+static GOLDEN: LazyLock<[Golden; 2]> = LazyLock::new(|| Profile::ALL.map(|profile| golden(&config(profile))));
 
-fn golden(profile: Profile) -> Golden {
-    let config = config(profile);
+fn golden(config: &PoRepConfig) -> Golden {
     let folder = tempfile::tempdir().unwrap();
     let path = |name| folder.path().join(name);
     let (cache, staged, sealed) = (path("cache"), path("staged"), path("sealed"));
@@ -109,12 +111,21 @@ fn golden(profile: Profile) -> Golden {
         pieces.push(added.piece);
     }
     let staged_files = snapshot(folder.path());
-    let phase1 = pre_commit_phase1(&job, &config, &cache, &staged, &sealed, &IDENTITY, &pieces).unwrap();
+    let phase1 = pre_commit_phase1(&job, config, &cache, &staged, &sealed, &IDENTITY, &pieces).unwrap();
     let precommitted = snapshot(folder.path());
-    let phase2 = pre_commit_phase2(&job, &config, &phase1, &cache, &sealed).unwrap();
+    let phase2 = pre_commit_phase2(&job, config, &phase1, &cache, &sealed).unwrap();
+    if config.feature == Feature::Synthetic {
+        generate_synth_proofs(&job, config, &cache, &sealed, &IDENTITY, &phase2, &pieces).unwrap();
+    }
     let sealed_files = snapshot(folder.path());
-    let proven = commit_phase1(&job, &config, &cache, &sealed, &IDENTITY, &SEED, &phase2, &pieces).unwrap();
+    let seed = seed(config);
+    let proven = commit_phase1(&job, config, &cache, &sealed, &IDENTITY, &seed, &phase2, &pieces).unwrap();
     Golden { pieces, phase1, phase2, proven, files: [staged_files, precommitted, sealed_files] }
+}
+
+/// The seed of a sector; what stands in its place where there is none.
+pub fn seed(config: &PoRepConfig) -> [u8; 32] {
+    if config.feature == Feature::NonInteractive { NO_SEED } else { SEED }
 }
 
 /// Bytes of a piece, other ones for every size.
@@ -145,11 +156,20 @@ pub struct Sandbox {
 impl Sandbox {
     pub fn new(profile: Profile, state: State) -> Self {
         let golden = &GOLDEN[Profile::ALL.iter().position(|known| *known == profile).unwrap()];
+        Self::restored(golden, config(profile), state)
+    }
+
+    /// A sealed sector under any rules, with its file of synthetic proofs if it has one.
+    pub fn sealed(config: PoRepConfig) -> Self {
+        Self::restored(&golden(&config), config, State::Sealed)
+    }
+
+    fn restored(golden: &Golden, config: PoRepConfig, state: State) -> Self {
         let folder = tempfile::tempdir().unwrap();
         restore(&golden.files[state as usize], folder.path());
         Self {
-            profile,
-            config: config(profile),
+            profile: config.profile,
+            config,
             settings: settings(folder.path()),
             pieces: golden.pieces.clone(),
             phase1: golden.phase1.clone(),
@@ -224,7 +244,17 @@ impl Sandbox {
 
     pub fn c1_as(&self, identity: &SectorIdentity) -> Result<Commit1Output, Error> {
         let [cache, sealed] = ["cache", "sealed"].map(|name| self.path(name));
-        self.run(|job| commit_phase1(job, &self.config, &cache, &sealed, identity, &SEED, &self.phase2, &self.pieces))
+        let seed = seed(&self.config);
+        self.run(|job| commit_phase1(job, &self.config, &cache, &sealed, identity, &seed, &self.phase2, &self.pieces))
+    }
+
+    pub fn synth(&self) -> Result<(), Error> {
+        self.run(|job| self.synth_of(job))
+    }
+
+    pub fn synth_of(&self, job: &Job<'_>) -> Result<(), Error> {
+        let [cache, sealed] = ["cache", "sealed"].map(|name| self.path(name));
+        generate_synth_proofs(job, &self.config, &cache, &sealed, &IDENTITY, &self.phase2, &self.pieces)
     }
 
     pub fn unseal(&self, range: RawRange, out: &mut dyn Write) -> Result<(), Error> {

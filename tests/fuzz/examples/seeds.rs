@@ -7,16 +7,22 @@ use std::path::PathBuf;
 
 use blstrs::{G1Affine, G1Projective, G2Affine};
 use ff::Field;
+use filecash_engine::api::SectorIdentity;
+use filecash_engine::api::batch::SealStatement;
+use filecash_engine::api::seal_list::SealList;
 use filecash_engine::circuit::{Column, Shape};
 use filecash_engine::config::Config;
 use filecash_engine::field::Fr;
-use filecash_engine::groth16::{Proof, Toxic, VerifyingKey, setup};
+use filecash_engine::groth16::{
+    Proof, Simulator, SrsFile, SrsSecrets, Toxic, VerifyingKey, Version, aggregate, setup, setup_srs,
+};
 use filecash_engine::job::{Cancel, Job, Quiet};
 use filecash_engine::porep::outputs::{PreCommit1Output, PreCommit2Output};
 use filecash_engine::sector::piece::{PaddedLen, PieceInfo, zero_commitment};
 use filecash_engine::sector::{Profile, SealProof, cid, params};
 use filecash_engine::store::aux::{PAux, TAux};
 use filecash_engine::store::manifest::{FileRecord, Identity, Manifest};
+use filecash_engine::update::{Encoded, UpdateCommitments, UpdateProof};
 use group::Curve;
 use group::prime::PrimeCurveAffine;
 use rand_core::SeedableRng;
@@ -48,8 +54,10 @@ fn main() {
     phases();
     files();
     keys();
+    aggregates();
     numbers();
     text();
+    updates();
 }
 
 /// An edit of a sample; see `filecash_fuzz::edited`.
@@ -59,7 +67,7 @@ fn edit(operation: u8, place: u32, value: u8) -> [u8; 5] {
 }
 
 fn phases() {
-    for target in ["c1_json", "c1_bincode"] {
+    for target in ["c1_json", "c1_bincode", "synthetic_record"] {
         put(target, "sample", []);
         let edits = [
             ("number", edit(0, 0, b'9')),
@@ -163,6 +171,47 @@ fn keys() {
     put("proof_bytes", "identity", Proof { c: G1Affine::identity(), ..proof }.to_bytes());
 }
 
+fn aggregates() {
+    let mut rng = XorShiftRng::from_seed([2; 16]);
+    let secrets = SrsSecrets::random(&mut rng);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("srs");
+    let config = Config::default();
+    let job = Job { config: &config, progress: &Quiet, cancel: &Cancel::default() };
+    setup_srs(&job, &secrets, 4, &path).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    put_all("srs", "four", &bytes);
+    let mut many = bytes.clone();
+    many[..4].fill(0xff);
+    put("srs", "many", many);
+    put("srs", "counts", [0; 16]);
+    let mut swapped = bytes;
+    swapped.copy_within(100..148, 148);
+    put("srs", "repeated", swapped);
+
+    let simulator = Simulator::random(1, &mut rng);
+    let inputs = [Fr::from(7)];
+    let proofs = [simulator.prove(&inputs, &mut rng), simulator.prove(&inputs, &mut rng)];
+    let prover = SrsFile::open(&path).unwrap().prover(&job, 2).unwrap();
+    let proof = aggregate::prove(&job, &prover, &proofs, b"seeds", Version::V2).unwrap();
+    let bytes = proof.to_bytes().unwrap();
+    put_all("aggregate", "two", &bytes);
+    let mut more = bytes.clone();
+    more[1488] = 4;
+    put("aggregate", "of-four", more);
+    let mut none = bytes;
+    none[1440..1488].fill(0);
+    none[1440] = 0xc0;
+    put("aggregate", "identity", none);
+
+    let identity = SectorIdentity { prover_id: [9; 32], sector_id: 42, ticket: [1; 32] };
+    let statement = SealStatement { identity, comm_r: [2; 32], comm_d: [3; 32], seed: [4; 32] };
+    let proof = SealProof::for_size(Profile::Filecoin, 2048).unwrap();
+    let list = SealList { proof, seals: vec![(statement, vec![5; 4]), (statement, vec![])] };
+    put_all("seal_list_json", "two", &list.to_json());
+    put("seal_list_json", "none", br#"{"registered_proof":"StackedDrg4GiBV1","seals":[]}"#);
+}
+
 fn numbers() {
     let largest = filecash_engine::field::fr::to_node(&-Fr::ONE);
     let mut modulus = largest;
@@ -211,4 +260,26 @@ fn text() {
     put("settings", "unknown", "mem = 1");
     put("settings", "table", "[a.b]\nc = [1, {d = 1979-05-27T07:32:00Z}]");
     put("settings", "empty", "");
+}
+
+fn updates() {
+    put("partition_proofs", "sample", []);
+    let edits = [
+        ("count", edit(0, 0, 2)),
+        ("comm-c", edit(0, 39, 0xff)),
+        ("apex-leaves", edit(1, 40, 0x10)),
+        ("tag", edit(0, 312, 1)),
+        ("node", edit(0, 4000, 0xff)),
+        ("cut", edit(2, 15_000, 0)),
+        ("remove", edit(4, 700, 32)),
+        ("repeat", edit(5, 100, 64)),
+        ("last", edit(1, 0xff_ffff, 0x80)),
+    ];
+    edits.iter().for_each(|(name, edit)| put("partition_proofs", name, edit));
+
+    let proof = UpdateProof::by_id(Profile::Filecoin, 0).unwrap();
+    let commitments = UpdateCommitments { comm_r_old: [1; 32], comm_r_new: [2; 32], comm_d_new: [3; 32] };
+    let encoded = Encoded { commitments, comm_r_last_new: [4; 32] };
+    put_all("update_json", "2KiB", &json(|sink| encoded.write_json(&proof, sink).unwrap()));
+    put("update_json", "none", "{}");
 }

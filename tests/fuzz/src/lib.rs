@@ -6,17 +6,21 @@
 //! Samples that are too large for a corpus are edited instead: [`edited`] reads the fuzzer's bytes as changes to a
 //! sample from `tests/vectors`, so that a corpus file is a few bytes long.
 
+mod aggregates;
 mod files;
 mod keys;
 mod numbers;
 mod phases;
 mod text;
+mod update;
 
+pub use aggregates::{aggregate, seal_list_json, srs};
 pub use files::{manifest, p_aux, parent_table, t_aux};
 pub use keys::{params_header, proof_bytes, vk};
 pub use numbers::{field_element, fr32_pad, fr32_unpad, piece_sizes};
-pub use phases::{c1_bincode, c1_json, pc1_json, pc2_json};
+pub use phases::{c1_bincode, c1_json, pc1_json, pc2_json, synthetic_record};
 pub use text::{cid, pieces_json, settings};
+pub use update::{partition_proofs, update_json};
 
 /// A target's body.
 pub type Target = fn(&[u8]);
@@ -29,8 +33,9 @@ macro_rules! targets {
 }
 
 targets! {
-    c1_bincode, c1_json, cid, field_element, fr32_pad, fr32_unpad, manifest, p_aux, params_header, parent_table, pc1_json,
-    pc2_json, piece_sizes, pieces_json, proof_bytes, settings, t_aux, vk,
+    aggregate, c1_bincode, c1_json, cid, field_element, fr32_pad, fr32_unpad, manifest, p_aux, params_header, parent_table,
+    partition_proofs, pc1_json, pc2_json, piece_sizes, pieces_json, proof_bytes, seal_list_json, settings, srs,
+    synthetic_record, t_aux, update_json, vk,
 }
 
 /// The whole of a target's program: libFuzzer's entry point under `cargo fuzz`, and nothing in an ordinary build.

@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 use filecash_engine::field::{Node, fr};
 use filecash_engine::porep::codec::CodecError;
 use filecash_engine::porep::outputs::{Commit1Output, PreCommit1Output, PreCommit2Output};
+use filecash_engine::porep::proof::ProofShape;
+use filecash_engine::porep::synthetic::record::{self, Roots};
 use filecash_engine::sector::{Profile, SealProof};
 
 use crate::edited;
@@ -89,6 +91,32 @@ pub fn c1_bincode(data: &[u8]) {
                 check_c1(&proof, &output);
                 assert_eq!(written(|sink| output.write_bincode(sink)), bytes);
             }
+        }
+    }
+}
+
+/// Shape and roots of the recorded sample's sector, and the record of its first proof.
+static RECORD_SAMPLE: LazyLock<(ProofShape, Roots, Vec<u8>)> = LazyLock::new(|| {
+    let (proof, output) = Commit1Output::from_api_json(Profile::Filecash, C1_JSON).expect("the vector is read");
+    let first = &output.vanilla_proofs[0][0];
+    let roots = Roots {
+        tree_d: *first.comm_d_proofs.root(),
+        tree_c: *first.replica_column_proofs.c_x.inclusion_proof.root(),
+        tree_r_last: *first.comm_r_last_proof.root(),
+    };
+    (ProofShape::from(&proof.config()), roots, record::encode(first))
+});
+
+/// A record of a file of synthetic proofs: the bytes themselves, and as edits of a sample; whatever is accepted is
+/// written as it was read.
+pub fn synthetic_record(data: &[u8]) {
+    let (shape, roots, sample) = &*RECORD_SAMPLE;
+    for bytes in [data, &edited(sample, data)] {
+        if let Ok(proof) = record::decode(shape, roots, bytes) {
+            assert_eq!(bytes.len() as u64, record::record_bytes(shape));
+            assert!(shape.check(&proof).is_ok());
+            assert!(proof.challenge() < shape.nodes);
+            assert_eq!(record::encode(&proof), bytes);
         }
     }
 }

@@ -9,6 +9,10 @@ pub enum Rules {
     V1_0_0,
     /// API version 1.1.0.
     V1_1_0,
+    /// API version 1.2.0 with synthetic challenges.
+    Synthetic,
+    /// API version 1.2.0 with non-interactive challenges.
+    NonInteractive,
 }
 
 /// One piece of a sector.
@@ -75,9 +79,12 @@ impl Case {
         self.random("ticket")
     }
 
-    /// Seed of the challenges.
+    /// Seed of the challenges; what stands in its place where there is none.
     pub fn seed(&self) -> [u8; 32] {
-        self.random("seed")
+        match self.rules {
+            Rules::NonInteractive => [1; 32],
+            Rules::V1_0_0 | Rules::V1_1_0 | Rules::Synthetic => self.random("seed"),
+        }
     }
 
     /// Raw bytes of a piece: an odd number of them from a sequence that no two pieces of a case share, then zeros.

@@ -15,7 +15,7 @@ use filecash_engine::job::{Cancel, Job, Quiet};
 use filecash_engine::params::{CircuitKind, ParamId};
 use filecash_engine::porep::outputs::{Commit1Output, PreCommit1Output, PreCommit2Output};
 use filecash_engine::sector::piece::{PieceInfo, UnpaddedLen, zero_commitment};
-use filecash_engine::sector::{ApiVersion, PoRepConfig, PoRepId, Profile, SealProof, params as sizes};
+use filecash_engine::sector::{ApiVersion, Feature, PoRepConfig, PoRepId, Profile, SealProof, params as sizes};
 
 use crate::case::{Case, Piece, Rules};
 use crate::reference::Sealed;
@@ -23,7 +23,7 @@ use crate::side::{Side, Statement, registered};
 use crate::snapshot::Snapshot;
 
 /// Sectors are Filecoin's: the reference knows no others.
-const PROFILE: Profile = Profile::Filecoin;
+pub(crate) const PROFILE: Profile = Profile::Filecoin;
 
 /// The engine with its settings.
 #[derive(Clone, Debug)]
@@ -37,12 +37,12 @@ impl Ours {
         Self { config: Config { parent_cache: parents.to_owned(), ..Config::default() } }
     }
 
-    fn job<T, E: Into<anyhow::Error>>(&self, work: impl FnOnce(&Job<'_>) -> Result<T, E>) -> Result<T> {
+    pub(crate) fn job<T, E: Into<anyhow::Error>>(&self, work: impl FnOnce(&Job<'_>) -> Result<T, E>) -> Result<T> {
         let cancel = Cancel::default();
         work(&Job { config: &self.config, progress: &Quiet, cancel: &cancel }).map_err(Into::into)
     }
 
-    fn with_params(&self, params: &Path) -> Self {
+    pub(crate) fn with_params(&self, params: &Path) -> Self {
         Self { config: Config { parameter_cache: params.to_owned(), ..self.config.clone() } }
     }
 
@@ -90,7 +90,7 @@ impl Ours {
         })
     }
 
-    fn add_pieces(&self, case: &Case, staged: &Path) -> Result<Vec<PieceInfo>> {
+    pub(crate) fn add_pieces(&self, case: &Case, staged: &Path) -> Result<Vec<PieceInfo>> {
         let size = sizes::for_size(PROFILE, case.size_bytes)?;
         let mut pieces: Vec<PieceInfo> = Vec::new();
         for (index, &piece) in case.pieces.iter().enumerate() {
@@ -108,17 +108,35 @@ impl Ours {
 }
 
 /// The case's configuration in our terms.
-fn config(case: &Case) -> Result<PoRepConfig> {
-    let version = match case.rules {
-        Rules::V1_0_0 => ApiVersion::V1_0_0,
-        Rules::V1_1_0 => ApiVersion::V1_1_0,
+///
+/// # Errors
+/// When we have no such sectors.
+pub fn config(case: &Case) -> Result<PoRepConfig> {
+    let (api_version, feature) = match case.rules {
+        Rules::V1_0_0 => (ApiVersion::V1_0_0, Feature::Interactive),
+        Rules::V1_1_0 => (ApiVersion::V1_1_0, Feature::Interactive),
+        Rules::Synthetic => (ApiVersion::V1_2_0, Feature::Synthetic),
+        Rules::NonInteractive => (ApiVersion::V1_2_0, Feature::NonInteractive),
     };
     let size = sizes::for_size(PROFILE, case.size_bytes)?;
-    Ok(PoRepConfig::interactive(size, PROFILE, PoRepId(case.porep_id()), version))
+    let config = PoRepConfig::interactive(size, PROFILE, PoRepId(case.porep_id()), api_version);
+    Ok(PoRepConfig { feature, ..config })
 }
 
-fn identity(case: &Case) -> SectorIdentity {
+pub(crate) fn identity(case: &Case) -> SectorIdentity {
     SectorIdentity { prover_id: case.prover_id(), sector_id: case.sector(), ticket: case.ticket() }
+}
+
+/// Whether a proof was accepted; a check that could not be made is neither.
+pub(crate) fn holds(checked: Result<()>) -> bool {
+    match checked {
+        Ok(()) => true,
+        Err(error) => {
+            let rejected = error.downcast_ref::<Error>().is_some_and(Error::is_rejection);
+            assert!(rejected, "a check that could not be made: {error:#}");
+            false
+        }
+    }
 }
 
 fn zeros(len: u64) -> Result<PieceInfo> {
@@ -200,14 +218,7 @@ impl Side for Ours {
         let identity = SectorIdentity { prover_id: *prover_id, sector_id: *sector, ticket: *ticket };
         let checked: Result<()> =
             self.with_params(params).job(|job| verify_seal(job, &config, comm_r, comm_d, &identity, seed, proof));
-        match checked {
-            Ok(()) => true,
-            Err(error) => {
-                let rejected = error.downcast_ref::<Error>().is_some_and(Error::is_rejection);
-                assert!(rejected, "a check that could not be made: {error:#}");
-                false
-            }
-        }
+        holds(checked)
     }
 
     fn unseal(&self, case: &Case, folder: &Path, comm_d: &[u8; 32], [offset, len]: [u64; 2]) -> Result<Vec<u8>> {

@@ -13,7 +13,7 @@ use filecoin_proofs::{
     add_piece, generate_piece_commitment, seal_commit_phase1, seal_pre_commit_phase1, seal_pre_commit_phase2,
     with_shape,
 };
-use storage_proofs_core::api_version::ApiVersion;
+use storage_proofs_core::api_version::{ApiFeature, ApiVersion};
 use storage_proofs_core::sector::SectorId;
 
 use crate::case::{Case, Piece, Rules};
@@ -39,12 +39,17 @@ pub struct Sealed {
 }
 
 /// The reference's configuration of a case.
-pub fn config(case: &Case) -> PoRepConfig {
-    let version = match case.rules {
-        Rules::V1_0_0 => ApiVersion::V1_0_0,
-        Rules::V1_1_0 => ApiVersion::V1_1_0,
+///
+/// # Errors
+/// What the reference reports.
+pub fn config(case: &Case) -> Result<PoRepConfig> {
+    let (version, features) = match case.rules {
+        Rules::V1_0_0 => (ApiVersion::V1_0_0, vec![]),
+        Rules::V1_1_0 => (ApiVersion::V1_1_0, vec![]),
+        Rules::Synthetic => (ApiVersion::V1_2_0, vec![ApiFeature::SyntheticPoRep]),
+        Rules::NonInteractive => (ApiVersion::V1_2_0, vec![ApiFeature::NonInteractivePoRep]),
     };
-    PoRepConfig::new_groth16(case.size_bytes, case.porep_id(), version)
+    PoRepConfig::new_groth16_with_features(case.size_bytes, case.porep_id(), version, features)
 }
 
 /// Seals in an empty folder, as `staged`, `sealed` and `cache/`.
@@ -56,7 +61,7 @@ pub fn seal(case: &Case, folder: &Path) -> Result<Sealed> {
 }
 
 fn seal_shape<Tree: 'static + MerkleTreeTrait>(case: &Case, folder: &Path) -> Result<Sealed> {
-    let config = config(case);
+    let config = config(case)?;
     let (staged, sealed, cache) = (folder.join("staged"), folder.join("sealed"), folder.join("cache"));
     fs::create_dir(&cache)?;
     File::create(&sealed)?;
@@ -79,7 +84,7 @@ fn seal_shape<Tree: 'static + MerkleTreeTrait>(case: &Case, folder: &Path) -> Re
     Ok(Sealed { pieces, after_pc1, after_pc2, pc1_json, comms, c1_json, c1_bincode })
 }
 
-fn add_pieces(case: &Case, staged: &Path) -> Result<Vec<PieceInfo>> {
+pub(crate) fn add_pieces(case: &Case, staged: &Path) -> Result<Vec<PieceInfo>> {
     let mut pieces: Vec<PieceInfo> = Vec::new();
     for (index, piece) in case.pieces.iter().enumerate() {
         let size = UnpaddedBytesAmount(piece.size());

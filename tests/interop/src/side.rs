@@ -86,11 +86,14 @@ pub trait Side {
 
 /// The name of a case's registered seal proof of 2 KiB.
 pub fn registered(case: &Case) -> &'static str {
-    assert_eq!((case.size_bytes, case.number), (2 << 10, if case.rules == Rules::V1_0_0 { 0 } else { 5 }));
-    match case.rules {
-        Rules::V1_0_0 => "StackedDrg2KiBV1",
-        Rules::V1_1_0 => "StackedDrg2KiBV1_1",
-    }
+    let (number, name) = match case.rules {
+        Rules::V1_0_0 => (0, "StackedDrg2KiBV1"),
+        Rules::V1_1_0 => (5, "StackedDrg2KiBV1_1"),
+        Rules::Synthetic => (10, "StackedDrg2KiBV1_1_Feat_SyntheticPoRep"),
+        Rules::NonInteractive => (15, "StackedDrg2KiBV1_2_Feat_NonInteractivePoRep"),
+    };
+    assert_eq!((case.size_bytes, case.number), (2 << 10, number));
+    name
 }
 
 /// The reference as a process.
@@ -103,7 +106,7 @@ pub struct Reference {
 }
 
 impl Reference {
-    fn phase(&self, phase: &str, folder: &Path, flags: &[&str]) -> Command {
+    pub(crate) fn phase(&self, phase: &str, folder: &Path, flags: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg(phase).env("FIL_PROOFS_PARENT_CACHE", &self.parents).env_remove("RUST_LOG").stdout(Stdio::null());
         for &flag in flags {
@@ -111,6 +114,26 @@ impl Reference {
             command.arg(format!("--{flag}")).arg(folder.join(file));
         }
         command
+    }
+
+    /// Whether a proof holds in the eyes of a phase.
+    pub(crate) fn verify_with(
+        &self,
+        phase: &str,
+        case: &Case,
+        statement: &Statement,
+        proof: &[u8],
+        params: &Path,
+    ) -> bool {
+        let file = tempfile::NamedTempFile::new().expect("the temporary folder takes files");
+        fs::write(file.path(), proof).expect("the file was just made");
+        let mut command = self.phase(phase, params, &[]);
+        let [comm_r, comm_d] = statement.comms.map(hex::encode);
+        command.env("FIL_PROOFS_PARAMETER_CACHE", params).args(["--registered-proof", registered(case)]);
+        command.args(["--comm-r", &comm_r, "--comm-d", &comm_d, "--seed", &hex::encode(statement.seed)]);
+        command.args(["--prover-id", &hex::encode(statement.prover_id), "--sector", &statement.sector.to_string()]);
+        command.args(["--ticket", &hex::encode(statement.ticket)]).arg("--proof").arg(file.path());
+        command.stderr(Stdio::null()).status().expect("the peer starts").success()
     }
 
     /// Makes the parameters of the 2 KiB PoRep in a folder; over a quarter of an hour of CPU time.
@@ -123,7 +146,7 @@ impl Reference {
     }
 }
 
-fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let output = command.stderr(Stdio::piped()).output()?;
     if !output.status.success() {
         bail!("{command:?}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
@@ -131,7 +154,7 @@ fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-fn identify<'a>(command: &'a mut Command, case: &Case) -> &'a mut Command {
+pub(crate) fn identify<'a>(command: &'a mut Command, case: &Case) -> &'a mut Command {
     command.args(["--prover-id", &hex::encode(case.prover_id()), "--sector", &case.sector().to_string()]);
     command.args(["--ticket", &hex::encode(case.ticket())])
 }
@@ -168,15 +191,7 @@ impl Side for Reference {
     }
 
     fn verify(&self, case: &Case, statement: &Statement, proof: &[u8], params: &Path) -> bool {
-        let file = tempfile::NamedTempFile::new().expect("the temporary folder takes files");
-        fs::write(file.path(), proof).expect("the file was just made");
-        let mut command = self.phase("verify", params, &[]);
-        let [comm_r, comm_d] = statement.comms.map(hex::encode);
-        command.env("FIL_PROOFS_PARAMETER_CACHE", params).args(["--registered-proof", registered(case)]);
-        command.args(["--comm-r", &comm_r, "--comm-d", &comm_d, "--seed", &hex::encode(statement.seed)]);
-        command.args(["--prover-id", &hex::encode(statement.prover_id), "--sector", &statement.sector.to_string()]);
-        command.args(["--ticket", &hex::encode(statement.ticket)]).arg("--proof").arg(file.path());
-        command.stderr(Stdio::null()).status().expect("the peer starts").success()
+        self.verify_with("verify", case, statement, proof, params)
     }
 
     fn unseal(&self, case: &Case, folder: &Path, comm_d: &[u8; 32], range: [u64; 2]) -> Result<Vec<u8>> {

@@ -327,7 +327,9 @@ fn window_proofs_of_either_side_hold() {
             let alone = if partition == 1 {
                 let files: Vec<String> = vanilla
                     .iter()
-                    .map(|vanilla| write(folder.path(), &format!("v-{}", vanilla.sector_id), &vanilla.to_bytes().unwrap()))
+                    .map(|vanilla| {
+                        write(folder.path(), &format!("v-{}", vanilla.sector_id), &vanilla.to_bytes().unwrap())
+                    })
                     .collect();
                 let partition = partition.to_string();
                 let mut arguments = vec!["--partition", &partition, "--out", out.to_str().unwrap(), "--vanilla"];
@@ -339,9 +341,8 @@ fn window_proofs_of_either_side_hold() {
                     .unwrap()
                     .proof
             };
-            let holds = ours(&parameters, |job| {
-                verify_window_partition(job, &round(proof), number, &public(sectors), &alone)
-            });
+            let holds =
+                ours(&parameters, |job| verify_window_partition(job, &round(proof), number, &public(sectors), &alone));
             holds.unwrap();
             pieces.extend(alone);
         }

@@ -53,6 +53,10 @@ enum Measure {
     C2,
     /// Parameters of 2 KiB.
     Setup,
+    /// Verification of 1 to 1000 seals, one by one and in a batch.
+    Verify,
+    /// Aggregates of seals, and their verification.
+    Aggregate,
 }
 
 fn main() -> ExitCode {
@@ -93,6 +97,8 @@ fn run(cli: &Cli) -> Result<bool> {
             Measure::Pc1 => plan.pc1()?,
             Measure::Pc2 => plan.pc2()?,
             Measure::C2 => plan.c2()?,
+            Measure::Verify => plan.verify()?,
+            Measure::Aggregate => plan.aggregate()?,
             Measure::Setup => plan.setup(cli.reference_setup)?,
         });
     }

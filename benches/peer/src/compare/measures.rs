@@ -161,7 +161,7 @@ impl Plan {
     }
 
     /// Runs both sides in turn.
-    fn alternate(&self, one: impl Fn(Side) -> Result<Usage>) -> Result<(Vec<Usage>, Vec<Usage>)> {
+    pub(super) fn alternate(&self, one: impl Fn(Side) -> Result<Usage>) -> Result<(Vec<Usage>, Vec<Usage>)> {
         let (mut ours, mut reference) = (Vec::new(), Vec::new());
         for _ in 0..self.runs {
             ours.push(one(Side::Ours)?);
@@ -171,7 +171,8 @@ impl Plan {
     }
 }
 
-fn rows(measure: &str, ours: &[Usage], reference: &[Usage], asked: &[(Quantity, Bound)]) -> Vec<Row> {
+/// A row for each quantity that is asked.
+pub(super) fn rows(measure: &str, ours: &[Usage], reference: &[Usage], asked: &[(Quantity, Bound)]) -> Vec<Row> {
     let row = |&(quantity, bound)| Row {
         measure: measure.to_owned(),
         quantity,

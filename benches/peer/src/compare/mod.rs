@@ -5,6 +5,7 @@
 //! resident set come from `wait4`. A ratio is reference ÷ ours of the medians.
 
 pub mod machine;
+mod many;
 pub mod measures;
 pub mod program;
 pub mod table;

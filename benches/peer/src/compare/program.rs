@@ -184,6 +184,48 @@ impl Programs {
         command.arg("--out").arg(files.path("proof"));
         command
     }
+
+    /// A step over a list of seals, ours under `seal`.
+    fn many(&self, side: Side, params: &Path, ours: &[&str], reference: &str, list: &Path) -> Command {
+        let mut command = self.start(side, Network::Filecoin, params);
+        match side {
+            Side::Ours => command.arg("seal").args(ours).arg("--list").arg(list),
+            Side::Reference => command.arg(reference).arg(list),
+        };
+        command
+    }
+
+    /// Verification of a list of seals, one after the other or in a batch.
+    pub fn verify_list(&self, side: Side, params: &Path, list: &Path, batch: bool) -> Command {
+        let mut command = self.many(side, params, &["verify"], "verify-list", list);
+        match (side, batch) {
+            (Side::Ours, false) => command.arg("--one-by-one"),
+            (Side::Reference, true) => command.arg("--batch"),
+            _ => &mut command,
+        };
+        command
+    }
+
+    /// A reference string that the reference takes, made by us.
+    pub fn setup_srs(&self, params: &Path) -> Command {
+        let mut command = self.start(Side::Ours, Network::Filecoin, params);
+        command.args(["params", "setup-srs", "--force"]);
+        command
+    }
+
+    /// Aggregation of a list of seals.
+    pub fn aggregate(&self, side: Side, params: &Path, list: &Path, out: &Path) -> Command {
+        let mut command = self.many(side, params, &["aggregate", "--force"], "aggregate", list);
+        command.arg("--out").arg(out);
+        command
+    }
+
+    /// Verification of an aggregate of a list of seals.
+    pub fn verify_aggregate(&self, side: Side, params: &Path, list: &Path, aggregate: &Path) -> Command {
+        let mut command = self.many(side, params, &["verify-aggregate"], "verify-aggregate", list);
+        command.arg("--aggregate").arg(aggregate);
+        command
+    }
 }
 
 /// Runs a command and fails if it does.

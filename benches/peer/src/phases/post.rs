@@ -71,8 +71,7 @@ pub fn winner(round: &Round, sectors: u64) -> Result<u64> {
 /// What the reference reports.
 pub fn challenges(round: &Round, sectors: &[u64]) -> Result<BTreeMap<u64, Vec<u64>>> {
     let ids: Vec<SectorId> = sectors.iter().map(|sector| SectorId::from(*sector)).collect();
-    let challenges =
-        post::generate_fallback_sector_challenges(round.proof, &round.randomness, &ids, round.prover_id)?;
+    let challenges = post::generate_fallback_sector_challenges(round.proof, &round.randomness, &ids, round.prover_id)?;
     Ok(challenges.into_iter().map(|(sector, leaves)| (sector.into(), leaves)).collect())
 }
 
@@ -141,7 +140,8 @@ fn one(proofs: Vec<(RegisteredPoStProof, Vec<u8>)>) -> Result<Vec<u8>> {
 /// # Errors
 /// What the reference reports; a proof that does not hold is `false`.
 pub fn verify(round: &Round, sectors: &[Sector], proof: &[u8]) -> Result<bool> {
-    let public = |sector: &Sector| (SectorId::from(sector.sector_id), PublicReplicaInfo::new(round.proof, sector.comm_r));
+    let public =
+        |sector: &Sector| (SectorId::from(sector.sector_id), PublicReplicaInfo::new(round.proof, sector.comm_r));
     let replicas: BTreeMap<SectorId, PublicReplicaInfo> = sectors.iter().map(public).collect();
     if round.is_winning() {
         post::verify_winning_post(&round.randomness, proof, &replicas, round.prover_id)

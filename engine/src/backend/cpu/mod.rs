@@ -1,5 +1,6 @@
 //! The CPU backend: rayon, always compiled, the oracle of every other backend.
 
+pub mod subgroup;
 pub mod trees;
 
 use super::{Backend, BackendError};
@@ -13,9 +14,11 @@ pub mod fixed_base;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 pub mod msm;
+pub mod multiples;
 pub mod ntt;
 #[cfg(target_arch = "x86_64")]
 mod ntt_ifma;
+pub mod pairing;
 
 /// The fastest arithmetic of this kind of machine; portable arithmetic where there is none or it is not available.
 pub mod fast {

@@ -52,7 +52,7 @@ impl<W: Wire> Num<W> {
     }
 
     /// The number's column.
-    pub(super) fn column(&self) -> Column {
+    pub(in crate::circuit) fn column(&self) -> Column {
         self.wire.column()
     }
 }
@@ -95,6 +95,47 @@ pub fn encode<CS: CircuitSystem>(
     cs.constrain(|a, b, c| {
         a.plus(key.column());
         a.plus(value.column());
+        b.plus(Column::ONE);
+        c.plus(sum.column());
+    });
+    Ok(sum)
+}
+
+/// `new p`; `x · y = p`.
+pub fn product<CS: CircuitSystem>(
+    cs: &mut CS,
+    x: Num<CS::Wire>,
+    y: Num<CS::Wire>,
+) -> Result<Num<CS::Wire>, SynthesisError> {
+    let out = alloc(cs, Some(x.value * y.value))?;
+    cs.constrain(|a, b, c| {
+        a.plus(x.column());
+        b.plus(y.column());
+        c.plus(out.column());
+    });
+    Ok(out)
+}
+
+/// `new p`; `x · bit = p`.
+pub fn product_with_bit<CS: CircuitSystem>(
+    cs: &mut CS,
+    x: Num<CS::Wire>,
+    bit: Bit<CS::Wire>,
+) -> Result<Num<CS::Wire>, SynthesisError> {
+    let out = alloc(cs, Some(if bit.value() { x.value } else { Fr::ZERO }))?;
+    cs.constrain(|a, b, c| {
+        a.plus(x.column());
+        b.add_bit(bit, Fr::ONE);
+        c.plus(out.column());
+    });
+    Ok(out)
+}
+
+/// `new s`; `(Σ x_i) · 1 = s`.
+pub fn total<CS: CircuitSystem>(cs: &mut CS, numbers: &[Num<CS::Wire>]) -> Result<Num<CS::Wire>, SynthesisError> {
+    let sum = alloc(cs, Some(numbers.iter().map(|number| number.value).sum()))?;
+    cs.constrain(|a, b, c| {
+        numbers.iter().for_each(|number| a.plus(number.column()));
         b.plus(Column::ONE);
         c.plus(sum.column());
     });
@@ -147,6 +188,22 @@ pub fn to_bits<CS: CircuitSystem>(cs: &mut CS, v: Num<CS::Wire>) -> Result<Vec<B
     Ok(wires.into_iter().enumerate().map(|(i, wire)| Bit::plain(value(i), wire)).collect())
 }
 
+/// As [`to_bits`], with the last constraint `(Σ 2^i·b_i) · 1 = v`: the update's way.
+pub fn to_bits_in_a<CS: CircuitSystem>(cs: &mut CS, v: Num<CS::Wire>) -> Result<Vec<Bit<CS::Wire>>, SynthesisError> {
+    let bits = bit::alloc_list(cs, &limbs(&v.value), NUM_BITS)?;
+    equal_to_bits(cs, &bits, v);
+    Ok(bits)
+}
+
+/// `(Σ 2^i·b_i) · 1 = v`, of at most 255 bits.
+pub fn equal_to_bits<CS: CircuitSystem>(cs: &mut CS, bits: &[Bit<CS::Wire>], v: Num<CS::Wire>) {
+    cs.constrain(|a, b, c| {
+        a.add_bits(bits);
+        b.plus(Column::ONE);
+        c.plus(v.column());
+    });
+}
+
 /// The 256 bits of a number as a hash reads them: bytes as stored, each from its most significant bit; the 256th bit
 /// is a constant.
 pub fn to_hash_bits<CS: CircuitSystem>(cs: &mut CS, v: Num<CS::Wire>) -> Result<Vec<Bit<CS::Wire>>, SynthesisError> {
@@ -175,11 +232,7 @@ fn packed_value<W: Wire>(bits: &[Bit<W>]) -> Fr {
 pub fn pack<CS: CircuitSystem>(cs: &mut CS, bits: &[Bit<CS::Wire>]) -> Result<Num<CS::Wire>, SynthesisError> {
     debug_assert!(bits.len() <= CAPACITY);
     let v = alloc(cs, Some(packed_value(bits)))?;
-    cs.constrain(|a, b, c| {
-        a.add_bits(bits);
-        b.plus(Column::ONE);
-        c.plus(v.column());
-    });
+    equal_to_bits(cs, bits, v);
     Ok(v)
 }
 

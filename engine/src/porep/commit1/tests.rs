@@ -19,19 +19,19 @@ use crate::sector::{ApiVersion, PoRepId, Profile, SealProof, TreeShape, params};
 use crate::store::files::CacheFiles;
 
 // The inputs of spec/replication.md 12.7.
-const PROVER: ProverId = [9; 32];
-const TICKET: Ticket = [1; 32];
-const SEED: [u8; 32] = [2; 32];
-const SECTOR: SectorId = 12345;
+pub(crate) const PROVER: ProverId = [9; 32];
+pub(crate) const TICKET: Ticket = [1; 32];
+pub(crate) const SEED: [u8; 32] = [2; 32];
+pub(crate) const SECTOR: SectorId = 12345;
 
-fn with_job<T>(run: impl FnOnce(&Job<'_>) -> T) -> T {
+pub(crate) fn with_job<T>(run: impl FnOnce(&Job<'_>) -> T) -> T {
     run(&Job { config: &Config::default(), progress: &Quiet, cancel: &Cancel::default() })
 }
 
 /// A sector that has been through both phases of the pre-commit, with the plain labeller.
 pub(crate) struct Sealed {
     pub(crate) folder: TempDir,
-    replica_id: Node,
+    pub(crate) replica_id: Node,
     pub(crate) commitments: Commitments,
 }
 
@@ -64,8 +64,8 @@ impl Sealed {
 
 /// A sector of the table, full with one piece of bytes `i mod 251`.
 pub(crate) struct Sector {
-    config: PoRepConfig,
-    piece: PieceInfo,
+    pub(crate) config: PoRepConfig,
+    pub(crate) piece: PieceInfo,
     pub(crate) sealed: Sealed,
 }
 
@@ -93,7 +93,12 @@ impl Sector {
     }
 
     /// Runs phase 1, with other arguments where `change` says so.
-    fn prove(&self, change: impl FnOnce(&mut Commit1<'_>)) -> Result<Commit1Output, Commit1Error> {
+    pub(crate) fn prove(&self, change: impl FnOnce(&mut Commit1<'_>)) -> Result<Commit1Output, Commit1Error> {
+        self.with(change, |commit| with_job(|job| commit.run(job, &SEED)))
+    }
+
+    /// Does something with the sector, with other arguments where `change` says so.
+    pub(crate) fn with<T>(&self, change: impl FnOnce(&mut Commit1<'_>), body: impl FnOnce(&Commit1<'_>) -> T) -> T {
         let replica = self.sealed.replica();
         let pieces = [self.piece];
         let mut commit = Commit1 {
@@ -103,27 +108,26 @@ impl Sector {
             prover_id: &PROVER,
             sector_id: SECTOR,
             ticket: &TICKET,
-            seed: &SEED,
             comm_r: &self.sealed.commitments.comm_r,
             comm_d: &self.sealed.commitments.comm_d,
             pieces: &pieces,
         };
         change(&mut commit);
-        with_job(|job| commit.run(job))
+        body(&commit)
     }
 }
 
-fn digest(write: impl FnOnce(&mut Vec<u8>)) -> String {
+pub(crate) fn digest(write: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut bytes = Vec::new();
     write(&mut bytes);
     format!("{} {}", bytes.len(), hex::encode(Sha256::digest(&bytes)))
 }
 
-fn json(output: &Commit1Output, profile: Profile) -> String {
+pub(crate) fn json(output: &Commit1Output, profile: Profile) -> String {
     digest(|bytes| output.write_json(profile, bytes).unwrap())
 }
 
-fn bincode(output: &Commit1Output) -> String {
+pub(crate) fn bincode(output: &Commit1Output) -> String {
     digest(|bytes| output.write_bincode(bytes).unwrap())
 }
 
@@ -145,6 +149,11 @@ fn commit_outputs_of_small_sectors_match_reference() {
             id_0,
             "99983 3027ba05b9fcc20575b4a39b4861479a1502845ec6c530e58e728487970363bb",
             "28248 59818c4fcbed2970384a8b406b273c5ad00cb4d6a69e1415c41b0821feaf4ae7",
+        ),
+        (
+            SealProof::by_id(Profile::Filecoin, 15).unwrap().config(),
+            "1291732 15ff881338268a10e9b5ddd4886e911e6fbf35f1179f02d517177c2194861212",
+            "365208 7527f51ec60206bc741a47812c1ac863c4c579942333712867ed888737923fda",
         ),
         (
             id_5(4 << 10),
@@ -183,9 +192,23 @@ fn api_forms_of_2kib_outputs_match_reference() {
             "100042 a12f0cf29352e441e0ff91a0ddf617224f31349d040c82bb786ecdf30fcf6e75",
             "28256 f2041a5eee5f88b20ab7ad7f5a3a30300f6697787ede54fdd94a823cb0f0a868",
         ),
+        (
+            15,
+            "1291818 9a548b76210d85868f91b48691044ce056aae43949585f7865086e3c699871b2",
+            "365216 a42ecab65bf5c95173725c08e2aeb8a66391f7777ce25ac3360f97e42fbaf825",
+        ),
+        (
+            10,
+            "99822 ba4ed05487091bc06cb59f2d38dd8da985f93bdec766d224eb8dcaa1a5d357fd",
+            "28256 1640a220942ee37bbdfe02df8aeda6aedb5369d0c829c9b9f8b5243a08b91047",
+        ),
     ];
     for (id, expected_json, expected_bincode) in table {
-        let output = Sector::of(Profile::Filecoin, id).prove(|_| {}).unwrap();
+        let sector = Sector::of(Profile::Filecoin, id);
+        if id == 10 {
+            sector.with(|_| {}, |commit| with_job(|job| commit.generate(job))).unwrap();
+        }
+        let output = sector.prove(|_| {}).unwrap();
         let proof = SealProof::by_id(Profile::Filecoin, id).unwrap();
         assert_eq!(digest(|bytes| output.write_api_json(&proof, bytes).unwrap()), expected_json);
         assert_eq!(digest(|bytes| output.write_api_bincode(&proof, bytes).unwrap()), expected_bincode);
@@ -340,18 +363,15 @@ fn cancelled_proving_stops() {
     let cancel = Cancel::default();
     cancel.cancel();
     let job = Job { config: &config, progress: &Quiet, cancel: &cancel };
-    let replica = sector.sealed.replica();
-    let commit = Commit1 {
-        config: &sector.config,
-        cache: sector.sealed.folder.path(),
-        replica: &replica,
-        prover_id: &PROVER,
-        sector_id: SECTOR,
-        ticket: &TICKET,
-        seed: &SEED,
-        comm_r: &sector.sealed.commitments.comm_r,
-        comm_d: &sector.sealed.commitments.comm_d,
-        pieces: &[sector.piece],
-    };
-    assert!(matches!(commit.run(&job), Err(Commit1Error::Cancelled(_))));
+    let stopped = sector.with(|_| {}, |commit| commit.run(&job, &SEED));
+    assert!(matches!(stopped, Err(Commit1Error::Cancelled(_))));
+}
+
+#[test]
+fn a_seed_of_zeros_is_refused() {
+    for id in [5, 10, 15] {
+        let sector = Sector::of(Profile::Filecoin, id);
+        let refused = sector.with(|_| {}, |commit| with_job(|job| commit.run(job, &[0; 32])));
+        assert!(matches!(refused, Err(Commit1Error::ZeroSeed)), "{id}");
+    }
 }

@@ -58,7 +58,8 @@ fn sector_2kib(bytes: &[u8]) -> Case {
     let (proof, output) = Commit1Output::from_api_json(Profile::Filecash, bytes).unwrap();
     let config = proof.config();
     let Commit1Output { vanilla_proofs, comm_r, comm_d, replica_id, seed, .. } = output;
-    let challenges = Challenges { config: &config, replica_id: &replica_id, seed: &seed }.all().unwrap();
+    let challenges =
+        Challenges { config: &config, replica_id: &replica_id, comm_r: &comm_r, seed: &seed }.all().unwrap();
     let shape = ProofShape::from(&config);
     Case { shape, graph: Graph::new(&config), replica_id, comm_d, comm_r, challenges, proofs: vanilla_proofs }
 }
