@@ -40,9 +40,9 @@ const WINDOW_BYTES: u64 = 8 << 20;
 /// Windows in memory at a time: one read, one in use, its decoded points and what is collected of them.
 const WINDOWS: u64 = 5;
 /// A section is read in so many windows at least, unless they would be of fewer points than [`MIN_WINDOW`].
-const WINDOWS_OF_A_SECTION: usize = 16;
+const WINDOWS_OF_A_SECTION: usize = 32;
 /// Points of a window at least, where there are so many.
-const MIN_WINDOW: usize = 1 << 10;
+const MIN_WINDOW: usize = 1 << 9;
 /// Least memory for windows and buckets.
 const MIN_WORKING: u64 = 8 << 20;
 /// Multiples are collected to at least so many before they go to the buckets.
@@ -248,25 +248,28 @@ fn check_lengths(density: &Density, rows: &Rows<'_>, witness: &Witness) -> Resul
 
 /// The coefficients of h, in bit-reversed order, and 0 as the last.
 fn quotient(job: &Job<'_>, domain: &Domain, mut rows: Rows<'_>, witness: &Witness) -> Result<Vec<Fr>, ProveError> {
-    let size = domain.size() as u64;
-    let stage = job.stage("transforms", Unit::Items, 6 * size);
-    let mut first = vec![Fr::ZERO; domain.size()];
-    rows.fill(Letter::A, witness, &witness.inputs, &mut first);
-    to_coset(domain, &mut first, &stage)?;
-    let mut second = vec![Fr::ZERO; domain.size()];
-    rows.fill(Letter::B, witness, &[], &mut second);
-    to_coset(domain, &mut second, &stage)?;
-    first.par_iter_mut().zip(&second).for_each(|(first, second)| *first *= second);
-    domain.interpolate(&mut first, Points::Coset);
-    stage.advance(size)?;
-    rows.fill(Letter::C, witness, &[], &mut second);
-    domain.interpolate(&mut second, Points::Roots);
-    stage.advance(size)?;
+    let size = domain.size();
+    let stage = job.stage("transforms", Unit::Items, 6 * size as u64);
+    // Both vectors in one allocation, which gives half of itself back in the end.
+    let mut vectors = vec![Fr::ZERO; 2 * size];
+    let (first, second) = vectors.split_at_mut(size);
+    rows.fill(Letter::A, witness, &witness.inputs, first);
+    to_coset(domain, first, &stage)?;
+    rows.fill(Letter::B, witness, &[], second);
+    to_coset(domain, second, &stage)?;
+    first.par_iter_mut().zip(&*second).for_each(|(first, second)| *first *= second);
+    domain.interpolate(first, Points::Coset);
+    stage.advance(size as u64)?;
+    rows.fill(Letter::C, witness, &[], second);
+    domain.interpolate(second, Points::Roots);
+    stage.advance(size as u64)?;
     let factor = domain.vanishing_at(&Points::Coset.shift()).invert();
     // gᵐ ≠ 1, since g generates the whole group and m divides 2³².
     let factor = Option::<Fr>::from(factor).unwrap_or(Fr::ZERO);
-    first.par_iter_mut().zip(&second).for_each(|(first, second)| *first = (*first - second) * factor);
-    if first.last() == Some(&Fr::ZERO) { Ok(first) } else { Err(ProveError::Unsatisfied) }
+    first.par_iter_mut().zip(&*second).for_each(|(first, second)| *first = (*first - second) * factor);
+    vectors.truncate(size);
+    vectors.shrink_to_fit();
+    if vectors.last() == Some(&Fr::ZERO) { Ok(vectors) } else { Err(ProveError::Unsatisfied) }
 }
 
 fn to_coset(domain: &Domain, values: &mut [Fr], stage: &Stage<'_>) -> Result<(), Cancelled> {
@@ -342,14 +345,14 @@ impl Sums<'_> {
 
     /// Memory for the buckets of a sum of `expected` multiples, in a section with `count` points.
     ///
-    /// A third of what the points take is enough: with as many buckets as the least time asks for, small sums would take
-    /// twice the memory of all their points, to be faster by a tenth.
+    /// Three tenths of what the points take are enough: buckets for the least time would take more than all points of a
+    /// small sum, to be faster by a tenth.
     fn buckets<K: Kernel>(&self, count: usize, expected: usize) -> u64 {
         let most = self.working - WINDOWS * self.window::<K>(count) as u64 * K::POINT_BYTES as u64;
-        most.min((expected * size_of::<K::Point>() / 3) as u64)
+        most.min((3 * expected * size_of::<K::Point>() / 10) as u64)
     }
 
-    /// Decodes chosen points of a window that begins with point `first` of the section.
+    /// Appends chosen points of a window that begins with point `first` of the section.
     fn decode<K: Kernel>(
         &self,
         section: Section,
@@ -359,8 +362,9 @@ impl Sums<'_> {
         points: &mut Vec<K::Point>,
     ) -> Result<(), ProveError> {
         const PIECE: usize = 1 << 9;
-        points.resize(chosen.len(), K::Point::default());
-        chosen.par_chunks(PIECE).zip(points.par_chunks_mut(PIECE)).try_for_each(|(chosen, points)| {
+        let before = points.len();
+        points.resize(before + chosen.len(), K::Point::default());
+        chosen.par_chunks(PIECE).zip(points[before..].par_chunks_mut(PIECE)).try_for_each(|(chosen, points)| {
             K::decode_chosen(bytes, chosen, points).map_err(|(index, problem)| {
                 let index = first as u64 + u64::from(chosen[index]);
                 self.params.error(KeyProblem::Point { section, index, problem }).into()
@@ -380,6 +384,7 @@ impl Sums<'_> {
             let count = bytes.len() / K::POINT_BYTES;
             let range = first..first + count;
             range.into_par_iter().map(|index| coefficients[domain.reversed(index)]).collect_into_vec(&mut scalars);
+            points.clear();
             self.decode::<K>(Section::H, first, bytes, &all[..count], &mut points)?;
             msm.feed(&points, &scalars);
             Ok::<_, ProveError>(self.stage.advance(count as u64)?)
@@ -398,7 +403,7 @@ impl Sums<'_> {
         // Made when the first multiples come, for as many as their share in the first window makes likely.
         let mut msm: Option<Msm<K>> = None;
         let (mut one_indices, mut wide_indices) = (Vec::new(), Vec::new());
-        let (mut one_points, mut wide_points, mut collected) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut one_points, mut collected) = (Vec::new(), Vec::new());
         let mut wide_scalars = Vec::new();
         let mut seen = 0;
         let window = self.window::<K>(count);
@@ -417,10 +422,10 @@ impl Sums<'_> {
                     }
                 }
             }
+            one_points.clear();
             self.decode::<K>(section, first, bytes, &one_indices, &mut one_points)?;
             ones.feed(&mut one_points);
-            self.decode::<K>(section, first, bytes, &wide_indices, &mut wide_points)?;
-            collected.extend_from_slice(&wide_points);
+            self.decode::<K>(section, first, bytes, &wide_indices, &mut collected)?;
             seen += len;
             if collected.len() >= COLLECTED.min(window) || (seen == count && !collected.is_empty()) {
                 let msm = msm.get_or_insert_with(|| {

@@ -19,8 +19,8 @@ use super::curve::{Addition, Kernel, prefetch};
 use super::digits::{MIN_BITS, Recoded, Windows};
 use crate::field::Fr;
 
-/// Waiting points that are worth sorting.
-const WAITING: usize = 2048;
+/// Bytes of waiting points that are worth sorting.
+const WAITING_BYTES: usize = 1 << 17;
 /// Points that are summed up in one task, and in its cache.
 const PIECE: usize = 1 << 13;
 /// Points whose scalars are recoded together.
@@ -93,11 +93,16 @@ struct Worker<K: Kernel> {
     scratch: K::Scratch,
 }
 
+impl<K: Kernel> Worker<K> {
+    /// Waiting points that are worth sorting.
+    const WAITING: usize = WAITING_BYTES / size_of::<K::Point>();
+}
+
 impl<K: Kernel> Default for Worker<K> {
     fn default() -> Self {
         Self {
             batch: Vec::with_capacity(K::BATCH),
-            waiting: Vec::with_capacity(WAITING),
+            waiting: Vec::with_capacity(Self::WAITING),
             owners: Vec::new(),
             operands: Vec::new(),
             seconds: Vec::new(),
@@ -128,7 +133,7 @@ impl<K: Kernel> Slice<K> {
             let addition = Addition::new(bucket, index as u32, digit < 0);
             if self.used[bucket as usize] == self.batch {
                 worker.waiting.push(addition);
-                if worker.waiting.len() == WAITING {
+                if worker.waiting.len() == Worker::<K>::WAITING {
                     self.flush_waiting(points, worker);
                 }
             } else {
