@@ -33,8 +33,11 @@ impl Plan {
         let (ours, reference) = (one(Side::Ours, &kept[0])?, one(Side::Reference, &kept[1])?);
         ensure!(same_bytes(&kept[0], &kept[1])?, "the files of synthetic proofs differ");
         kept.iter().try_for_each(fs::remove_file)?;
-        let asked =
-            [(Quantity::Cpu, Bound::Ratio(2.0)), (Quantity::Wall, Bound::Ratio(2.0)), (Quantity::Peak, Bound::Ratio(3.0))];
+        let asked = [
+            (Quantity::Cpu, Bound::Ratio(2.0)),
+            (Quantity::Wall, Bound::Ratio(2.0)),
+            (Quantity::Peak, Bound::Ratio(3.0)),
+        ];
         Ok(rows("synthetic proofs 8 MiB", &[ours], &[reference], &asked))
     }
 }
