@@ -1,6 +1,6 @@
 //! Aggregated proofs as Filecoin uses them: the proofs of many sectors, or of many partitions of one, as one.
 //!
-//! [`aggregate`] and [`verify`] take any proofs of one key, with the bytes that are bound into the transcript (`inc`).
+//! [`aggregate()`] and [`verify()`] take any proofs of one key, with the bytes that are bound into the transcript (`inc`).
 //! [`aggregate_seals`] and [`verify_aggregate`] are for seal proofs: all partitions of all sectors, in the order of the
 //! sectors, and `inc = SHA-256(seed ‖ comm_r, …)` over the sectors. Proofs are padded to a power of two, at least 2, by
 //! repeating the last one with its statement.

@@ -2,9 +2,9 @@
 //!
 //! `e: G1 × G2 → Gt` is a Miller loop and a final exponentiation, `e(P, Q) = f(P, Q)^((p¹² − 1)/r)`. A product of
 //! pairings needs the last step once: [`Miller`] is a product of loops, [`Miller::finish`] its value in [`Gt`]. Loops of
-//! up to [`SHARED`] pairs share the squarings of their accumulator, and groups of pairs run on all threads.
+//! up to 16 pairs share the squarings of their accumulator, and groups of pairs run on all threads.
 //!
-//! Gt is the subgroup of order r of Fp12*, written multiplicatively; Fp12 is Fp6[w]/(w² − v), Fp6 is Fp2[v]/(v³ − u − 1).
+//! Gt is the subgroup of order r of Fp12*, written multiplicatively; `Fp12 = Fp6[w]/(w² − v)`, `Fp6 = Fp2[v]/(v³ − u − 1)`.
 //! Its elements have norm 1 over Fp6, so that `g = c0 + c1·w` is determined by `(c0 + 1)/c1` in Fp6 and comes back as
 //! `(b + w)/(b − w)`; the inverse of g is its conjugate.
 //!
@@ -188,7 +188,7 @@ impl Gt {
 
     /// `Π g^e` over pairs (g, e), in parallel.
     ///
-    /// Squarings are shared by [`SHARED_POWERS`] pairs. Digits have signs, since inverses are free.
+    /// Squarings are shared by 32 pairs. Digits have signs, since inverses are free.
     pub fn product_of_powers(powers: &[(Self, Fr)]) -> Self {
         let windows = Windows::new(MIN_BITS);
         powers.par_chunks(SHARED_POWERS).map(|powers| Self::interleaved(&windows, powers)).reduce(Self::one, Mul::mul)

@@ -6,9 +6,9 @@
 //! half log₂ n times under challenges x and 1/x (an inner-product argument, GIPA); that the folded keys are the right ones
 //! by two polynomial openings (KZG).
 //!
-//! - [`transcript`]: the challenges, from SHA-256 over everything said so far;
-//! - [`polynomial`]: f_v and f_w, whose values are the folded keys;
-//! - [`prove`]: the prover; [`verify`]: the verifier; [`proof`]: the bytes.
+//! - `transcript`: the challenges, from SHA-256 over everything said so far;
+//! - `polynomial`: f_v and f_w, whose values are the folded keys;
+//! - [`prove()`]: the prover; [`verify()`]: the verifier; [`proof`]: the bytes.
 //!
 //! Two versions differ in when the first challenge is drawn and in what the last one sees.
 //!
