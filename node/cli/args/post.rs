@@ -83,7 +83,7 @@ pub struct Sectors {
     /// Folder as `filecash quickstart` makes it; may be repeated
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = SECTORS)]
     pub dir: Vec<PathBuf>,
-    /// Sector as NUMBER,COMM_R[,CACHE,SEALED]; may be repeated
+    /// Sector as NUMBER,COMM_R or NUMBER,COMM_R,CACHE,SEALED; may be repeated
     #[arg(long, value_name = "SECTOR", help_heading = SECTORS)]
     pub sector: Vec<SectorEntry>,
 }

@@ -4,7 +4,7 @@
 //! each node once: the columns that will be opened are hashed in ascending order and compared with TreeC's leaves, and of
 //! each tree the nodes above the opened leaves with the hashes of their children ([`MappedTree::check`]). What is then
 //! copied into records is known to open; label and encoding are checked where a record is put together. One record in
-//! every [`SAMPLE`] is read back and goes through the plain verifier.
+//! every `SAMPLE` is read back and goes through the plain verifier.
 //!
 //! Memory: members are taken in windows whose lists fit half of the budget, records are put together a few to a task and
 //! written at their places. The file has its name only when it is whole and on disk.
