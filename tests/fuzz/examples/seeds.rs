@@ -58,6 +58,7 @@ fn main() {
     numbers();
     text();
     updates();
+    space_time();
 }
 
 /// An edit of a sample; see `filecash_fuzz::edited`.
@@ -260,6 +261,23 @@ fn text() {
     put("settings", "unknown", "mem = 1");
     put("settings", "table", "[a.b]\nc = [1, {d = 1979-05-27T07:32:00Z}]");
     put("settings", "empty", "");
+}
+
+fn space_time() {
+    put("post_vanilla", "sample", []);
+    let edits = [
+        ("sector", edit(0, 0, 2)),
+        ("comm-r", edit(0, 39, 0xff)),
+        ("sectors", edit(0, 40, 2)),
+        ("openings", edit(1, 48, 0x10)),
+        ("tag", edit(0, 56, 1)),
+        ("levels", edit(1, 124, 4)),
+        ("node", edit(0, 300, 0xff)),
+        ("cut", edit(2, 5000, 0)),
+        ("insert", edit(3, 100, 0)),
+        ("last", edit(1, 0xff_ffff, 0x80)),
+    ];
+    edits.iter().for_each(|(name, edit)| put("post_vanilla", name, edit));
 }
 
 fn updates() {

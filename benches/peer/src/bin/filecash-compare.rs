@@ -28,7 +28,7 @@ struct Cli {
     /// Threads of either side.
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// Folder with the 2 KiB parameters; c2 needs those of the PoRep, update those of the update.
+    /// Folder with the 2 KiB parameters: c2 needs those of the PoRep, winning, window and update their own.
     #[arg(long, env = "FIL_PROOFS_PARAMETER_CACHE", default_value = "/var/tmp/filecoin-proof-parameters")]
     params: PathBuf,
     /// Let the reference do the set-up too: over 20 CPU minutes.
@@ -55,6 +55,10 @@ enum Measure {
     Synth,
     /// Parameters of 2 KiB.
     Setup,
+    /// A winning proof of space-time of 2 KiB.
+    Winning,
+    /// A window proof of space-time, a partition of 2 KiB sectors.
+    Window,
     /// Verification of 1 to 1000 seals, one by one and in a batch.
     Verify,
     /// Aggregates of seals, and their verification.
@@ -103,6 +107,8 @@ fn run(cli: &Cli) -> Result<bool> {
             Measure::Pc1 => plan.pc1()?,
             Measure::Pc2 => plan.pc2()?,
             Measure::C2 => plan.c2()?,
+            Measure::Winning => plan.winning()?,
+            Measure::Window => plan.window()?,
             Measure::Verify => plan.verify()?,
             Measure::Aggregate => plan.aggregate()?,
             Measure::Update => plan.update()?,

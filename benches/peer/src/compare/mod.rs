@@ -7,6 +7,7 @@
 pub mod machine;
 mod many;
 pub mod measures;
+pub mod post;
 pub mod program;
 pub mod synth;
 pub mod table;

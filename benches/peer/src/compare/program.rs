@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use super::post::Kind;
 use crate::usage::Usage;
 
 /// Prover of all measurements.
@@ -231,6 +232,27 @@ impl Programs {
     pub fn verify_aggregate(&self, side: Side, params: &Path, list: &Path, aggregate: &Path) -> Command {
         let mut command = self.many(side, params, &["verify-aggregate"], "verify-aggregate", list);
         command.arg("--aggregate").arg(aggregate);
+        command
+    }
+
+    /// A proof of space-time of a list of sectors, with the parameters in the folder `params`.
+    pub(super) fn post(&self, side: Side, params: &Path, kind: &Kind, list: &Path, out: &Path) -> Command {
+        let mut command = self.start(side, Network::Filecoin, params);
+        match side {
+            Side::Ours => command.args(["post", kind.name, "prove", "--force"]),
+            Side::Reference => command.args(["post", "prove"]),
+        };
+        command.args(["--registered-proof", kind.proof, "--prover-id", PROVER_ID, "--randomness", SEED]);
+        command.arg("--sectors").arg(list).arg("--out").arg(out);
+        command
+    }
+
+    /// Our check of a proof of space-time.
+    pub(super) fn verify_post(&self, params: &Path, kind: &Kind, list: &Path, proof: &Path) -> Command {
+        let mut command = self.start(Side::Ours, Network::Filecoin, params);
+        command.args(["post", kind.name, "verify", "--registered-proof", kind.proof]);
+        command.args(["--prover-id", PROVER_ID, "--randomness", SEED]).arg("--sectors").arg(list);
+        command.arg("--proof").arg(proof);
         command
     }
 }
