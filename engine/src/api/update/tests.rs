@@ -17,7 +17,8 @@ use crate::sector::params::for_size;
 use crate::sector::piece::UnpaddedLen;
 use crate::sector::{ApiVersion, PoRepConfig, PoRepId};
 use crate::store::atomic::remove_abandoned;
-use crate::store::files::{TREE_R_LAST, base_tree_name};
+use crate::store::aux::TAux;
+use crate::store::files::{T_AUX, TREE_R_LAST, base_tree_name};
 use crate::update::challenges::challenges;
 
 /// A sealed sector and new data for it in a folder: `old`, `old-cache`, `staged`, `new`, `new-cache`.
@@ -261,8 +262,16 @@ fn undone(sector: &Sector, commitments: &UpdateCommitments) {
     assert_eq!(sector.sha("key"), sector.sha("old"));
     for entry in fs::read_dir(key.cache).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert_eq!(sector.sha(&format!("key-cache/{name}")), sector.sha(&format!("old-cache/{name}")), "{name}");
+        if name != T_AUX {
+            assert_eq!(sector.sha(&format!("key-cache/{name}")), sector.sha(&format!("old-cache/{name}")), "{name}");
+        }
     }
+    // As the reference leaves it, with the path of the cache it was read from.
+    let params = sector.config.params;
+    let before = TAux::read(&sector.path("old-cache"), params).unwrap();
+    let discard = before.tree_r_last.rows_to_discard as usize;
+    let expected = TAux::new(&sector.path("new-cache").to_string_lossy(), params, discard);
+    assert_eq!(TAux::read(key.cache, params).unwrap(), expected);
     assert_eq!(fs::read_dir(key.cache).unwrap().count(), 2 + sector.config.params.shape.base_trees());
     for folder in [sector.path(""), sector.path("new-cache"), sector.path("key-cache")] {
         assert_eq!(remove_abandoned(&folder, |_| true).unwrap(), 0);
