@@ -374,13 +374,20 @@ fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
             ("aggregate", true, json!({ "bytes": aggregate.len() }))
         }
         Phase::VerifyAggregate { lists, snarkpack, aggregate } => {
-            let mut holds = Vec::new();
+            let (mut holds, mut errors) = (Vec::new(), Vec::new());
             for (list, aggregate) in lists.iter().zip(&aggregate) {
                 let bytes = fs::read(aggregate).with_context(|| format!("reading {}", aggregate.display()))?;
-                // What cannot even be read does not hold either.
-                holds.push(SealList::read(list)?.verify_aggregate(snarkpack, bytes).unwrap_or(false));
+                // What cannot even be read does not hold either; why is for the caller to judge.
+                match SealList::read(list)?.verify_aggregate(snarkpack, bytes) {
+                    Ok(verdict) => holds.push(verdict),
+                    Err(error) => {
+                        holds.push(false);
+                        errors.push(format!("{error:#}"));
+                    }
+                }
             }
-            ("verify-aggregate", holds.iter().all(|holds| *holds), json!({ "holds": holds }))
+            let all = holds.iter().all(|holds| *holds);
+            ("verify-aggregate", all, json!({ "holds": holds, "errors": errors }))
         }
         Phase::Unseal { proof, sector, identity, comm_d, offset, length, out } => {
             phases::unseal(proof.registered_proof, &sector.into(), &out, &identity.into(), comm_d, [offset, length])?;

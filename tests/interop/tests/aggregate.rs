@@ -76,6 +76,9 @@ impl World {
         let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let holds: Vec<bool> = serde_json::from_value(line["result"]["holds"].clone()).unwrap();
         assert_eq!(holds.len(), cases.len());
+        // A case may be refused by an error, but not because something is missing that all cases need.
+        let errors = line["result"]["errors"].to_string();
+        assert!(!errors.contains("parameters") && !errors.contains("No such file"), "{errors}");
         holds
     }
 
