@@ -51,7 +51,7 @@ enum Measure {
     Pc2,
     /// A proof of 2 KiB.
     C2,
-    /// Synthetic proofs of 8 MiB; once, 13 GB of disk, and as much memory for the reference.
+    /// Synthetic proofs of 8 MiB; once, about 13 GB of disk.
     Synth,
     /// Parameters of 2 KiB.
     Setup,

@@ -1,7 +1,7 @@
 //! Synthetic proofs of an 8 MiB sector: 262,144 challenges, a file of 6.2 GB from each side.
 //!
 //! Each side runs once, on fresh copies of the same sector: the reference holds all proofs in memory, and verifies them one
-//! by one, for a quarter of an hour. The files have to be the same bytes; they are compared and removed.
+//! by one. The files have to be the same bytes; they are compared and removed.
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
