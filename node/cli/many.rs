@@ -8,6 +8,7 @@ use filecash_engine::api::batch::{RejectedSeal, RejectedSeals, SealStatement, Se
 use filecash_engine::api::seal_list::SealList;
 use filecash_engine::api::verify::verify_seals;
 use filecash_engine::porep::outputs::PreCommit2Output;
+use filecash_engine::sector::{Feature, SealProof};
 use filecash_node::size::ByteSize;
 use serde_json::{Value, json};
 
@@ -40,6 +41,7 @@ pub fn list(args: &many::List) -> anyhow::Result<Report> {
             let message = format!("{} is of {}, the folders before it of another proof", dir.display(), proof.name);
             return Err(Failure::new(Kind::Input, message).into());
         }
+        refuse_aggregates(&proof)?;
         let Some(seed) = identity.seed else {
             let message = format!("{} has no seed yet", folder.identity().display());
             return Err(Failure::new(Kind::Input, message).hint("run filecash seal c1 and c2 first").into());
@@ -65,11 +67,22 @@ pub fn list(args: &many::List) -> anyhow::Result<Report> {
 
 fn read(path: &Path, context: &Context) -> anyhow::Result<SealList> {
     let bytes = files::read(path, "list of seals")?;
-    SealList::from_json(context.profile(), &bytes).map_err(|error| {
+    let list = SealList::from_json(context.profile(), &bytes).map_err(|error| {
         let message =
             format!("{} is no list of seals of profile {}: {}", path.display(), context.profile(), with_causes(&error));
-        Failure::new(Kind::Input, message).into()
-    })
+        Failure::new(Kind::Input, message)
+    })?;
+    refuse_aggregates(&list.proof)?;
+    Ok(list)
+}
+
+/// Refuses seals whose proofs cannot be put together.
+fn refuse_aggregates(proof: &SealProof) -> anyhow::Result<()> {
+    if proof.config().feature != Feature::NonInteractive {
+        return Ok(());
+    }
+    let message = format!("a proof of {} is an aggregate itself and goes into no list", proof.name);
+    Err(Failure::new(Kind::Input, message).hint("verify each sector with filecash seal verify").into())
 }
 
 /// Verifies every seal of a list: in one batch, or one after the other.

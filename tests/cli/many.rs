@@ -32,6 +32,23 @@ fn with_key() -> Sandbox {
 }
 
 #[test]
+fn proofs_that_are_aggregates_already_go_into_no_list() {
+    let sandbox = with_key();
+    let list = value!({ "registered_proof": "StackedDrg2KiBV1_2_Feat_NonInteractivePoRep", "seals": [seal()] });
+    sandbox.write("list.json", list.to_string().as_bytes());
+    sandbox.write("aggregate", b"any");
+    for verb in [
+        &["verify", "--list", "list.json"][..],
+        &["aggregate", "--list", "list.json", "--out", "out"],
+        &["verify-aggregate", "--list", "list.json", "--aggregate", "aggregate"],
+    ] {
+        let message = sandbox.run(&[&["seal"], verb].concat()).fails(2);
+        assert!(message.contains("is an aggregate itself") && message.contains("seal verify"), "{message}");
+    }
+    assert!(!sandbox.path("out").exists());
+}
+
+#[test]
 fn lists_are_verified_in_a_batch_and_the_wrong_ones_named() {
     let sandbox = with_key();
     let text = sandbox.run(&["seal", "verify", "--list", "list.json"]).succeeds();

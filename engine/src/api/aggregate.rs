@@ -45,7 +45,10 @@ pub enum AggregationError {
     Counts { proofs: usize, statements: usize },
     #[error("{actual} proofs with padding, more than the {MAX_PROOFS} that the network's reference string is for")]
     TooMany { actual: usize },
-    #[error("the aggregate just made does not verify; the reference string {} is damaged, or of other powers", srs.display())]
+    #[error(
+        "the aggregate just made does not verify: one of its proofs is false, or the reference string {} is damaged",
+        srs.display()
+    )]
     Rejected { srs: PathBuf, source: AggregateError },
 }
 
@@ -71,13 +74,14 @@ pub fn is_published(path: &Path) -> io::Result<bool> {
 /// The version that the partitions of a non-interactive seal are aggregated with.
 pub const NON_INTERACTIVE: Version = Version::V2;
 
-/// Looks whether the reference string serves for so many proofs, before padding.
+/// Looks whether so many proofs, before padding, can be aggregated, and the reference string serves for them.
 ///
 /// # Errors
-/// [`Error`] when it is missing, damaged, or too short.
+/// [`Error`] when there are too many, or the string is missing, damaged, or too short.
 pub fn check_srs(job: &Job<'_>, proofs: usize) -> Result<(), Error> {
+    let padded = padded_within_limit(proofs)?;
     let srs = SrsFile::open(&srs_path(job)).map_err(AggregateError::from)?;
-    srs.prover(job, padded_len(proofs)).map_err(AggregateError::from)?;
+    srs.prover(job, padded).map_err(AggregateError::from)?;
     Ok(())
 }
 
@@ -116,17 +120,16 @@ pub fn aggregate(
     if proofs.len() != statements.len() {
         return Err(AggregationError::Counts { proofs: proofs.len(), statements: statements.len() }.into());
     }
-    let padded = padded_len(proofs.len());
-    if padded > MAX_PROOFS {
-        return Err(AggregationError::TooMany { actual: padded }.into());
-    }
+    let padded = padded_within_limit(proofs.len())?;
     let srs = SrsFile::open(&srs_path(job)).map_err(AggregateError::from)?;
     let mut proofs = proofs.to_vec();
     proofs.resize(padded, *last);
     let prover = srs.prover(job, padded).map_err(AggregateError::from)?;
     let proof = aggregate::prove(job, &prover, &proofs, inc, version)?;
-    aggregate::verify(key, srs.verifier(), statements, inc, version, &proof)
-        .map_err(|source| AggregationError::Rejected { srs: srs.path().to_owned(), source })?;
+    aggregate::verify(key, srs.verifier(), statements, inc, version, &proof).map_err(|source| match source {
+        AggregateError::Unsatisfied => Error::from(AggregationError::Rejected { srs: srs.path().to_owned(), source }),
+        source => source.into(),
+    })?;
     let bytes = proof.to_bytes();
     Ok(bytes.ok_or(AggregateError::Degenerate)?)
 }
@@ -143,10 +146,21 @@ pub fn verify(
     version: Version,
     bytes: &[u8],
 ) -> Result<(), Error> {
-    let _span = info_span!("verify aggregate", statements = statements.len(), version = version.number()).entered();
     let proof = AggregateProof::from_bytes(bytes).map_err(AggregateError::from)?;
+    verify_decoded(job, key, statements, inc, version, &proof)
+}
+
+fn verify_decoded(
+    job: &Job<'_>,
+    key: &VerifyingKey,
+    statements: &[Vec<Fr>],
+    inc: &[u8],
+    version: Version,
+    proof: &AggregateProof,
+) -> Result<(), Error> {
+    let _span = info_span!("verify aggregate", statements = statements.len(), version = version.number()).entered();
     let srs = SrsFile::open(&srs_path(job)).map_err(AggregateError::from)?;
-    Ok(aggregate::verify(key, srs.verifier(), statements, inc, version, &proof)?)
+    Ok(aggregate::verify(key, srs.verifier(), statements, inc, version, proof)?)
 }
 
 /// What is bound into the transcript for seals: SHA-256 over `seed ‖ comm_r` of every sector, or `comm_r` alone where
@@ -175,6 +189,8 @@ pub fn aggregate_seals(
     seals: &[ProvenSeal<'_>],
 ) -> Result<Vec<u8>, Error> {
     let verifier = open(job, config, seals.len())?;
+    // What is missing is missed before the work.
+    check_srs(job, seals.len() * verifier.partitions())?;
     verifier.verify_all(job, seals)?;
     let statements: Vec<SealStatement> = seals.iter().map(|seal| seal.statement).collect();
     let mut proofs = Vec::with_capacity(seals.len() * verifier.partitions());
@@ -197,8 +213,18 @@ pub fn verify_aggregate(
     bytes: &[u8],
 ) -> Result<(), Error> {
     let verifier = open(job, config, statements.len())?;
+    let proof = AggregateProof::from_bytes(bytes).map_err(AggregateError::from)?;
+    // Before the inputs of as many statements as anybody may list.
+    proof.expect_statements(statements.len() * verifier.partitions())?;
     let inputs = verifier.all_inputs(statements)?;
-    verify(job, verifier.key(), &inputs, &seals_inc(config, statements), version, bytes)
+    verify_decoded(job, verifier.key(), &inputs, &seals_inc(config, statements), version, &proof)
+}
+
+fn padded_within_limit(proofs: usize) -> Result<usize, AggregationError> {
+    match padded_len(proofs) {
+        padded if padded > MAX_PROOFS => Err(AggregationError::TooMany { actual: padded }),
+        padded => Ok(padded),
+    }
 }
 
 fn open(job: &Job<'_>, config: &PoRepConfig, seals: usize) -> Result<SealVerifier, Error> {

@@ -20,12 +20,11 @@ use crate::circuit::PoRepShape;
 use crate::error::Error;
 use crate::field::{Fr, Node};
 use crate::graph::Graph;
-use crate::groth16::proof::PROOF_BYTES;
 use crate::groth16::{Proof, ProofError, Verifier, VerifyError, VerifyingKey};
 use crate::job::{Job, Unit};
 use crate::params::{CircuitKind, ParamId, ParamStore};
 use crate::porep::challenges::{Challenges, layout};
-use crate::sector::{PoRepConfig, PoRepId, ProverId, SectorId};
+use crate::sector::{PoRepConfig, ProverId, SectorId};
 
 /// What a seal proof is about, as the chain has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +83,8 @@ pub struct RejectedSeals {
     pub rejected: Vec<RejectedSeal>,
 }
 
+/// Seals that share an equation at most, so that progress is told and a cancellation heard.
+const MOST_TOGETHER: u64 = 1 << 12;
 /// Rejected seals that are named in a message; all are in the value.
 const NAMED: usize = 8;
 
@@ -121,11 +122,6 @@ impl SealVerifier {
         let key = ParamStore::new(&job.config.parameter_cache).verifying_key_for(&id, inputs)?;
         let verifier = Verifier::new(&key);
         Ok(Self { config: *config, graph: Graph::new(config), key, verifier, partitions })
-    }
-
-    /// The porep id under which sectors are verified.
-    pub fn porep_id(&self) -> &PoRepId {
-        &self.config.porep_id
     }
 
     /// The verifying key.
@@ -193,7 +189,7 @@ impl SealVerifier {
     /// Seals whose inputs, points and multiples take about a quarter of the memory.
     fn seals_in_memory(&self, memory_bytes: u64) -> usize {
         let partition = self.verifier.inputs() * size_of::<Fr>() + 4 * size_of::<Proof>();
-        (memory_bytes / 4 / (partition * self.partitions) as u64).max(1) as usize
+        (memory_bytes / 4 / (partition * self.partitions) as u64).clamp(1, MOST_TOGETHER) as usize
     }
 
     fn verify_together(
@@ -267,12 +263,9 @@ impl SealVerifier {
             check_commitments(&statement.comm_r, &statement.comm_d)?;
             self.inputs(statement)
         };
-        let inputs = statements.par_iter().map(of).collect::<Result<Vec<_>, _>>()?;
+        let inputs: Vec<_> = statements.par_iter().map(of).collect();
+        // In order, so that it is the first error which comes out.
+        let inputs: Vec<_> = inputs.into_iter().collect::<Result<_, _>>()?;
         Ok(inputs.into_iter().flatten().collect())
-    }
-
-    /// Bytes of a proof of all partitions.
-    pub fn proof_bytes(&self) -> usize {
-        self.partitions * PROOF_BYTES
     }
 }

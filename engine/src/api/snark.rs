@@ -27,7 +27,10 @@ pub enum SnarkError {
     Parameters { path: PathBuf, source: ProveError },
     #[error("constraint {constraint} of partition {partition} does not hold")]
     Unsatisfied { partition: usize, constraint: usize },
-    #[error("a proof just made does not verify; the parameters in {} are damaged", parameters.display())]
+    #[error(
+        "a proof just made does not verify: the parameters in {} are damaged, or the machine errs",
+        parameters.display()
+    )]
     Rejected { parameters: PathBuf, source: VerifyError },
 }
 

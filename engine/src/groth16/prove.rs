@@ -7,7 +7,7 @@
 //! Two vectors of m elements and six transforms are enough: a and b go to the coset, where their product is formed, and
 //! come back as coefficients of `a b mod (X^m − gᵐ)`; c never visits the coset, and since `a b − c = h · (X^m − 1)`,
 //! `h = (coset⁻¹[coset(a) · coset(b)] − c) / (gᵐ − 1)` in coefficients. A witness that does not satisfy the circuit
-//! shows in the coefficient m − 1, which has to be 0.
+//! shows in the coefficient m − 1, which has to be 0, unless its errors cancel out; then the proof does not verify.
 //!
 //! Where most of a circuit's values are wide, its evaluations are computed one matrix at a time, straight into these
 //! vectors ([`Rows::Shape`]); a circuit of bits keeps them compact ([`Rows::Compact`]).

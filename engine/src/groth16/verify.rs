@@ -150,7 +150,7 @@ impl Verifier {
         let weights: Vec<Fr> = proofs.iter().map(|_| random_weight()).collect();
         let total: Fr = weights.iter().sum();
         let rest = || {
-            let sum = self.inputs_point(total, &self.combined(inputs, &weights));
+            let sum = self.inputs_point(total, &weighted_sums(inputs, &weights, self.inputs()));
             let c: Vec<G1Affine> = proofs.iter().map(|proof| proof.c).collect();
             let c = G1Projective::sum_of_multiples(&c, &weights).to_affine();
             let alpha = (self.alpha * -total).to_affine();
@@ -164,21 +164,20 @@ impl Verifier {
         let (products, rest) = rayon::join(products, rest);
         (products * rest).finish().is_one()
     }
+}
 
-    /// `Σ_j weights[j] · inputs[j][i]` for each i.
-    fn combined(&self, inputs: &[Vec<Fr>], weights: &[Fr]) -> Vec<Fr> {
-        let piece = |(inputs, weights): (&[Vec<Fr>], &[Fr])| {
-            let mut sums = vec![Fr::ZERO; self.inputs()];
-            for (inputs, weight) in inputs.iter().zip(weights) {
-                sums.iter_mut().zip(inputs).for_each(|(sum, input)| *sum += *weight * input);
-            }
-            sums
-        };
-        let join = |mut left: Vec<Fr>, right: Vec<Fr>| {
-            left.iter_mut().zip(right).for_each(|(left, right)| *left += right);
-            left
-        };
-        let pieces = inputs.par_chunks(PIECE).zip(weights.par_chunks(PIECE)).map(piece);
-        pieces.reduce(|| vec![Fr::ZERO; self.inputs()], join)
-    }
+/// `Σ_j weights[j] · inputs[j][i]` for each i below `len`, in parallel.
+pub(super) fn weighted_sums(inputs: &[Vec<Fr>], weights: &[Fr], len: usize) -> Vec<Fr> {
+    let piece = |(inputs, weights): (&[Vec<Fr>], &[Fr])| {
+        let mut sums = vec![Fr::ZERO; len];
+        for (inputs, weight) in inputs.iter().zip(weights) {
+            sums.iter_mut().zip(inputs).for_each(|(sum, input)| *sum += *weight * input);
+        }
+        sums
+    };
+    let join = |mut left: Vec<Fr>, right: Vec<Fr>| {
+        left.iter_mut().zip(right).for_each(|(left, right)| *left += right);
+        left
+    };
+    inputs.par_chunks(PIECE).zip(weights.par_chunks(PIECE)).map(piece).reduce(|| vec![Fr::ZERO; len], join)
 }

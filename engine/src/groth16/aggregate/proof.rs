@@ -21,6 +21,7 @@
 use blstrs::{G1Affine, G2Affine};
 use rayon::prelude::*;
 
+use super::{AggregateError, padded_len};
 use crate::backend::cpu::pairing::{COMPRESSED_GT_BYTES, Gt};
 
 /// Proofs in one aggregate at most: the network's reference string has no more powers.
@@ -110,6 +111,18 @@ impl AggregateProof {
     /// Proofs that are aggregated, a power of two.
     pub fn proofs(&self) -> usize {
         1 << self.rounds.len()
+    }
+
+    /// Checks that it is of so many statements, padded.
+    ///
+    /// # Errors
+    /// [`AggregateError::Statements`].
+    pub fn expect_statements(&self, statements: usize) -> Result<(), AggregateError> {
+        let (aggregated, padded) = (self.proofs(), padded_len(statements));
+        if statements == 0 || aggregated != padded {
+            return Err(AggregateError::Statements { aggregated, statements, padded });
+        }
+        Ok(())
     }
 
     /// Bytes of an aggregate of `proofs` proofs, a power of two.

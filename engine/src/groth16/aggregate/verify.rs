@@ -27,12 +27,13 @@ use rayon::prelude::*;
 
 use super::polynomial::Product;
 use super::proof::AggregateProof;
-use super::{AggregateError, Version, padded_len, transcript};
+use super::{AggregateError, Version, transcript};
 use crate::backend::cpu::multiples::Bulk;
 use crate::backend::cpu::pairing::{Gt, Miller};
 use crate::field::Fr;
 use crate::groth16::key::VerifyingKey;
 use crate::groth16::srs::{VerifierSrs, random_weight};
+use crate::groth16::verify::weighted_sums;
 
 /// The points of G2 that occur.
 #[derive(Clone, Copy)]
@@ -180,13 +181,11 @@ impl Equations {
 }
 
 fn check_statements(key: &VerifyingKey, statements: &[Vec<Fr>], proof: &AggregateProof) -> Result<(), AggregateError> {
-    let (aggregated, padded) = (proof.proofs(), padded_len(statements.len()));
-    if statements.is_empty() || aggregated != padded {
-        return Err(AggregateError::Statements { aggregated, statements: statements.len(), padded });
-    }
-    let expected = key.ic.len().saturating_sub(1);
-    match statements.iter().find(|statement| statement.len() != expected) {
-        Some(statement) => Err(AggregateError::WrongKey { expected, actual: statement.len() }),
+    proof.expect_statements(statements.len())?;
+    match statements.iter().find(|statement| statement.len() + 1 != key.ic.len()) {
+        Some(statement) => {
+            Err(AggregateError::WrongKey { expected: key.ic.len().saturating_sub(1), actual: statement.len() })
+        }
         None => Ok(()),
     }
 }
@@ -251,7 +250,7 @@ fn statement(key: &VerifyingKey, statements: &[Vec<Fr>], rho: &Fr, proof: &Aggre
     // The last statement stands for the padding too.
     let (own, padding) = powers.split_at(statements.len());
     let padding: Fr = padding.iter().sum();
-    let mut scalars = combined(statements, own, key.ic.len() - 1);
+    let mut scalars = weighted_sums(statements, own, key.ic.len() - 1);
     if let Some(last) = statements.last() {
         scalars.iter_mut().zip(last).for_each(|(sum, input)| *sum += padding * input);
     }
@@ -259,18 +258,4 @@ fn statement(key: &VerifyingKey, statements: &[Vec<Fr>], rho: &Fr, proof: &Aggre
     let inputs = G1Projective::sum_of_multiples(&key.ic, &scalars);
     let left = vec![(key.alpha_g1 * total, Of::Beta), (inputs, Of::Gamma), (proof.agg_c.to_curve(), Of::Delta)];
     Equation { left, right: vec![(proof.ip_ab, Fr::ONE)] }
-}
-
-/// `Σ_j weights[j] · statements[j][i]` for each i.
-fn combined(statements: &[Vec<Fr>], weights: &[Fr], inputs: usize) -> Vec<Fr> {
-    let zero = || vec![Fr::ZERO; inputs];
-    let add = |mut sums: Vec<Fr>, (statement, weight): (&Vec<Fr>, &Fr)| {
-        sums.iter_mut().zip(statement).for_each(|(sum, input)| *sum += *weight * input);
-        sums
-    };
-    let join = |mut left: Vec<Fr>, right: Vec<Fr>| {
-        left.iter_mut().zip(right).for_each(|(left, right)| *left += right);
-        left
-    };
-    statements.par_iter().zip(weights).fold(zero, add).reduce(zero, join)
 }
