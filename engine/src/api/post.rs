@@ -55,8 +55,8 @@ pub enum PoStError {
     Duplicate { sector_id: SectorId },
     #[error("{actual} sectors, a partition has {expected} at most")]
     TooManySectors { expected: usize, actual: usize },
-    #[error("partition {partition} of window proofs that have {partitions}")]
-    NoSuchPartition { partition: u64, partitions: u64 },
+    #[error("no window proof has a partition {partition}")]
+    NoSuchPartition { partition: u64 },
     #[error("{actual} challenged leaves, expected {expected}")]
     Leaves { expected: usize, actual: usize },
     #[error("challenged leaf {leaf} of sectors of {nodes} nodes")]
@@ -162,6 +162,14 @@ fn expect_kind(round: &PoStRound, expected: PoStKind) -> Result<(), PoStError> {
     if actual == expected { Ok(()) } else { Err(PoStError::Kind { expected, actual }) }
 }
 
+/// Misses parameters before sectors are read, which can take long.
+fn expect_parameters(job: &Job<'_>, round: &PoStRound) -> Result<(), Error> {
+    let PoStConfig { kind, params, .. } = *round.config();
+    let store = ParamStore::new(&job.config.parameter_cache);
+    store.open_for(&param_id(round.config())?, PoStShape::new(kind, params).inputs())?;
+    Ok(())
+}
+
 /// The rank of a partition's first sector; checks that so many sectors fit.
 fn first_rank(round: &PoStRound, partition: u64, sectors: usize) -> Result<u64, PoStError> {
     let expected = round.config().partition_sectors();
@@ -169,7 +177,7 @@ fn first_rank(round: &PoStRound, partition: u64, sectors: usize) -> Result<u64, 
         return Err(PoStError::TooManySectors { expected, actual: sectors });
     }
     if partition >= MAX_PARTITIONS {
-        return Err(PoStError::NoSuchPartition { partition, partitions: MAX_PARTITIONS });
+        return Err(PoStError::NoSuchPartition { partition });
     }
     Ok(partition * expected as u64)
 }
@@ -231,7 +239,7 @@ pub fn vanilla_proofs(
         }
     }
     let mut opened = Opened::default();
-    for result in open_at(job, Geometry::of(config.params), sectors, limits).map_err(reading)? {
+    for result in open_at(job, Geometry::of(config.params), sectors, limits, limits.end()).map_err(reading)? {
         match result {
             Ok(proof) => opened.proofs.push(proof),
             Err(faulty) => opened.faulty.push(faulty),
@@ -279,6 +287,7 @@ pub fn prove_winning(
     let config = round.config();
     let _span = info_span!("winning", sector = sector.sector_id, size = config.params.name).entered();
     expect_kind(round, PoStKind::Winning)?;
+    expect_parameters(job, round)?;
     let sectors = std::slice::from_ref(sector);
     let opened = open_sectors(job, round, 0, sectors, Faulty::Refuse, limits).map_err(reading)?;
     let Opened { proofs, .. } = without_faults(opened, 1)?;
@@ -308,6 +317,7 @@ pub fn prove_window(
 ) -> Result<WindowProof, Error> {
     let _span = info_span!("window", sectors = sectors.len(), size = round.config().params.name).entered();
     expect_kind(round, PoStKind::Window)?;
+    expect_parameters(job, round)?;
     let opened = open_all(job, round, 0, sectors, options)?;
     prove_opened(job, round, 0, opened, options.faulty)
 }
@@ -349,6 +359,7 @@ pub fn prove_window_partition(
     let _span = info_span!("window", partition, sectors = sectors.len(), size = round.config().params.name).entered();
     expect_kind(round, PoStKind::Window)?;
     first_rank(round, partition, sectors.len())?;
+    expect_parameters(job, round)?;
     let opened = open_all(job, round, partition, sectors, options)?;
     prove_opened(job, round, partition, opened, options.faulty)
 }

@@ -79,8 +79,8 @@ impl PoStRound {
     /// [`Self::leaves`] over another number of nodes, not 0.
     pub(crate) fn leaves_of(&self, nodes: u64, sector: SectorId, rank: u64) -> Vec<u64> {
         let count = self.config.challenges();
-        let first = if self.config.is_ranked() { rank * count as u64 } else { 0 };
-        (first..first + count as u64).map(|index| leaf(&self.randomness, sector, index, nodes)).collect()
+        let first = if self.config.is_ranked() { rank.wrapping_mul(count as u64) } else { 0 };
+        (0..count as u64).map(|i| leaf(&self.randomness, sector, first.wrapping_add(i), nodes)).collect()
     }
 }
 

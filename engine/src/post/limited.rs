@@ -1,9 +1,10 @@
 //! Tasks in parallel, each against a clock of its own.
 //!
 //! A read from a disk or a network that hangs cannot be called back. So every task has a thread that nobody waits for:
-//! when its time is up the task counts as timed out, the next one starts in its place, and whatever the thread may find
-//! later is dropped. With t tasks, p at a time and a limit l, everything is over after `⌈t / p⌉ · l`, or when the limit
-//! for all of them together is reached.
+//! when its time is up the task counts as timed out, and whatever the thread may find later is dropped. A task that has
+//! had an eighth of its time makes room for the next one while it goes on: with t tasks that hang, p at a time and a limit
+//! l, the last one starts after `⌈t / p⌉ · l / 8`, so that a dead disk does not take the time of the others. Everything is
+//! over when the limit for all of them together is reached.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,8 +21,21 @@ pub struct ReadLimits {
     pub per_sector: Duration,
     /// For all sectors; those that are not read by then have timed out too.
     pub total: Duration,
-    /// Sectors that are read at a time, at least 1.
+    /// Sectors that are read at a time, at least 1; slow ones do not count.
     pub parallel: usize,
+}
+
+impl ReadLimits {
+    /// When all of it has to be over, if it begins now.
+    pub fn end(&self) -> Instant {
+        after(Instant::now(), self.total)
+    }
+}
+
+/// A time that so much later; a limit beyond all clocks is a year.
+fn after(time: Instant, limit: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    time.checked_add(limit).unwrap_or(time + YEAR)
 }
 
 impl Default for ReadLimits {
@@ -51,33 +65,39 @@ const STACK_BYTES: usize = 1 << 20;
 /// How often cancellation is looked at while nothing happens.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Runs tasks, each on a thread of its own; results in their order. Each one over advances `stage` by 1.
+/// A task makes room for the next one after this part of its time.
+const PATIENCE: u32 = 8;
+
+/// Runs tasks until `end`, each on a thread of its own; results in their order. Each one over advances `stage` by 1.
 ///
 /// # Errors
 /// [`LimitedError`]; threads that run then are left to themselves.
 pub(crate) fn run<T: Send + 'static>(
     stage: &Stage<'_>,
     limits: &ReadLimits,
+    end: Instant,
     tasks: Vec<Box<dyn FnOnce() -> T + Send>>,
 ) -> Result<Vec<Result<T, TimedOut>>, LimitedError> {
-    let end = Instant::now() + limits.total;
     let (sender, receiver) = mpsc::channel();
     let mut results: Vec<_> = tasks.iter().map(|_| Err(TimedOut(limits.total))).collect();
     let mut waiting = tasks.into_iter().enumerate();
-    // Deadlines of the tasks that run.
-    let mut running = BTreeMap::new();
+    // When the tasks that run began, and their deadlines.
+    let mut running: BTreeMap<usize, (Instant, Instant)> = BTreeMap::new();
     loop {
         let now = Instant::now();
-        while running.len() < limits.parallel.max(1) && now < end {
+        let is_young = |began: Instant| now.saturating_duration_since(began) < limits.per_sector / PATIENCE;
+        let mut young = running.values().filter(|(began, _)| is_young(*began)).count();
+        while young < limits.parallel.max(1) && now < end {
             let Some((index, task)) = waiting.next() else { break };
             let sender = sender.clone();
             // Nobody listens any more when the task was late.
             let body = move || drop(sender.send((index, task())));
             thread::Builder::new().stack_size(STACK_BYTES).spawn(body).map_err(LimitedError::Thread)?;
-            running.insert(index, now + limits.per_sector);
+            running.insert(index, (now, after(now, limits.per_sector)));
+            young += 1;
         }
-        let Some(first) = running.values().min() else { break };
-        let wait = first.min(&end).saturating_duration_since(now).min(POLL);
+        let Some(first) = running.values().map(|(_, deadline)| deadline).min() else { break };
+        let wait = first.min(&end).saturating_duration_since(now).min(POLL).min(limits.per_sector / PATIENCE);
         match receiver.recv_timeout(wait) {
             Ok((index, result)) => {
                 if running.remove(&index).is_some() {
@@ -90,7 +110,7 @@ pub(crate) fn run<T: Send + 'static>(
         }
         let now = Instant::now();
         let late: Vec<usize> =
-            running.iter().filter(|(_, deadline)| now >= end.min(**deadline)).map(|(index, _)| *index).collect();
+            running.iter().filter(|(_, (_, deadline))| now >= end.min(*deadline)).map(|(index, _)| *index).collect();
         for index in late {
             let limit = if now >= end { limits.total } else { limits.per_sector };
             results[index] = Err(TimedOut(limit));
@@ -114,7 +134,7 @@ mod tests {
     ) -> Result<Vec<Result<T, TimedOut>>, LimitedError> {
         let job = Job { config: &Config::default(), progress: &Quiet, cancel };
         let stage = job.stage("tasks", Unit::Items, tasks.len() as u64);
-        run(&stage, limits, tasks)
+        run(&stage, limits, limits.end(), tasks)
     }
 
     fn ms(milliseconds: u64) -> Duration {
@@ -153,6 +173,20 @@ mod tests {
         let results = run_with(&Cancel::default(), &limits(200, 60_000, 1), tasks).unwrap();
         assert_eq!(results, [Err(TimedOut(ms(200))), Ok(1), Ok(2), Ok(3)]);
         assert!(start.elapsed() >= ms(200) && start.elapsed() < ms(30_000));
+    }
+
+    #[test]
+    fn a_dead_disk_does_not_take_the_time_of_the_others() {
+        // Each of the five may take longer than there is for all.
+        let tasks = (0..6).map(|number| task(number, number < 5)).collect();
+        let results = run_with(&Cancel::default(), &limits(4_000, 3_900, 1), tasks).unwrap();
+        assert_eq!(results, [[Err(TimedOut(ms(3_900))); 5].as_slice(), &[Ok(5)]].concat());
+    }
+
+    #[test]
+    fn limits_beyond_all_clocks_are_kept() {
+        let limits = ReadLimits { per_sector: Duration::MAX, total: Duration::MAX, parallel: 0 };
+        assert_eq!(run_with(&Cancel::default(), &limits, vec![task(7, false)]).unwrap(), [Ok(7)]);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! [`PoStConfig::is_ranked`]: crate::sector::PoStConfig::is_ranked
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use super::limited::{LimitedError, ReadLimits, TimedOut, run};
 use super::{Fault, FaultySector, PoStRound, PoStSector, VanillaPoSt};
@@ -32,8 +33,8 @@ pub struct Opened {
     pub faulty: Vec<FaultySector>,
 }
 
-/// Opens sectors of this geometry at given leaves, in parallel and against the clock, and checks what was opened;
-/// results in their order.
+/// Opens sectors of this geometry at given leaves, in parallel and until `end`, and checks what was opened; results in
+/// their order.
 ///
 /// # Errors
 /// As [`open_sectors`].
@@ -42,6 +43,7 @@ pub fn open_at(
     geometry: Geometry,
     sectors: Vec<(PoStSector, Vec<u64>)>,
     limits: &ReadLimits,
+    end: Instant,
 ) -> Result<Vec<Result<VanillaPoSt, FaultySector>>, LimitedError> {
     let stage = job.stage("open sectors", Unit::Items, sectors.len() as u64);
     let numbers: Vec<SectorId> = sectors.iter().map(|(sector, _)| sector.sector_id).collect();
@@ -52,7 +54,7 @@ pub fn open_at(
             Ok(proof)
         })
     };
-    let results = run(&stage, limits, sectors.into_iter().map(task).collect())?;
+    let results = run(&stage, limits, end, sectors.into_iter().map(task).collect())?;
     let named = |(sector_id, result): (SectorId, Result<Result<VanillaPoSt, Fault>, TimedOut>)| {
         let result = result.unwrap_or_else(|TimedOut(limit)| Err(Fault::TimedOut { limit }));
         result.map_err(|fault| FaultySector { sector_id, fault })
@@ -78,6 +80,8 @@ pub fn open_sectors(
     let geometry = Geometry::of(round.config().params);
     let mut sectors: Vec<&PoStSector> = sectors.iter().collect();
     let mut faults = BTreeMap::new();
+    // Of all passes together.
+    let end = limits.end();
     // Proofs and the ranks that they were made for.
     let mut proofs: BTreeMap<SectorId, (u64, VanillaPoSt)> = BTreeMap::new();
     loop {
@@ -95,7 +99,7 @@ pub fn open_sectors(
             let leaves = round.leaves(sector.sector_id, rank);
             (sector, leaves)
         });
-        for (rank, opened) in ranks.into_iter().zip(open_at(job, geometry, tasks.collect(), limits)?) {
+        for (rank, opened) in ranks.into_iter().zip(open_at(job, geometry, tasks.collect(), limits, end)?) {
             match opened {
                 Ok(proof) => drop(proofs.insert(proof.sector_id, (rank, proof))),
                 Err(faulty) => drop(faults.insert(faulty.sector_id, faulty)),

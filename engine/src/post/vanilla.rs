@@ -14,6 +14,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rayon::prelude::*;
+
 use super::proof::{SectorProof, VanillaForm, VanillaPoSt};
 use crate::field::{Node, NonCanonical};
 use crate::hash::poseidon::hash2;
@@ -134,9 +136,11 @@ impl VanillaPoSt {
         form.check(&self.proof)?;
         let SectorProof { inclusion_proofs, comm_c, comm_r_last } = &self.proof;
         same("comm_r", &self.comm_r, &hash2(comm_c, comm_r_last)?)?;
-        inclusion_proofs.iter().zip(leaves).try_for_each(|(proof, &leaf)| {
+        let check = |(proof, &leaf): (&MerkleProof, &u64)| {
             proof.verify(form.kind(), form.nodes, leaf).map_err(|source| Fault::Opening { leaf, source })?;
             same("comm_r_last", comm_r_last, proof.root())
-        })
+        };
+        // All of them, so that the first fault is always the same.
+        inclusion_proofs.par_iter().zip(leaves).map(check).collect::<Vec<_>>().into_iter().collect()
     }
 }
