@@ -6,6 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rayon::prelude::*;
@@ -37,6 +38,8 @@ use crate::store::manifest::{CheckError, Identity, MANIFEST_NAME, Manifest};
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the messages are the docs")]
 pub enum SealError {
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
     #[error("cannot {action} {}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("{} is {actual} bytes, more than the sector's {expected}", path.display())]
@@ -138,13 +141,15 @@ pub fn pre_commit_phase1(
     let (comm_d, tree_d) = build::tree_d(&Cpu, job, staged, Geometry::of(params).data(), &files::tree_d(cache))?;
     verify_pieces(&comm_d, size, pieces)?;
     let copy = AtomicFile::with_len(sealed, params.size_bytes)?;
-    // The disk is busy with the copy while the processor is with the labels.
+    // The disk is busy with the copy while the processor is with the labels; if it fails, they end too.
+    let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        let copy = scope.spawn(|| {
-            tree_d.commit()?;
-            copy_data(job, staged, copy)
-        });
-        let labels = generate_layers(job, config, &identity.replica_id(config, &comm_d), cache);
+        let copy = || {
+            let copied = tree_d.commit().map_err(Error::from).and_then(|()| copy_data(job, staged, copy));
+            copied.inspect_err(|_| stop.store(true, Ordering::Relaxed))
+        };
+        let copy = thread::Builder::new().spawn_scoped(scope, copy).map_err(SealError::Thread)?;
+        let labels = generate_layers(job, config, &identity.replica_id(config, &comm_d), cache, &stop);
         copy.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         labels.map_err(Error::from)
     })?;

@@ -50,6 +50,8 @@ pub enum LabelError {
     BadParents(#[from] BadParents),
     #[error("another job is writing layers into {}", folder.display())]
     Busy { folder: PathBuf },
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
     #[error("cannot read or write {}", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -72,15 +74,17 @@ impl LabelError {
 }
 
 /// Makes every layer file of a replica in the folder `cache`, which has to exist, and keeps the right ones it finds.
+/// Ends soon after somebody who works beside sets `stop`.
 ///
 /// # Errors
-/// [`LabelError::Cancelled`] at the job's wish: what was finished stays and is found by the next call. Otherwise when
+/// [`LabelError::Cancelled`] at the job's wish or at `stop`: what was finished stays and is found by the next call. Otherwise when
 /// the folder or the parent table cannot be read and written, or another job is at it.
 pub fn generate_layers(
     job: &Job<'_>,
     config: &PoRepConfig,
     replica_id: &ReplicaId,
     cache: &Path,
+    stop: &AtomicBool,
 ) -> Result<(), LabelError> {
     let lock_path = cache.join(LOCK_NAME);
     let Some(_lock) = FileLock::acquire(&lock_path).map_err(LabelError::io(&lock_path))? else {
@@ -114,7 +118,7 @@ pub fn generate_layers(
             parents: table.rows(),
             previous: map.as_ref().map(MappedMut::nodes).or(kept.as_ref().map(Mapped::nodes)),
         };
-        let computed = Layer::compute_while(&stage, &labels, cache, || match (output, &map) {
+        let computed = Layer::compute_while(&stage, &labels, cache, stop, || match (output, &map) {
             (Some(output), Some(map)) => output.keep(map, &mut manifest, cache),
             _ => Ok(()),
         })?;
@@ -187,12 +191,13 @@ impl Layer {
         stage: &Stage<'_>,
         labels: &LayerLabels<'_>,
         cache: &Path,
+        stop: &AtomicBool,
         meanwhile: impl FnOnce() -> Result<(), LabelError> + Send,
     ) -> Result<Self, LabelError> {
-        let failed = AtomicBool::new(false);
         thread::scope(|scope| {
-            let other = scope.spawn(|| meanwhile().inspect_err(|_| failed.store(true, Ordering::Relaxed)));
-            let computed = Self::compute(stage, labels, cache, &failed);
+            let other = || meanwhile().inspect_err(|_| stop.store(true, Ordering::Relaxed));
+            let other = thread::Builder::new().spawn_scoped(scope, other).map_err(LabelError::Thread)?;
+            let computed = Self::compute(stage, labels, cache, stop);
             other.join().unwrap_or_else(|panic| resume_unwind(panic))?;
             computed
         })
@@ -202,7 +207,7 @@ impl Layer {
         stage: &Stage<'_>,
         labels: &LayerLabels<'_>,
         cache: &Path,
-        failed: &AtomicBool,
+        stop: &AtomicBool,
     ) -> Result<Self, LabelError> {
         let layer = labels.layer as usize;
         let file = AtomicFile::create(&files::layer(cache, layer))?;
@@ -212,7 +217,7 @@ impl Layer {
         let nodes = 0..map.nodes().len();
         fill_layer(stage, labels, map.nodes_mut(), nodes, |block| {
             hasher.update(block.as_flattened());
-            if failed.load(Ordering::Relaxed) { Err(Cancelled) } else { Ok(()) }
+            if stop.load(Ordering::Relaxed) { Err(Cancelled) } else { Ok(()) }
         })?;
         let record = FileRecord { size_bytes, sha256: hasher.finalize().into() };
         Ok(Self { map, output: Output { layer, file, record } })

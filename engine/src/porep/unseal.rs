@@ -196,6 +196,7 @@ fn computed_key(job: &Job<'_>, sealed: &Sealed<'_>, end: usize) -> Result<Key, U
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::sync::atomic::AtomicBool;
 
     use sha2::{Digest, Sha256};
 
@@ -284,7 +285,7 @@ mod tests {
         let cache = fixture.folder.path().join("cache");
         let cancel = Cancel::default();
         let job = Job { config: &fixture.settings, progress: &Quiet, cancel: &cancel };
-        generate_layers(&job, &fixture.config, &fixture.replica_id, &cache).unwrap();
+        generate_layers(&job, &fixture.config, &fixture.replica_id, &cache, &AtomicBool::new(false)).unwrap();
         // Shows that the layer is read: no layer could be computed without scratch.
         let scratch = fixture.folder.path().join("scratch");
         let sealed = Sealed {

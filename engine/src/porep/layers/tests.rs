@@ -19,7 +19,13 @@ fn generate(folder: &Path, config: &PoRepConfig, replica_id: &ReplicaId) -> Resu
     let cache = folder.join("cache");
     fs::create_dir_all(&cache).unwrap();
     let (settings, cancel) = (settings(folder), Cancel::default());
-    generate_layers(&Job { config: &settings, progress: &Quiet, cancel: &cancel }, config, replica_id, &cache)
+    generate_layers(
+        &Job { config: &settings, progress: &Quiet, cancel: &cancel },
+        config,
+        replica_id,
+        &cache,
+        &AtomicBool::new(false),
+    )
 }
 
 fn layer_path(folder: &Path, layer: usize) -> PathBuf {
@@ -108,7 +114,7 @@ fn cancelled_job_goes_on_at_its_last_layer() {
         let (settings, cancel) = (settings(folder.path()), Cancel::default());
         let progress = CancelAfter { cancel: &cancel, labels: AtomicU64::new(labels), labelling: AtomicU64::new(0) };
         let job = Job { config: &settings, progress: &progress, cancel: &cancel };
-        let error = generate_layers(&job, &config, &replica_id, &cache).unwrap_err();
+        let error = generate_layers(&job, &config, &replica_id, &cache, &AtomicBool::new(false)).unwrap_err();
         assert!(matches!(error, LabelError::Cancelled(_)), "{error}");
         let mut names: Vec<String> =
             fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -126,6 +132,20 @@ fn cancelled_job_goes_on_at_its_last_layer() {
     generate(folder.path(), &config, &replica_id).unwrap();
     assert_eq!(fs::metadata(layer_path(folder.path(), 1)).unwrap().modified().unwrap(), time);
     assert_eq!(digest(folder.path(), 2), "81d6c636b18bfd5311135e934f0a4e94738f4ba3f891596edf3848b962817185");
+}
+
+/// The one who stops is told the truth by itself; what was finished stays.
+#[test]
+fn layers_end_when_they_are_stopped_from_beside() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, replica_id) = filecoin_2kib();
+    let cache = folder.path().join("cache");
+    fs::create_dir(&cache).unwrap();
+    let (settings, cancel) = (settings(folder.path()), Cancel::default());
+    let job = Job { config: &settings, progress: &Quiet, cancel: &cancel };
+    let error = generate_layers(&job, &config, &replica_id, &cache, &AtomicBool::new(true)).unwrap_err();
+    assert!(matches!(error, LabelError::Cancelled(_)), "{error}");
+    assert!(!layer_path(folder.path(), 1).exists());
 }
 
 #[test]
@@ -196,6 +216,7 @@ fn missing_folder_is_an_error() {
     let (config, replica_id) = filecoin_2kib();
     let (settings, cancel) = (Config::default(), Cancel::default());
     let job = Job { config: &settings, progress: &Quiet, cancel: &cancel };
-    let error = generate_layers(&job, &config, &replica_id, Path::new("/nowhere/at/all")).unwrap_err();
+    let error =
+        generate_layers(&job, &config, &replica_id, Path::new("/nowhere/at/all"), &AtomicBool::new(false)).unwrap_err();
     assert!(matches!(error, LabelError::Io { .. }), "{error}");
 }
