@@ -134,7 +134,7 @@ fn encode(args: &args::UpdateEncode, context: &Context) -> anyhow::Result<Report
     let config = proof.config();
 
     let meter = Meter::start();
-    let found = update::find_encoded(&config, new.as_replica(), old.as_replica(), &pieces)?;
+    let found = update::find_encoded(&context.job(), &config, new.as_replica(), old.as_replica(), &pieces)?;
     let encoded = match found {
         // Killed before it could write its output.
         Some(encoded) => encoded,

@@ -65,17 +65,18 @@ pub fn encode_into(
 }
 
 /// What a finished [`encode_into`] with these arguments came to; `None` when `new` holds none, or that of another sector
-/// or other pieces. Roots are read, and nothing is computed again.
+/// or other pieces. The challenges of its proof are opened and checked, and nothing is computed again.
 ///
 /// # Errors
-/// [`Error`] when a file is malformed or cannot be read.
+/// [`Error`] when a file is malformed, damaged where it is challenged, or cannot be read.
 pub fn find_encoded(
+    job: &Job<'_>,
     config: &UpdateConfig,
     new: Replica<'_>,
     old: Replica<'_>,
     pieces: &[PieceInfo],
 ) -> Result<Option<Encoded>, Error> {
-    Ok(replica::find_encoded(config, old, &comm_d(config, pieces)?, new)?)
+    Ok(replica::find_encoded(job, config, old, &comm_d(config, pieces)?, new)?)
 }
 
 fn comm_d(config: &UpdateConfig, pieces: &[PieceInfo]) -> Result<Node, PieceError> {

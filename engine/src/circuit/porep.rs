@@ -51,7 +51,7 @@ impl PoRepShape {
 
     /// Arities of a path in TreeC or TreeR-last, from the leaf up.
     fn tree_arities(&self) -> Vec<usize> {
-        tree_arities(self.tree, self.log2_nodes)
+        self.tree.path_arities(self.log2_nodes)
     }
 
     /// Arities of a path in TreeD.
@@ -89,15 +89,6 @@ impl PoRepShape {
         }
         .partition(cs, partition)
     }
-}
-
-/// Arities of a path in a compound tree over `2^log2_nodes` leaves, from the leaf up.
-pub(super) fn tree_arities(tree: TreeShape, log2_nodes: usize) -> Vec<usize> {
-    let TreeShape { base, sub, top } = tree;
-    let upper: Vec<_> = [sub, top].into_iter().filter(|arity| *arity > 0).collect();
-    let upper_bits: u32 = upper.iter().map(|arity| arity.ilog2()).sum();
-    let levels = (log2_nodes - upper_bits as usize) / base.ilog2() as usize;
-    [vec![base; levels], upper].concat()
 }
 
 /// The values behind one partition's proof.

@@ -17,7 +17,6 @@ use super::cs::{CircuitSystem, Plain};
 use super::gadgets::num::{self, Num};
 use super::gadgets::path::{Level, NodeHash, path};
 use super::gadgets::poseidon::{self, Tag};
-use super::porep::tree_arities;
 use crate::field::Fr;
 use crate::sector::params::{WINDOW_CHALLENGES, WINNING_CHALLENGES};
 use crate::sector::{PoStKind, SectorParams, TreeShape};
@@ -47,7 +46,7 @@ impl PoStShape {
 
     /// Arities of a path in TreeR-last, from the leaf up.
     fn arities(&self) -> Vec<usize> {
-        tree_arities(self.tree, self.log2_nodes)
+        self.tree.path_arities(self.log2_nodes)
     }
 
     /// Public inputs, without ONE.

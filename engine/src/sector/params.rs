@@ -98,6 +98,13 @@ impl TreeShape {
         self.sub.max(1) * self.top.max(1)
     }
 
+    /// Arities of a path over `2^log2_nodes` leaves, from the leaf up.
+    pub fn path_arities(self, log2_nodes: usize) -> Vec<usize> {
+        let above: Vec<usize> = [self.sub, self.top].into_iter().filter(|arity| *arity > 0).collect();
+        let levels = (log2_nodes - self.base_trees().ilog2() as usize) / self.base.ilog2() as usize;
+        [vec![self.base; levels], above].concat()
+    }
+
     /// The shape as it stands in parameter names: `8-4-0`.
     pub fn name(self) -> String {
         format!("{}-{}-{}", self.base, self.sub, self.top)

@@ -62,11 +62,6 @@ impl PoStConfig {
         }
     }
 
-    /// SNARKs that so many sectors need, one at least.
-    pub fn partitions(&self, sectors: usize) -> usize {
-        sectors.div_ceil(self.partition_sectors()).max(1)
-    }
-
     /// Whether a sector's challenges depend on its place among the sectors.
     ///
     /// So it was before API version 1.2.0, and so it is on Filecash.
@@ -239,13 +234,5 @@ mod tests {
         let ranked = |profile, id| PoStProof::by_id(profile, id).unwrap().config().is_ranked();
         assert!(!ranked(Profile::Filecoin, 0) && ranked(Profile::Filecoin, 5) && !ranked(Profile::Filecoin, 10));
         assert!(ranked(Profile::Filecash, 10) && !ranked(Profile::Filecash, 11));
-    }
-
-    #[test]
-    fn partitions_are_filled_one_after_the_other() {
-        let config = PoStProof::by_id(Profile::Filecoin, 8).unwrap().config();
-        let partitions = [0, 1, 2349, 2350, 4698, 4699].map(|sectors| config.partitions(sectors));
-        assert_eq!(partitions, [1, 1, 1, 2, 2, 3]);
-        assert_eq!(PoStProof::by_id(Profile::Filecoin, 0).unwrap().config().partition_sectors(), 1);
     }
 }

@@ -19,7 +19,7 @@ use crate::field::fr::from_node;
 use crate::field::{Node, NonCanonical};
 use crate::merkle::path::{MerkleProof, PathError, TreeKind};
 use crate::porep::codec::{CodecError, from_bincode, write_bincode};
-use crate::porep::proof::MalformedProof;
+use crate::porep::proof::{MalformedProof, count};
 
 /// The openings at one challenged node. Fields have the order of the serialised form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,10 +92,6 @@ impl UpdateShape {
         canonical([proof.root(), proof.leaf()])?;
         Ok(proof.levels().try_for_each(|element| canonical(&element.hashes))?)
     }
-}
-
-fn count(what: &'static str, expected: usize, actual: usize) -> Result<(), MalformedProof> {
-    if expected == actual { Ok(()) } else { Err(MalformedProof::Count { what, expected, actual }) }
 }
 
 fn canonical<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> Result<(), NonCanonical> {

@@ -16,6 +16,7 @@ use std::io;
 use std::path::Path;
 
 use super::encode::{Factors, phi};
+use super::open::open_all;
 use super::shape::UpdateConfig;
 use super::{Encoded, Replica, UpdateCommitments, UpdateError, check_commitments, wrong_node};
 use crate::backend::Backend;
@@ -97,11 +98,13 @@ pub fn encode_into(
 }
 
 /// What a finished encoding in `new` came to, if it is that of data of `comm_d_new` in the sector key `old`; `None`
-/// also when there is none. As `p_aux` is written last, all of it is there then.
+/// also when there is none. As `p_aux` is written last, all of it is there then; the challenges of its proof are opened
+/// and checked, nothing is computed again.
 ///
 /// # Errors
-/// [`UpdateError`] when a file is malformed or cannot be read.
+/// [`UpdateError`] when a file is malformed, damaged where it is challenged, or cannot be read.
 pub fn find_encoded(
+    job: &Job<'_>,
     config: &UpdateConfig,
     old: Replica<'_>,
     comm_d_new: &Node,
@@ -120,6 +123,7 @@ pub fn find_encoded(
     let comm_r = |aux: &PAux| hash2(&aux.comm_c, &aux.comm_r_last).map_err(in_aux);
     let commitments =
         UpdateCommitments { comm_r_old: comm_r(&old_aux)?, comm_r_new: comm_r(&new_aux)?, comm_d_new: *comm_d_new };
+    open_all(job, config, &commitments, old, new)?;
     Ok(Some(Encoded { commitments, comm_r_last_new: new_aux.comm_r_last }))
 }
 

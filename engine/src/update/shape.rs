@@ -116,11 +116,7 @@ impl UpdateShape {
 
     /// Arities of a path in TreeR-last, from the leaf up.
     pub fn tree_arities(&self) -> Vec<usize> {
-        let TreeShape { base, sub, top } = self.tree;
-        let upper: Vec<_> = [sub, top].into_iter().filter(|arity| *arity > 0).collect();
-        let upper_bits: u32 = upper.iter().map(|arity| arity.ilog2()).sum();
-        let levels = (self.log2_nodes - upper_bits as usize) / base.ilog2() as usize;
-        [vec![base; levels], upper].concat()
+        self.tree.path_arities(self.log2_nodes)
     }
 }
 

@@ -10,8 +10,8 @@ use filecash_engine::Error;
 use filecash_engine::api::params::setup;
 use filecash_engine::api::seal::add_piece;
 use filecash_engine::api::update::{
-    UpdateProveError, decode_from, decode_range, encode_into, generate_partition_proofs, prove, prove_from_files,
-    remove_encoded_data, verify, verify_partition_proofs,
+    UpdateProveError, decode_from, decode_range, encode_into, find_encoded, generate_partition_proofs, prove,
+    prove_from_files, remove_encoded_data, verify, verify_partition_proofs,
 };
 use filecash_engine::field::fr32::RawRange;
 use filecash_engine::groth16::{ProofError, VerifyError};
@@ -278,6 +278,25 @@ fn outputs_replace_nothing_that_matters() {
     updated.sandbox.edit("new-cache/sc-02-data-tree-d.dat", |bytes| bytes.clear());
     assert_eq!(updated.sandbox.run(|job| updated.encode(job)).unwrap(), updated.encoded);
     alike(&updated.sandbox.files(), &finished);
+}
+
+/// What a repeated command goes by: a finished update is known again, a damaged one is not taken for one.
+#[test]
+fn finished_updates_are_found_and_damaged_ones_named() {
+    let find = |updated: &Updated, pieces: &[PieceInfo]| {
+        let paths = paths(&updated.sandbox);
+        updated.sandbox.run(|job| find_encoded(job, &updated.config, paths.updated(), paths.old(), pieces))
+    };
+    let updated = updated();
+    assert_eq!(find(&updated, &updated.pieces).unwrap(), Some(updated.encoded));
+    let others: Vec<PieceInfo> = updated.pieces.iter().rev().copied().collect();
+    assert_eq!(find(&updated, &others[..2]).unwrap(), None);
+    updated.sandbox.edit("new", flip_last);
+    let error = find(&updated, &updated.pieces).unwrap_err();
+    assert!(said(&error).contains("new do not lead to the tree in"), "{}", said(&error));
+
+    let updated = staged();
+    assert_eq!(find(&updated, &updated.pieces).unwrap(), None);
 }
 
 #[test]

@@ -77,17 +77,11 @@ pub fn record_bytes(shape: &ProofShape) -> u64 {
 
 /// The arity of each level of a tree over all of a sector's nodes, bottom up.
 fn arities(kind: TreeKind, nodes: u64) -> Vec<usize> {
-    let (base, above) = match kind {
-        TreeKind::Data => (2, vec![]),
-        TreeKind::Poseidon(shape) => {
-            (shape.base, [shape.sub, shape.top].into_iter().filter(|&arity| arity > 0).collect())
-        }
-    };
-    let leaves = nodes / above.iter().product::<usize>() as u64;
-    let levels = leaves.trailing_zeros() / base.trailing_zeros();
-    let mut arities = vec![base; levels as usize];
-    arities.extend(above);
-    arities
+    let log2_nodes = nodes.ilog2() as usize;
+    match kind {
+        TreeKind::Data => vec![2; log2_nodes],
+        TreeKind::Poseidon(shape) => shape.path_arities(log2_nodes),
+    }
 }
 
 /// Writes a proof as a record; it has to be of its sector's shape.
