@@ -1,4 +1,10 @@
 //! WGSL compute shaders of the storage-proof engine.
 //!
-//! Empty for now: the CPU backend computes every stage. The shaders arrive with the GPU backend, one file per
-//! dispatch, each with a CPU twin that gives the same bytes.
+//! Field arithmetic and hashes are generated ([`field`], [`poseidon`], [`sha256`]); the rest are files under `wgsl/`. Nothing here
+//! knows a GPU API.
+
+pub mod compose;
+pub mod field;
+pub mod kernels;
+pub mod poseidon;
+pub mod sha256;

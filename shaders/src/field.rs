@@ -1,0 +1,436 @@
+//! The text of prime field arithmetic: one generator for both fields and both forms of limbs.
+//!
+//! A field element in a buffer is a little-endian integer in 32-bit words. What a multiplication does with it depends on
+//! the adapter ([`Form`]):
+//!
+//! - *narrow*: 13-bit limbs in `u32`, unpacked from the words and packed again. Every product has operands of 13 bits,
+//!   which compilers turn into 24-bit multiply-adds, and a column holds all its products before the first carry.
+//! - *wide*: 29- or 28-bit limbs with `u64` column sums, where the adapter has 64-bit integers.
+//!
+//! Multiplication is Montgomery's with `R = 2^(limbs·bits)`, limb by limb: `t += x_i·y; t = (t + m·p)/2^bits` with
+//! `m = −t·p⁻¹ mod 2^bits`. As R ≥ 32·p, products of values below 2^(words·32) are below 2p, so that chains of products
+//! need no subtraction. Code is unrolled by this generator and never indexes an array.
+//!
+//! Sources: P. Montgomery, "Modular multiplication without trial division" (1985); limb sizes by `spec/gpu.md` 2.
+
+use std::fmt::Write;
+
+/// How elements are cut inside a multiplication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// 13-bit limbs, 32-bit integers alone: runs everywhere.
+    Narrow,
+    /// 28- or 29-bit limbs, 64-bit sums: wants native 64-bit integers.
+    Wide,
+}
+
+impl Form {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Narrow, Self::Wide];
+
+    /// For reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Narrow => "narrow",
+            Self::Wide => "wide",
+        }
+    }
+}
+
+/// The two fields of BLS12-381.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// Scalars: integers modulo r, 255 bits.
+    Fr,
+    /// Coordinates: integers modulo q, 381 bits.
+    Fq,
+}
+
+const R: [u32; 8] =
+    [0x0000_0001, 0xffff_ffff, 0xfffe_5bfe, 0x53bd_a402, 0x09a1_d805, 0x3339_d808, 0x299d_7d48, 0x73ed_a753];
+const Q: [u32; 12] = [
+    0xffff_aaab,
+    0xb9fe_ffff,
+    0xb153_ffff,
+    0x1eab_fffe,
+    0xf6b0_f624,
+    0x6730_d2a0,
+    0xf385_12bf,
+    0x6477_4b84,
+    0x434b_acd7,
+    0x4b1b_a7b6,
+    0x397f_e69a,
+    0x1a01_11ea,
+];
+
+impl Field {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Fr, Self::Fq];
+
+    /// The modulus in 32-bit words, lowest first.
+    pub fn modulus(self) -> &'static [u32] {
+        match self {
+            Self::Fr => &R,
+            Self::Fq => &Q,
+        }
+    }
+
+    /// Prefix of the functions, in lower case; the type has its first letter in upper case.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Fr => "fr",
+            Self::Fq => "fq",
+        }
+    }
+
+    /// The name of the type of elements.
+    pub fn type_name(self) -> &'static str {
+        match self {
+            Self::Fr => "Fr",
+            Self::Fq => "Fq",
+        }
+    }
+
+    /// 32-bit words of an element in a buffer.
+    pub fn words(self) -> usize {
+        self.modulus().len()
+    }
+
+    /// Bits of a limb inside a multiplication.
+    pub fn limb_bits(self, form: Form) -> u32 {
+        match (form, self) {
+            (Form::Narrow, _) => 13,
+            (Form::Wide, Self::Fr) => 29,
+            (Form::Wide, Self::Fq) => 28,
+        }
+    }
+
+    /// Limbs of an element; `R = 2^(limbs·bits)`.
+    pub fn limbs(self, form: Form) -> usize {
+        match (form, self) {
+            (Form::Narrow, Self::Fr) => 20,
+            (Form::Narrow, Self::Fq) => 30,
+            (Form::Wide, Self::Fr) => 9,
+            (Form::Wide, Self::Fq) => 14,
+        }
+    }
+
+    /// An integer in 32-bit words as limbs.
+    pub fn split(self, form: Form, words: &[u32]) -> Vec<u32> {
+        let bits = self.limb_bits(form) as usize;
+        let bit = |at: usize| words.get(at / 32).map_or(0, |word| word >> (at % 32) & 1);
+        (0..self.limbs(form)).map(|limb| (0..bits).map(|at| bit(limb * bits + at) << at).sum()).collect()
+    }
+
+    /// The WGSL text of the field.
+    pub fn source(self, form: Form) -> String {
+        Generator::new(self, form).source()
+    }
+}
+
+/// The low `bits` bits of −1/p.
+fn negated_inverse(modulus: u32, bits: u32) -> u32 {
+    // Newton's iteration doubles the right bits, three of which are right at the start.
+    let mut inverse = modulus;
+    for _ in 0..5 {
+        inverse = inverse.wrapping_mul(2_u32.wrapping_sub(modulus.wrapping_mul(inverse)));
+    }
+    inverse.wrapping_neg() & mask(bits)
+}
+
+pub(crate) fn mask(bits: u32) -> u32 {
+    (1 << bits) - 1
+}
+
+/// Writes the functions of one field in one form.
+pub(crate) struct Generator {
+    field: Field,
+    pub(crate) form: Form,
+    /// Bits of a limb.
+    pub(crate) bits: u32,
+    /// Limbs of an element.
+    pub(crate) limbs: usize,
+    /// p as limbs.
+    modulus: Vec<u32>,
+    /// −1/p mod 2^bits.
+    negated_inverse: u32,
+}
+
+impl Generator {
+    pub(crate) fn new(field: Field, form: Form) -> Self {
+        let bits = field.limb_bits(form);
+        Self {
+            field,
+            form,
+            bits,
+            limbs: field.limbs(form),
+            modulus: field.split(form, field.modulus()),
+            negated_inverse: negated_inverse(field.modulus()[0], bits),
+        }
+    }
+
+    /// Type of column sums.
+    pub(crate) fn sum_type(&self) -> &'static str {
+        match self.form {
+            Form::Narrow => "u32",
+            Form::Wide => "u64",
+        }
+    }
+
+    /// `left·right` as a column sum; both are names of limbs or literals.
+    pub(crate) fn product(&self, left: &str, right: &str) -> String {
+        match self.form {
+            Form::Narrow => format!("{left} * {right}"),
+            Form::Wide => format!("u64({left}) * u64({right})"),
+        }
+    }
+
+    /// A column sum's low 32 bits.
+    fn low(&self, sum: &str) -> String {
+        match self.form {
+            Form::Narrow => sum.to_owned(),
+            Form::Wide => format!("u32({sum})"),
+        }
+    }
+
+    fn source(&self) -> String {
+        let mut text = String::new();
+        self.types(&mut text);
+        self.words_arithmetic(&mut text);
+        self.multiplication(&mut text);
+        text
+    }
+
+    /// The type in registers, loading and storing.
+    fn types(&self, text: &mut String) {
+        let (name, prefix, words) = (self.field.type_name(), self.field.prefix(), self.field.words());
+        let vectors = ["lo", "mid", "hi"];
+        let places: &[&str] = if words == 8 { &["lo", "hi"] } else { &vectors };
+        let _ = writeln!(text, "// {words} words of 32 bits, lowest first.");
+        let _ = writeln!(text, "struct {name} {{");
+        for place in places {
+            let _ = writeln!(text, "    {place}: vec4<u32>,");
+        }
+        let _ = writeln!(text, "}}\n");
+        let _ = writeln!(text, "// {} limbs of {} bits.", self.limbs, self.bits);
+        let _ = writeln!(text, "struct {name}Limbs {{");
+        for limb in 0..self.limbs {
+            let _ = writeln!(text, "    l{limb}: u32,");
+        }
+        let _ = writeln!(text, "}}\n");
+
+        let _ = writeln!(text, "fn {prefix}_unpack(x: {name}) -> {name}Limbs {{");
+        let limbs: Vec<_> = (0..self.limbs).map(|limb| self.unpacked(limb)).collect();
+        let _ = writeln!(text, "    return {name}Limbs({});\n}}\n", limbs.join(", "));
+
+        // The highest limb keeps what does not fit the others, so limbs after carrying always fit the words.
+        let _ = writeln!(text, "fn {prefix}_pack(x: {name}Limbs) -> {name} {{");
+        let words: Vec<_> = (0..words).map(|word| self.packed(word)).collect();
+        let vectors: Vec<_> = words.chunks(4).map(|words| format!("vec4<u32>({})", words.join(", "))).collect();
+        let _ = writeln!(text, "    return {name}({});\n}}\n", vectors.join(", "));
+    }
+
+    /// Word number `word` of `x` as an expression.
+    fn word(&self, x: &str, word: usize) -> String {
+        let places: &[&str] = if self.field.words() == 8 { &["lo", "hi"] } else { &["lo", "mid", "hi"] };
+        format!("{x}.{}.{}", places[word / 4], ["x", "y", "z", "w"][word % 4])
+    }
+
+    /// Limb number `limb` of `x` from its words.
+    fn unpacked(&self, limb: usize) -> String {
+        let (first, words) = (limb * self.bits as usize, self.field.words());
+        let (word, shift) = (first / 32, first % 32);
+        let low = match shift {
+            0 => self.word("x", word),
+            _ => format!("({} >> {shift}u)", self.word("x", word)),
+        };
+        let whole = if shift + self.bits as usize > 32 && word + 1 < words {
+            format!("({low} | ({} << {}u))", self.word("x", word + 1), 32 - shift)
+        } else {
+            low
+        };
+        format!("{whole} & {}u", mask(self.bits))
+    }
+
+    /// Word number `word` from limbs `x.l0` and on.
+    fn packed(&self, word: usize) -> String {
+        let (first, bits) = (word * 32, self.bits as usize);
+        let terms = (0..self.limbs).filter_map(|limb| {
+            let start = limb * bits;
+            let is_last = limb + 1 == self.limbs;
+            if start >= first + 32 || (start + bits <= first && !is_last) || (is_last && start + 32 <= first) {
+                None
+            } else if start >= first {
+                Some(match start - first {
+                    0 => format!("x.l{limb}"),
+                    shift => format!("(x.l{limb} << {shift}u)"),
+                })
+            } else {
+                Some(format!("(x.l{limb} >> {}u)", first - start))
+            }
+        });
+        terms.collect::<Vec<_>>().join(" | ")
+    }
+
+    /// Sums, differences and the canonical form, on words with carries found by comparison.
+    fn words_arithmetic(&self, text: &mut String) {
+        let (name, prefix, words) = (self.field.type_name(), self.field.prefix(), self.field.words());
+        let join = |names: Vec<String>| {
+            let vectors: Vec<_> = names.chunks(4).map(|words| format!("vec4<u32>({})", words.join(", "))).collect();
+            format!("{name}({})", vectors.join(", "))
+        };
+        let modulus = self.field.modulus();
+        let doubled: Vec<u32> = (0..words)
+            .map(|word| modulus[word] << 1 | word.checked_sub(1).map_or(0, |below| modulus[below] >> 31))
+            .collect();
+
+        let places: &[&str] = if words == 8 { &["lo", "hi"] } else { &["lo", "mid", "hi"] };
+        let choose = |text: &mut String, first: &str, second: &str, condition: &str| {
+            let chosen: Vec<_> =
+                places.iter().map(|place| format!("select({first}.{place}, {second}.{place}, {condition})")).collect();
+            let _ = writeln!(text, "    return {name}({});\n}}\n", chosen.join(", "));
+        };
+
+        let _ = writeln!(text, "// x + y modulo 2p, for x below 2p and y up to 2p.");
+        let _ = writeln!(text, "fn {prefix}_add(x: {name}, y: {name}) -> {name} {{");
+        for word in 0..words {
+            let (x, y) = (self.word("x", word), self.word("y", word));
+            let _ = writeln!(text, "    let s{word} = {x} + {y};");
+            if word == 0 {
+                let _ = writeln!(text, "    let t0 = s0;\n    let c0 = u32(t0 < {x});");
+            } else {
+                let before = word - 1;
+                let _ = writeln!(text, "    let t{word} = s{word} + c{before};");
+                let _ = writeln!(text, "    let c{word} = u32(s{word} < {x}) + u32(t{word} < s{word});");
+            }
+        }
+        for (word, amount) in doubled.iter().enumerate() {
+            let _ = writeln!(text, "    let d{word} = t{word} - {amount}u;");
+            if word == 0 {
+                let _ = writeln!(text, "    let e0 = d0;\n    let b0 = u32(t0 < {amount}u);");
+            } else {
+                let before = word - 1;
+                let _ = writeln!(text, "    let e{word} = d{word} - b{before};");
+                let _ = writeln!(text, "    let b{word} = u32(t{word} < {amount}u) + u32(d{word} < b{before});");
+            }
+        }
+        let names = |letter: char| (0..words).map(|word| format!("{letter}{word}")).collect();
+        let _ = writeln!(text, "    let sum = {};\n    let less = {};", join(names('t')), join(names('e')));
+        choose(text, "sum", "less", &format!("c{0} != 0u || b{0} == 0u", words - 1));
+
+        for (function, what, amounts) in [("less_p", "p", modulus), ("less_2p", "2p", &doubled[..])] {
+            let _ = writeln!(text, "// x − {what} if that is not negative, else x.");
+            let _ = writeln!(text, "fn {prefix}_{function}(x: {name}) -> {name} {{");
+            for (word, amount) in amounts.iter().enumerate() {
+                let x = self.word("x", word);
+                let _ = writeln!(text, "    let s{word} = {x} - {amount}u;");
+                if word == 0 {
+                    let _ = writeln!(text, "    let t0 = s0;\n    let b0 = u32({x} < {amount}u);");
+                } else {
+                    let before = word - 1;
+                    let _ = writeln!(text, "    let t{word} = s{word} - b{before};");
+                    let _ = writeln!(text, "    let b{word} = u32({x} < {amount}u) + u32(s{word} < b{before});");
+                }
+            }
+            let _ = writeln!(text, "    let y = {};", join(names('t')));
+            choose(text, "y", "x", &format!("b{} != 0u", words - 1));
+        }
+
+        let _ = writeln!(text, "// 2p − y for y up to 2p.");
+        let _ = writeln!(text, "fn {prefix}_minus(y: {name}) -> {name} {{");
+        for (word, amount) in doubled.iter().enumerate() {
+            let y = self.word("y", word);
+            let _ = writeln!(text, "    let s{word} = {amount}u - {y};");
+            if word == 0 {
+                let _ = writeln!(text, "    let t0 = s0;\n    let b0 = u32({amount}u < {y});");
+            } else {
+                let before = word - 1;
+                let _ = writeln!(text, "    let t{word} = s{word} - b{before};");
+                if word + 1 < words {
+                    let _ = writeln!(text, "    let b{word} = u32({amount}u < {y}) + u32(s{word} < b{before});");
+                }
+            }
+        }
+        let _ = writeln!(text, "    return {};\n}}\n", join(names('t')));
+    }
+
+    /// Montgomery multiplication.
+    fn multiplication(&self, text: &mut String) {
+        let (name, prefix, n) = (self.field.type_name(), self.field.prefix(), self.limbs);
+        let _ = writeln!(text, "// x·y/R. Limbs have {} bits, the highest may have a few more.", self.bits);
+        let _ = writeln!(text, "fn {prefix}_limbs_mul(x: {name}Limbs, y: {name}Limbs) -> {name}Limbs {{");
+        let mut columns: Vec<String> = Vec::new();
+        for i in 0..n {
+            for j in 0..n {
+                let product = self.product(&format!("x.l{i}"), &format!("y.l{j}"));
+                let sum = match columns.get(j) {
+                    Some(before) => format!("{before} + {product}"),
+                    None => product,
+                };
+                let _ = writeln!(text, "    let a{i}_{j} = {sum};");
+            }
+            columns = (0..n).map(|j| format!("a{i}_{j}")).collect();
+            columns = self.montgomery_step(text, &format!("{i}"), &columns);
+        }
+        self.carried(text, &columns);
+        let _ = writeln!(text, "}}\n");
+        let _ = writeln!(text, "fn {prefix}_mul(x: {name}, y: {name}) -> {name} {{");
+        let _ = writeln!(
+            text,
+            "    return {prefix}_pack({prefix}_limbs_mul({prefix}_unpack(x), {prefix}_unpack(y)));\n}}\n"
+        );
+    }
+
+    /// `(columns + m·p)/2^bits`: writes the lines, returns the names of the columns that are left, one fewer unless the
+    /// modulus reaches beyond.
+    pub(crate) fn montgomery_step(&self, text: &mut String, step: &str, columns: &[String]) -> Vec<String> {
+        let low = self.low(&columns[0]);
+        let factor = if self.negated_inverse == mask(self.bits) {
+            format!("(0u - {low})")
+        } else if self.form == Form::Narrow {
+            format!("(({low} & {}u) * {}u)", mask(self.bits), self.negated_inverse)
+        } else {
+            format!("({low} * {}u)", self.negated_inverse)
+        };
+        let _ = writeln!(text, "    let m{step} = {factor} & {}u;", mask(self.bits));
+        let times = |limb: usize| match self.modulus[limb] {
+            0 => None,
+            1 => Some(format!("{}(m{step})", self.sum_type())),
+            p => Some(self.product(&format!("m{step}"), &format!("{p}u"))),
+        };
+        let first = times(0).map_or(columns[0].clone(), |product| format!("{} + {product}", columns[0]));
+        let _ = writeln!(text, "    let c{step} = ({first}) >> {}u;", self.bits);
+        let len = columns.len().max(self.limbs);
+        (1..len.max(2))
+            .map(|j| {
+                let mut terms: Vec<String> = columns.get(j).cloned().into_iter().collect();
+                terms.extend((j < self.limbs).then(|| times(j)).flatten());
+                if j == 1 {
+                    terms.push(format!("c{step}"));
+                }
+                let sum = if terms.is_empty() { format!("{}(0)", self.sum_type()) } else { terms.join(" + ") };
+                let _ = writeln!(text, "    let t{step}_{j} = {sum};");
+                format!("t{step}_{j}")
+            })
+            .collect()
+    }
+
+    /// Returns the columns as limbs: carries all but the highest.
+    pub(crate) fn carried(&self, text: &mut String, columns: &[String]) {
+        let _ = writeln!(text, "    let r0 = {};", columns[0]);
+        for (limb, column) in columns.iter().enumerate().take(self.limbs).skip(1) {
+            let _ = writeln!(text, "    let r{limb} = {column} + (r{} >> {}u);", limb - 1, self.bits);
+        }
+        let limbs: Vec<_> = (0..self.limbs)
+            .map(|limb| {
+                if limb >= columns.len() {
+                    // One column fewer than limbs: the carry of the highest.
+                    return self.low(&format!("(r{} >> {}u)", limb - 1, self.bits));
+                }
+                let low = self.low(&format!("r{limb}"));
+                if limb + 1 == self.limbs { low } else { format!("{low} & {}u", mask(self.bits)) }
+            })
+            .collect();
+        let _ = writeln!(text, "    return {}Limbs({});", self.field.type_name(), limbs.join(", "));
+    }
+}

@@ -1,0 +1,67 @@
+//! The kernels: one text for each dispatch, put together for a form of elements.
+
+use crate::compose::{ComposeError, compose};
+use crate::field::{Field, Form};
+use crate::poseidon::Table;
+use crate::sha256;
+
+/// A kernel and what its text depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kernel {
+    /// `parents[i] = Poseidon(children[i·arity], …)`: a level of a Poseidon tree, or columns.
+    PoseidonLevel(Table),
+    /// `parents[i] = SHA-256(children[2i] ‖ children[2i + 1])` with the two highest bits cleared: a level of TreeD.
+    ShaLevel,
+    /// Test only: one function of a field to each invocation.
+    FieldProbe(Field, Form),
+    /// Test only: a loop of many turns, which some drivers cut off.
+    LongLoop,
+}
+
+impl Kernel {
+    /// For reports and caches: unique for the text.
+    pub fn name(&self) -> String {
+        match self {
+            Self::PoseidonLevel(table) => format!("poseidon_{}_{}", table.width - 1, table.form.name()),
+            Self::ShaLevel => "sha_level".to_owned(),
+            Self::FieldProbe(field, form) => format!("{}_{}", field.prefix(), form.name()),
+            Self::LongLoop => "long_loop".to_owned(),
+        }
+    }
+
+    /// Buffers that it binds, from 0: inputs, then the one output.
+    pub fn bindings(&self) -> usize {
+        match self {
+            Self::PoseidonLevel(_) | Self::ShaLevel | Self::FieldProbe(..) => 3,
+            Self::LongLoop => 2,
+        }
+    }
+
+    /// Whether a dispatch takes parameters.
+    pub fn has_parameters(&self) -> bool {
+        matches!(self, Self::PoseidonLevel(_) | Self::ShaLevel)
+    }
+
+    /// The WGSL text; its entry point is `main`.
+    ///
+    /// # Errors
+    /// [`ComposeError`], which tests rule out for the texts here.
+    pub fn source(&self) -> Result<String, ComposeError> {
+        let (text, form) = match self {
+            Self::PoseidonLevel(table) => (include_str!("../wgsl/kernels/poseidon_level.wgsl"), table.form),
+            Self::ShaLevel => (include_str!("../wgsl/kernels/sha_level.wgsl"), Form::Narrow),
+            Self::FieldProbe(Field::Fr, form) => (include_str!("../wgsl/probes/fr.wgsl"), *form),
+            Self::FieldProbe(Field::Fq, form) => (include_str!("../wgsl/probes/fq.wgsl"), *form),
+            Self::LongLoop => (include_str!("../wgsl/probes/long_loop.wgsl"), Form::Narrow),
+        };
+        let library = |name: &str| match (name, self) {
+            ("field/fr", _) => Some(Field::Fr.source(form)),
+            ("field/fq", _) => Some(Field::Fq.source(form)),
+            ("hash/poseidon", Self::PoseidonLevel(table)) => Some(table.source()),
+            ("hash/sha256", _) => Some(sha256::source()),
+            _ => None,
+        };
+        let defined: &[&str] = if form == Form::Wide { &["WIDE"] } else { &[] };
+        compose(text, defined, &library)
+    }
+}

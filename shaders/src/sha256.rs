@@ -1,0 +1,132 @@
+//! The text of SHA-256 of 64 bytes, as trees use it.
+//!
+//! Sixteen rounds are unrolled, on registers with names; four turns of a loop make a compression. The second block is
+//! padding alone, so its schedule is part of the table of constants ([`table`]).
+//!
+//! Source: FIPS 180-4.
+
+use std::fmt::Write;
+
+/// Words of the table.
+pub const TABLE_WORDS: usize = 128;
+
+/// Bits of a message of 64 bytes.
+const MESSAGE_BITS: u32 = 512;
+
+const INITIAL: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+
+/// Primes, whose cube roots the constants of the rounds are taken from.
+fn primes() -> impl Iterator<Item = u64> {
+    (2_u64..).filter(|n| (2..*n).take_while(|d| d * d <= *n).all(|d| n % d != 0))
+}
+
+/// The constants of the 64 rounds: 32 bits after the point of the cube roots of the first primes.
+fn round_constants() -> [u32; 64] {
+    let mut constants = [0; 64];
+    for (constant, prime) in constants.iter_mut().zip(primes()) {
+        // The largest c with c³ ≤ prime·2⁹⁶, bit by bit.
+        let target = u128::from(prime) << 96;
+        let root = (0..36).rev().fold(0_u128, |root, bit| {
+            let next = root | 1 << bit;
+            // Below 2³⁶ the cube is below 2¹⁰⁸.
+            if next * next * next <= target { next } else { root }
+        });
+        *constant = root as u32;
+    }
+    constants
+}
+
+/// The constants of the rounds, then those of the second block with its words added.
+pub fn table() -> [u32; TABLE_WORDS] {
+    let constants = round_constants();
+    let mut words = [0_u32; 64];
+    (words[0], words[15]) = (1 << 31, MESSAGE_BITS);
+    for i in 16..64 {
+        let (x, y) = (words[i - 15], words[i - 2]);
+        let s0 = x.rotate_right(7) ^ x.rotate_right(18) ^ x >> 3;
+        let s1 = y.rotate_right(17) ^ y.rotate_right(19) ^ y >> 10;
+        words[i] = words[i - 16].wrapping_add(s0).wrapping_add(words[i - 7]).wrapping_add(s1);
+    }
+    std::array::from_fn(|i| match i {
+        0..64 => constants[i],
+        _ => constants[i - 64].wrapping_add(words[i - 64]),
+    })
+}
+
+/// `fn sha256_pair(left: Node, right: Node) -> Node`: the digest of two nodes, whose words are little-endian; wants the
+/// table in `constants`.
+pub fn source() -> String {
+    let mut text = String::from(
+        "struct Node {\n    lo: vec4<u32>,\n    hi: vec4<u32>,\n}\n\n\
+         fn turned(x: u32, by: u32) -> u32 {\n    return (x >> by) | (x << (32u - by));\n}\n\n\
+         fn swapped(x: vec4<u32>) -> vec4<u32> {\n    \
+         return ((x & vec4<u32>(255u)) << vec4<u32>(24u)) | ((x & vec4<u32>(65280u)) << vec4<u32>(8u)) |\n        \
+         ((x >> vec4<u32>(8u)) & vec4<u32>(65280u)) | (x >> vec4<u32>(24u));\n}\n\n",
+    );
+    let state = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let _ = writeln!(text, "fn sha256_pair(left: Node, right: Node) -> Node {{");
+    for (quarter, source) in ["left.lo", "left.hi", "right.lo", "right.hi"].into_iter().enumerate() {
+        let _ = writeln!(text, "    let q{quarter} = swapped({source});");
+        for (place, lane) in ["x", "y", "z", "w"].into_iter().enumerate() {
+            let _ = writeln!(text, "    var w{} = q{quarter}.{lane};", 4 * quarter + place);
+        }
+    }
+    for (name, value) in state.iter().zip(INITIAL) {
+        let _ = writeln!(text, "    var {name} = {value}u;");
+    }
+    let rounds = |text: &mut String, table: usize, with_words: bool| {
+        for i in 0..16 {
+            // Names turn instead of values.
+            let [a, b, c, d, e, f, g, h] = std::array::from_fn(|place| state[(place + 16 - i) % 8]);
+            let word = if with_words { format!(" + w{i}") } else { String::new() };
+            let _ = writeln!(
+                text,
+                "        let x{i} = {h} + (turned({e}, 6u) ^ turned({e}, 11u) ^ turned({e}, 25u)) + \
+                 ({g} ^ ({e} & ({f} ^ {g}))) + constants[{table}u + 16u * turn + {i}u]{word};"
+            );
+            let _ = writeln!(text, "        {d} += x{i};");
+            let _ = writeln!(
+                text,
+                "        {h} = x{i} + (turned({a}, 2u) ^ turned({a}, 13u) ^ turned({a}, 22u)) + \
+                 (({a} & {b}) | ({c} & ({a} | {b})));"
+            );
+        }
+    };
+    let _ = writeln!(text, "    for (var turn = 0u; turn < 4u; turn++) {{");
+    rounds(&mut text, 0, true);
+    for i in 0..16 {
+        let (x, y, z) = ((i + 1) % 16, (i + 14) % 16, (i + 9) % 16);
+        let _ = writeln!(
+            text,
+            "        w{i} += (turned(w{x}, 7u) ^ turned(w{x}, 18u) ^ (w{x} >> 3u)) + w{z} + \
+             (turned(w{y}, 17u) ^ turned(w{y}, 19u) ^ (w{y} >> 10u));"
+        );
+    }
+    let _ = writeln!(text, "    }}");
+    for (name, value) in state.iter().zip(INITIAL) {
+        let _ = writeln!(text, "    {name} += {value}u;\n    let {name}1 = {name};");
+    }
+    let _ = writeln!(text, "    for (var turn = 0u; turn < 4u; turn++) {{");
+    rounds(&mut text, 64, false);
+    let _ = writeln!(text, "    }}");
+    let sums: Vec<_> = state.iter().map(|name| format!("{name} + {name}1")).collect();
+    let _ = writeln!(
+        text,
+        "    return Node(swapped(vec4<u32>({})), swapped(vec4<u32>({})));\n}}",
+        sums[..4].join(", "),
+        sums[4..].join(", ")
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constants_are_those_of_the_standard() {
+        let constants = round_constants();
+        assert_eq!((constants[0], constants[1], constants[63]), (0x428a_2f98, 0x7137_4491, 0xc671_78f2));
+    }
+}
