@@ -1,6 +1,8 @@
-//! Settings of the engine: plain data, no I/O, no global state.
+//! Settings of the engine: values, no I/O, no global state.
 
 use std::path::PathBuf;
+
+use crate::backend::SharedBackend;
 
 /// One GiB, the default memory budget of a phase.
 pub const DEFAULT_MEMORY_BYTES: u64 = 1 << 30;
@@ -19,6 +21,8 @@ pub struct Config {
     pub parameter_cache: PathBuf,
     /// Folder of parent tables.
     pub parent_cache: PathBuf,
+    /// Who computes the heavy stages.
+    pub backend: SharedBackend,
 }
 
 impl Default for Config {
@@ -29,6 +33,7 @@ impl Default for Config {
             rows_to_discard: DEFAULT_ROWS_TO_DISCARD,
             parameter_cache: PathBuf::from("/var/tmp/filecoin-proof-parameters"),
             parent_cache: PathBuf::from("/var/tmp/filecoin-parents"),
+            backend: SharedBackend::default(),
         }
     }
 }

@@ -232,6 +232,7 @@ impl Settings {
             rows_to_discard: self.rows_to_discard.value,
             parameter_cache: self.parameter_cache.value.clone(),
             parent_cache: self.parent_cache.value.clone(),
+            ..Config::default()
         }
     }
 }

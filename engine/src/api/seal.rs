@@ -13,7 +13,6 @@ use rayon::prelude::*;
 use tracing::info_span;
 
 use super::SectorIdentity;
-use crate::backend::cpu::Cpu;
 use crate::error::Error;
 use crate::job::{Cancelled, Job, Unit};
 use crate::merkle::build;
@@ -138,7 +137,8 @@ pub fn pre_commit_phase1(
         return Err(SealError::TooLong { path: staged.to_owned(), expected: params.size_bytes, actual }.into());
     }
     fs::create_dir_all(cache).map_err(failed("create", cache))?;
-    let (comm_d, tree_d) = build::tree_d(&Cpu, job, staged, Geometry::of(params).data(), &files::tree_d(cache))?;
+    let (comm_d, tree_d) =
+        build::tree_d(&*job.config.backend, job, staged, Geometry::of(params).data(), &files::tree_d(cache))?;
     verify_pieces(&comm_d, size, pieces)?;
     let copy = AtomicFile::with_len(sealed, params.size_bytes)?;
     // The disk is busy with the copy while the processor is with the labels; if it fails, they end too.

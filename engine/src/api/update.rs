@@ -12,7 +12,6 @@ use tracing::info_span;
 
 use super::snark::Prover;
 use super::unseal::RangeError;
-use crate::backend::cpu::Cpu;
 use crate::circuit::update::{UpdateChallenge, UpdateCircuit, UpdatePartition, UpdateWitnessError, public_inputs};
 use crate::error::Error;
 use crate::field::fr::from_node;
@@ -61,7 +60,7 @@ pub fn encode_into(
 ) -> Result<Encoded, Error> {
     let _span = info_span!("update_encode", size = config.params.name).entered();
     let comm_d_new = comm_d(config, pieces)?;
-    Ok(replica::encode_into(&Cpu, job, config, old, staged, &comm_d_new, new)?)
+    Ok(replica::encode_into(&*job.config.backend, job, config, old, staged, &comm_d_new, new)?)
 }
 
 /// What a finished [`encode_into`] with these arguments came to; `None` when `new` holds none, or that of another sector
@@ -98,7 +97,7 @@ pub fn decode_from(
     comm_d_new: &Node,
 ) -> Result<(), Error> {
     let _span = info_span!("update_decode", size = config.params.name).entered();
-    Ok(decode::decode_from(&Cpu, job, config, replica, old, comm_d_new, out)?)
+    Ok(decode::decode_from(&*job.config.backend, job, config, replica, old, comm_d_new, out)?)
 }
 
 /// Writes raw bytes `[offset, offset + len)` of an updated sector to `out`; any offset will do.
@@ -126,7 +125,7 @@ pub fn decode_range(
     let nodes = padded.start / NODE_SIZE as u64..padded.end / NODE_SIZE as u64;
     let mut unpadder = Unpadder::range(out, range);
     let decoder = Decoder { config, new: replica, old: sector_key, comm_d_new, comm_r_old };
-    decoder.decode_range(&Cpu, job, nodes, &mut unpadder)?;
+    decoder.decode_range(&*job.config.backend, job, nodes, &mut unpadder)?;
     unpadder.finish().map_err(UpdateError::Output)?;
     Ok(())
 }
@@ -146,7 +145,7 @@ pub fn remove_encoded_data(
     commitments: &UpdateCommitments,
 ) -> Result<(), Error> {
     let _span = info_span!("update_remove", size = config.params.name).entered();
-    Ok(replica::remove_data(&Cpu, job, config, new, data, commitments, old)?)
+    Ok(replica::remove_data(&*job.config.backend, job, config, new, data, commitments, old)?)
 }
 
 /// Opens the challenges of every partition and checks what it opened.

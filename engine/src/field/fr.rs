@@ -4,6 +4,7 @@
 //! a node is read as a field element. Source: `spec/replication.md` 0.2.
 
 use ff::PrimeField;
+use rayon::prelude::*;
 
 /// An element of the scalar field of BLS12-381.
 pub type Fr = blstrs::Scalar;
@@ -22,6 +23,17 @@ pub struct NonCanonical(pub Node);
 /// [`NonCanonical`] when the integer is r or more.
 pub fn from_node(node: &Node) -> Result<Fr, NonCanonical> {
     Option::from(Fr::from_repr(*node)).ok_or(NonCanonical(*node))
+}
+
+/// Whether every node is a canonical field element.
+///
+/// # Errors
+/// [`NonCanonical`] with one that is none.
+pub fn check_nodes(nodes: &[Node]) -> Result<(), NonCanonical> {
+    /// The highest byte of r.
+    const TOP: u8 = 0x73;
+    let check = |node: &Node| if node[31] < TOP { Ok(()) } else { from_node(node).map(drop) };
+    nodes.par_chunks(1 << 12).try_for_each(|nodes| nodes.iter().try_for_each(check))
 }
 
 /// The canonical bytes of a field element.
@@ -66,5 +78,9 @@ mod tests {
         assert_eq!(from_node(&modulus), Ok(-Fr::ONE));
         assert_eq!(to_node(&-Fr::ONE), modulus);
         assert!(from_node(&[0xff; 32]).is_err());
+        let mut nodes = vec![to_node(&-Fr::ONE); 5000];
+        assert_eq!(check_nodes(&nodes), Ok(()));
+        nodes[4999][0] = 1;
+        assert_eq!(check_nodes(&nodes), Err(NonCanonical(nodes[4999])));
     }
 }

@@ -6,7 +6,7 @@ pub mod poseidon_constants;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "calls code for instructions that were found at run time, and stores vectors")]
 mod poseidon_ifma;
-mod poseidon_scaled;
+pub(crate) mod poseidon_scaled;
 pub mod sha256;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "calls code for instructions that were found at run time, loads and stores vectors")]

@@ -4,7 +4,7 @@
 //! each fits into one machine word. A product by N costs a quarter of one by M. The state is kept multiplied by a
 //! factor κ that is known in advance, so that D never has to be divided out:
 //!
-//! - mixing gives `2⁻ʷ·N·(κ·s) = κ′·(M·s)` with `κ′ = 2⁻ʷ·D·κ`, where 2⁻ʷ is a Montgomery step over one word, which
+//! - mixing gives `2⁻ʷ·N·(κ·s) = κ′·(M·s)` with `κ′ = 2⁻ʷ·D·κ`, where 2⁻ʷ is a Montgomery step over a word or two, which
 //!   also brings the sum back to the size of r;
 //! - the S-boxes of a full round turn κ into κ⁵; that of a partial round is multiplied by κ⁻⁴, to agree with the rest;
 //! - round constants are stored as κ·c. Those of partial rounds are pushed forward through M until only element 0 has
@@ -55,13 +55,14 @@ pub(crate) struct PartialRound<const L: usize> {
 }
 
 impl<const L: usize> Scaled<L> {
-    fn new(constants: &Constants, bits: u32) -> Self {
+    /// `step_bits` is w: bits of a Montgomery step of the mixing.
+    pub(crate) fn new(constants: &Constants, bits: u32, step_bits: u32) -> Self {
         let width = constants.width;
         let common = (width..3 * width - 1).fold(1, |common, factor| lcm(common, factor as u64));
         let matrix: Vec<_> = (0..2 * width - 1).map(|sum| common / (sum + width) as u64).collect();
 
-        let word = Fr::from(2).pow([u64::from(bits)]);
-        let radix = word.pow([L as u64]);
+        let word = Fr::from(2).pow([u64::from(step_bits)]);
+        let radix = Fr::from(2).pow([u64::from(bits) * L as u64]);
         let limbs = |x: Fr| split::<L>(x, bits);
         let stored = |x: Fr| limbs(x * radix);
         let step = Fr::from(common) * word.invert().expect("a power of two is not 0");
@@ -131,14 +132,14 @@ pub(crate) fn words_64(arity: usize, tag: Tag) -> Option<&'static Scaled<4>> {
     static MERKLE: [OnceLock<Scaled<4>>; MAX_WIDTH] = [const { OnceLock::new() }; MAX_WIDTH];
     static RANDOM: [OnceLock<Scaled<4>>; MAX_WIDTH] = [const { OnceLock::new() }; MAX_WIDTH];
     let instances = if tag == Tag::Merkle { &MERKLE } else { &RANDOM };
-    Some(instances.get(arity)?.get_or_init(|| Scaled::new(constants(arity, tag), 64)))
+    Some(instances.get(arity)?.get_or_init(|| Scaled::new(constants(arity, tag), 64, 64)))
 }
 
 /// The constants of an arity for words of 52 bits, under the tag of Merkle trees; `None` when the matrix does not fit.
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only vector code uses 52-bit words"))]
 pub(crate) fn words_52(arity: usize) -> Option<&'static Scaled<5>> {
     static MERKLE: [OnceLock<Scaled<5>>; MAX_WIDTH] = [const { OnceLock::new() }; MAX_WIDTH];
-    Some(MERKLE.get(arity)?.get_or_init(|| Scaled::new(constants(arity, Tag::Merkle), 52)))
+    Some(MERKLE.get(arity)?.get_or_init(|| Scaled::new(constants(arity, Tag::Merkle), 52, 52)))
 }
 
 /// An integer below 2²⁵⁶, the lowest word first.

@@ -171,7 +171,7 @@ impl<'a> Cascade<'a> {
     fn parents(&self, children: &[Node]) -> Result<Vec<Node>, BuildError> {
         let mut parents = vec![[0; NODE_SIZE]; children.len() / self.rows.arity()];
         match self.hash {
-            NodeHash::Sha256 => self.backend.sha_level(children, &mut parents),
+            NodeHash::Sha256 => self.backend.sha_level(children, &mut parents)?,
             NodeHash::Poseidon => self.backend.poseidon_level(self.rows.arity(), children, &mut parents)?,
         }
         Ok(parents)

@@ -12,7 +12,6 @@
 use std::path::{Path, PathBuf};
 
 use crate::backend::Backend;
-use crate::backend::cpu::Cpu;
 use crate::field::{Node, NonCanonical};
 use crate::hash::poseidon::hash2;
 use crate::job::{Cancelled, Job, Unit};
@@ -83,7 +82,7 @@ impl From<WriteError> for CommitError {
 /// [`CommitError`] names the file that is missing, has another length, holds a node that is no field element, or
 /// contradicts itself.
 pub fn commit(job: &Job<'_>, config: &PoRepConfig, cache: &Path, replica: &Path) -> Result<Commitments, CommitError> {
-    commit_with(&Cpu, job, Geometry::of(config.params), cache, replica)
+    commit_with(&*job.config.backend, job, Geometry::of(config.params), cache, replica)
 }
 
 /// [`commit`] on a device of the caller's, for a sector of any geometry.

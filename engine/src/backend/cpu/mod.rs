@@ -48,7 +48,11 @@ impl Backend for Cpu {
         trees::poseidon_level(arity, children, parents)
     }
 
-    fn sha_level(&self, children: &[Node], parents: &mut [Node]) {
+    fn sha_level(&self, children: &[Node], parents: &mut [Node]) -> Result<(), BackendError> {
+        if children.len() != 2 * parents.len() {
+            return Err(BackendError::Lengths { arity: 2, children: children.len(), parents: parents.len() });
+        }
         trees::sha_level(children, parents);
+        Ok(())
     }
 }

@@ -1,0 +1,22 @@
+//! What can go wrong with a device. None of it says anything about the work, which somebody else can do.
+
+/// Why a device did not do its work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the messages are the docs")]
+pub enum GpuError {
+    #[error("no device could be opened on {adapter}")]
+    Open { adapter: String, source: wgpu::RequestDeviceError },
+    #[error("{adapter} lacks {what}")]
+    Unfit { adapter: String, what: &'static str },
+    #[error("{adapter} was lost: {reason}")]
+    Lost { adapter: String, reason: String },
+    #[error("{adapter} has no room for {bytes} bytes")]
+    OutOfMemory { adapter: String, bytes: u64 },
+    #[error("{adapter} does not accept {what}: {reason}")]
+    Rejected { adapter: String, what: String, reason: String },
+    #[error("{adapter} did not finish a slice of {kernel} in {seconds} s")]
+    TimedOut { adapter: String, kernel: String, seconds: u64 },
+    #[error("{adapter} computes {kernel} wrongly")]
+    Wrong { adapter: String, kernel: String },
+}

@@ -1,0 +1,258 @@
+//! Kernels with one output node for each group of input nodes, over any number of groups.
+//!
+//! The groups are cut into slices that fit a binding, the budget and the time that a dispatch may take. Slices go around
+//! in a ring of buffers: while the device computes one, the next is being written and the one before read.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use filecash_shaders::kernels::Kernel;
+
+use super::device::{Device, IMMEDIATE_BYTES};
+use super::error::GpuError;
+use super::pipeline::Pipeline;
+use crate::field::Node;
+use crate::sector::params::NODE_SIZE;
+
+/// Slices on their way at a time.
+const SLOTS: usize = 3;
+/// What a dispatch may take.
+const TARGET: Duration = Duration::from_millis(100);
+/// Groups of the first slice of a kernel, before its speed is known.
+const FIRST_SLICE: usize = 256;
+/// Invocations of a workgroup.
+const WORKGROUP: usize = 64;
+/// Workgroups in one dimension of a dispatch, on every adapter.
+const MAX_WORKGROUPS: usize = 65_535;
+/// A slice that takes longer will not end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The buffers of slices, and what is known of kernels' speed.
+#[derive(Debug, Default)]
+pub(super) struct Levels {
+    ring: Mutex<Option<Ring>>,
+    /// Seconds of a group, by kernel: the last that was seen.
+    speed: Mutex<Vec<(Kernel, f64)>>,
+}
+
+#[derive(Debug)]
+struct Ring {
+    input_bytes: u64,
+    output_bytes: u64,
+    free: Vec<Slot>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    input: wgpu::Buffer,
+    output: wgpu::Buffer,
+    /// Where the processor reads the output.
+    mapped: wgpu::Buffer,
+}
+
+/// A slice that the device has been given.
+struct Flight {
+    slot: Slot,
+    first: usize,
+    count: usize,
+    submission: wgpu::SubmissionIndex,
+    ready: Receiver<Result<(), wgpu::BufferAsyncError>>,
+}
+
+impl Levels {
+    /// `outputs[i] = kernel(inputs[i·arity], …)`; there are `arity` inputs to each output.
+    pub(super) fn run(
+        &self,
+        device: &Device,
+        kernel: Kernel,
+        pipeline: &Arc<Pipeline>,
+        arity: usize,
+        inputs: &[Node],
+        outputs: &mut [Node],
+    ) -> Result<(), GpuError> {
+        if outputs.is_empty() {
+            return Ok(());
+        }
+        // One caller at a time: the ring is as large as the budget allows.
+        let mut kept = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ring = self.ring(device, kept.take(), arity, outputs.len())?;
+        let most = ((ring.input_bytes / (arity * NODE_SIZE) as u64).min(ring.output_bytes / NODE_SIZE as u64) as usize)
+            .min(MAX_WORKGROUPS * WORKGROUP);
+        let (mut next, mut flights) = (0, VecDeque::new());
+        let mut last_end = Instant::now();
+        while next < outputs.len() || !flights.is_empty() {
+            if let (true, Some(slot)) = (next < outputs.len(), ring.free.pop()) {
+                let count = self.slice(kernel).min(most).min(outputs.len() - next);
+                let nodes = &inputs[next * arity..(next + count) * arity];
+                flights.push_back(launch(device, pipeline, slot, next, count, nodes)?);
+                next += count;
+                continue;
+            }
+            let Some(flight) = flights.pop_front() else { break };
+            let (first, count) = (flight.first, flight.count);
+            ring.free.push(land(device, pipeline, flight, &mut outputs[first..first + count])?);
+            let end = Instant::now();
+            self.learn(kernel, (end - last_end).as_secs_f64() / count as f64);
+            last_end = end;
+        }
+        *kept = Some(ring);
+        Ok(())
+    }
+
+    /// Runs a kernel without inputs or parameters once, for one output.
+    pub(super) fn once(
+        &self,
+        device: &Device,
+        pipeline: &Arc<Pipeline>,
+        outputs: &mut [Node; 1],
+    ) -> Result<(), GpuError> {
+        let slot = Slot::new(device, NODE_SIZE as u64, NODE_SIZE as u64)?;
+        let flight = launch(device, pipeline, slot, 0, 1, &[])?;
+        land(device, pipeline, flight, outputs).map(drop)
+    }
+
+    /// Groups of the next slice: as many as a dispatch may take.
+    fn slice(&self, kernel: Kernel) -> usize {
+        let speeds = self.speed.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = speeds.iter().find(|(other, _)| *other == kernel);
+        let groups = known.map_or(FIRST_SLICE, |(_, seconds)| (TARGET.as_secs_f64() / seconds.max(1e-12)) as usize);
+        groups.next_multiple_of(WORKGROUP)
+    }
+
+    /// Keeps a kernel's speed; one slice may not make the next more than twice as large.
+    fn learn(&self, kernel: Kernel, seconds: f64) {
+        let mut speeds = self.speed.lock().unwrap_or_else(PoisonError::into_inner);
+        match speeds.iter_mut().find(|(other, _)| *other == kernel) {
+            Some((_, known)) => *known = seconds.max(*known / 2.0),
+            None => speeds.push((kernel, seconds.max(TARGET.as_secs_f64() / (2 * FIRST_SLICE) as f64))),
+        }
+    }
+
+    /// Groups a second of a kernel, once it has run.
+    pub(super) fn rate(&self, kernel: Kernel) -> Option<f64> {
+        let speeds = self.speed.lock().unwrap_or_else(PoisonError::into_inner);
+        speeds.iter().find(|(other, _)| *other == kernel).map(|(_, seconds)| 1.0 / seconds)
+    }
+
+    /// A ring for groups of `arity`, the one that is there if it will do; halved until the device has room for it.
+    fn ring(&self, device: &Device, kept: Option<Ring>, arity: usize, groups: usize) -> Result<Ring, GpuError> {
+        let group = ((arity + 2) * NODE_SIZE) as u64;
+        let in_budget = device.max_vram / (SLOTS as u64 * group);
+        let in_binding = device.max_binding / (arity * NODE_SIZE) as u64;
+        let mut wanted = in_budget.min(in_binding).min(groups.next_multiple_of(WORKGROUP) as u64);
+        let sizes = |groups: u64| (groups * (arity * NODE_SIZE) as u64, groups * NODE_SIZE as u64);
+        if let Some(ring) = kept.filter(|ring| {
+            let (input, output) = sizes(wanted);
+            ring.input_bytes >= input && ring.output_bytes >= output && ring.free.len() == SLOTS
+        }) {
+            return Ok(ring);
+        }
+        loop {
+            let (input_bytes, output_bytes) = sizes(wanted);
+            if wanted == 0 {
+                return Err(GpuError::OutOfMemory { adapter: device.name.clone(), bytes: group * SLOTS as u64 });
+            }
+            let slots = (0..SLOTS).map(|_| Slot::new(device, input_bytes, output_bytes)).collect::<Result<_, _>>();
+            match slots {
+                Ok(free) => return Ok(Ring { input_bytes, output_bytes, free }),
+                Err(GpuError::OutOfMemory { .. }) if wanted > WORKGROUP as u64 => wanted /= 2,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Slot {
+    fn new(device: &Device, input_bytes: u64, output_bytes: u64) -> Result<Self, GpuError> {
+        use wgpu::BufferUsages as Usage;
+        device.scoped("buffers", input_bytes + 2 * output_bytes, || {
+            let buffer = |label, size, usage| {
+                device.wgpu.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some(label),
+                    size,
+                    usage,
+                    mapped_at_creation: false,
+                })
+            };
+            Self {
+                input: buffer("input", input_bytes, Usage::STORAGE | Usage::COPY_DST),
+                output: buffer("output", output_bytes, Usage::STORAGE | Usage::COPY_SRC),
+                mapped: buffer("mapped", output_bytes, Usage::MAP_READ | Usage::COPY_DST),
+            }
+        })
+    }
+}
+
+/// Gives a slice to the device.
+fn launch(
+    device: &Device,
+    pipeline: &Arc<Pipeline>,
+    slot: Slot,
+    first: usize,
+    count: usize,
+    nodes: &[Node],
+) -> Result<Flight, GpuError> {
+    let bytes = nodes.as_flattened();
+    let output_bytes = (count * NODE_SIZE) as u64;
+    let binding = |number, buffer, size: u64| wgpu::BindGroupEntry {
+        binding: number,
+        resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 0, size: size.try_into().ok() }),
+    };
+    let mut entries = vec![binding(0, &pipeline.constants, pipeline.constants.size())];
+    if !bytes.is_empty() {
+        device.queue.write_buffer(&slot.input, 0, bytes);
+        entries.push(binding(1, &slot.input, bytes.len() as u64));
+    }
+    entries.push(binding(entries.len() as u32, &slot.output, output_bytes));
+    let group = device.wgpu.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some(&pipeline.name),
+        layout: &pipeline.layout,
+        entries: &entries,
+    });
+    let mut encoder = device.wgpu.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        pass.set_pipeline(&pipeline.compute);
+        pass.set_bind_group(0, &group, &[]);
+        if pipeline.has_parameters {
+            let mut parameters = [0_u8; IMMEDIATE_BYTES as usize];
+            parameters[..4].copy_from_slice(&(count as u32).to_le_bytes());
+            pass.set_immediates(0, &parameters);
+        }
+        pass.dispatch_workgroups(count.div_ceil(WORKGROUP) as u32, 1, 1);
+    }
+    encoder.copy_buffer_to_buffer(&slot.output, 0, &slot.mapped, 0, output_bytes);
+    let submission = device.queue.submit([encoder.finish()]);
+    let (sender, ready) = mpsc::channel();
+    // Nobody listens any more when the slice was given up.
+    slot.mapped.slice(..output_bytes).map_async(wgpu::MapMode::Read, move |mapped| drop(sender.send(mapped)));
+    device.check(&pipeline.name)?;
+    Ok(Flight { slot, first, count, submission, ready })
+}
+
+/// Waits for a slice and reads its outputs.
+fn land(device: &Device, pipeline: &Pipeline, flight: Flight, outputs: &mut [Node]) -> Result<Slot, GpuError> {
+    let kernel = &pipeline.name;
+    let timed_out =
+        || GpuError::TimedOut { adapter: device.name.clone(), kernel: kernel.clone(), seconds: PATIENCE.as_secs() };
+    let waited =
+        device.wgpu.poll(wgpu::PollType::Wait { submission_index: Some(flight.submission), timeout: Some(PATIENCE) });
+    device.check(kernel)?;
+    waited.map_err(|_| timed_out())?;
+    let rejected = |reason: String| GpuError::Rejected { adapter: device.name.clone(), what: kernel.clone(), reason };
+    match flight.ready.recv_timeout(PATIENCE) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return Err(rejected(error.to_string())),
+        Err(_) => return Err(timed_out()),
+    }
+    {
+        let mapped = flight.slot.mapped.slice(..(flight.count * NODE_SIZE) as u64).get_mapped_range();
+        let mapped = mapped.map_err(|error| rejected(error.to_string()))?;
+        outputs.as_flattened_mut().copy_from_slice(&mapped);
+    }
+    flight.slot.mapped.unmap();
+    device.check(kernel)?;
+    Ok(flight.slot)
+}

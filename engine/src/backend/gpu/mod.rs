@@ -1,0 +1,161 @@
+//! The GPU backend: WGSL kernels through wgpu, each equal bit for bit to its CPU twin.
+//!
+//! [`Adapter::all`] lists what there is, [`Gpu::open`] opens one, and [`select::open`] does what a user asks for. A [`Team`] of devices, the CPU among them or not, is a [`Backend`](super::Backend): its members
+//! take blocks of a stage as they get ready, samples of what a device gives are computed again, and what a device could
+//! not do the others do.
+
+mod device;
+mod error;
+mod levels;
+mod pipeline;
+pub mod select;
+pub mod tables;
+mod team;
+
+pub use device::{Adapter, Device, GpuLimits};
+pub use error::GpuError;
+pub use team::{Member, Team, TeamOptions, Worker};
+
+use std::sync::{Mutex, PoisonError};
+
+use filecash_shaders::kernels::Kernel;
+use filecash_shaders::sha256;
+
+use self::levels::Levels;
+use self::pipeline::Pipelines;
+use super::cpu::trees;
+use crate::field::Node;
+use crate::sector::params::NODE_SIZE;
+
+/// Arities of trees, and numbers of layers, that have a kernel.
+pub const ARITIES: [usize; 5] = [2, 4, 5, 8, 11];
+/// Parents of a known-answer test: more than a workgroup, and not a multiple of one.
+const TEST_PARENTS: usize = 131;
+/// Turns of the loop that some drivers cut off.
+const LONG_LOOP: u32 = 70_000;
+
+/// One opened GPU. A kernel is compiled when it is first asked for, and computes what the CPU knows before it computes
+/// anything else.
+#[derive(Debug)]
+pub struct Gpu {
+    device: Device,
+    pipelines: Pipelines,
+    levels: Levels,
+    /// Kernels that have computed what the CPU knows: Poseidon by arity, SHA-256 without one.
+    tested: Mutex<Vec<Option<usize>>>,
+}
+
+impl Gpu {
+    /// Opens an adapter; nothing is compiled yet.
+    ///
+    /// # Errors
+    /// [`GpuError::Unfit`], [`GpuError::Open`].
+    pub fn open(adapter: &Adapter, limits: GpuLimits) -> Result<Self, GpuError> {
+        let device = Device::open(adapter, limits)?;
+        Ok(Self { device, pipelines: Pipelines::default(), levels: Levels::default(), tested: Mutex::default() })
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn poseidon_kernel(&self, arity: usize) -> Kernel {
+        Kernel::PoseidonLevel(tables::poseidon_table(arity, self.device.form))
+    }
+
+    /// Has every kernel compute what the CPU knows, and a loop that some drivers cut off.
+    ///
+    /// # Errors
+    /// [`GpuError::Wrong`] names the first kernel that differs; [`GpuError`] when the device fails.
+    pub fn self_test(&self) -> Result<(), GpuError> {
+        ARITIES.into_iter().map(Some).chain([None]).try_for_each(|arity| self.tested(arity))
+    }
+
+    /// Has a kernel, Poseidon of an arity or SHA-256, compute what the CPU knows, unless it has done so before.
+    fn tested(&self, arity: Option<usize>) -> Result<(), GpuError> {
+        // Held meanwhile, so that nobody uses a kernel before it is known to be right.
+        let mut tested = self.tested.lock().unwrap_or_else(PoisonError::into_inner);
+        if tested.is_empty() {
+            self.long_loop()?;
+        }
+        if tested.contains(&arity) {
+            return Ok(());
+        }
+        let node = |i: usize| {
+            std::array::from_fn(|byte| if byte + 1 == NODE_SIZE { i as u8 & 0x3f } else { (i * 31 + byte * 7) as u8 })
+        };
+        let children: Vec<Node> = (0..TEST_PARENTS * arity.unwrap_or(2)).map(node).collect();
+        let mut parents = vec![[0xff; NODE_SIZE]; TEST_PARENTS];
+        let mut expected = parents.clone();
+        let kernel = match arity {
+            Some(arity) => {
+                self.poseidon(arity, &children, &mut parents)?;
+                trees::poseidon_level(arity, &children, &mut expected).expect("the nodes are below 2²⁵⁴");
+                self.poseidon_kernel(arity)
+            }
+            None => {
+                self.sha(&children, &mut parents)?;
+                trees::sha_level(&children, &mut expected);
+                Kernel::ShaLevel
+            }
+        };
+        self.expect(&parents, &expected, kernel)?;
+        tested.push(arity);
+        Ok(())
+    }
+
+    fn expect(&self, actual: &[Node], expected: &[Node], kernel: Kernel) -> Result<(), GpuError> {
+        match actual == expected {
+            true => Ok(()),
+            false => Err(GpuError::Wrong { adapter: self.device.name.clone(), kernel: kernel.name() }),
+        }
+    }
+
+    fn poseidon(&self, arity: usize, children: &[Node], parents: &mut [Node]) -> Result<(), GpuError> {
+        let kernel = self.poseidon_kernel(arity);
+        let table = tables::poseidon_table(arity, self.device.form);
+        let pipeline = self.pipelines.get(&self.device, kernel, || tables::poseidon_words(&table))?;
+        self.levels.run(&self.device, kernel, &pipeline, arity, children, parents)
+    }
+
+    fn sha(&self, children: &[Node], parents: &mut [Node]) -> Result<(), GpuError> {
+        let pipeline = self.pipelines.get(&self.device, Kernel::ShaLevel, || sha256::table().to_vec())?;
+        self.levels.run(&self.device, Kernel::ShaLevel, &pipeline, 2, children, parents)
+    }
+
+    /// Counts beyond the number of turns at which some drivers stop without a word.
+    fn long_loop(&self) -> Result<(), GpuError> {
+        let count = (0..LONG_LOOP).fold(0_u32, |count, i| (count ^ i).wrapping_add(1));
+        let pipeline = self.pipelines.get(&self.device, Kernel::LongLoop, || vec![LONG_LOOP])?;
+        let mut counted = [[0xff; NODE_SIZE]];
+        self.levels.once(&self.device, &pipeline, &mut counted)?;
+        let mut expected = counted;
+        expected[0][..4].copy_from_slice(&count.to_le_bytes());
+        self.expect(&counted, &expected, Kernel::LongLoop)
+    }
+}
+
+impl Worker for Gpu {
+    fn name(&self) -> &str {
+        &self.device.name
+    }
+
+    fn has_arity(&self, arity: usize) -> bool {
+        ARITIES.contains(&arity)
+    }
+
+    fn rate(&self, arity: Option<usize>) -> Option<f64> {
+        self.levels.rate(arity.map_or(Kernel::ShaLevel, |arity| self.poseidon_kernel(arity)))
+    }
+
+    fn poseidon_level(&self, arity: usize, children: &[Node], parents: &mut [Node]) -> Result<(), GpuError> {
+        self.tested(Some(arity))?;
+        self.poseidon(arity, children, parents)
+    }
+
+    fn sha_level(&self, children: &[Node], parents: &mut [Node]) -> Result<(), GpuError> {
+        self.tested(None)?;
+        self.sha(children, parents)
+    }
+}

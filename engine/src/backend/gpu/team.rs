@@ -1,0 +1,316 @@
+//! Devices that share the blocks of a stage, the CPU among them if it may.
+//!
+//! Every member takes the next block when it has done the one before, so that a fast one does more; a block is what the
+//! member computes in a fraction of a second. What a device gives is checked by sample. A block that a device could not
+//! do is done by whoever is next, on the CPU if nobody else is left; a device that was lost, gave a wrong result or
+//! failed twice in a row gets no more work.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use rand_core::{OsRng, RngCore};
+use tracing::warn;
+
+use super::GpuError;
+use crate::backend::cpu::trees;
+use crate::backend::{Backend, BackendError};
+use crate::field::{Node, fr};
+
+/// Parents of a stage that are not worth an upload when the CPU takes part.
+const SMALL: usize = 512;
+/// Seconds of a block.
+const BLOCK_SECONDS: f64 = 0.25;
+/// Parents of a device's first block.
+const FIRST_BLOCK: usize = 1024;
+/// Parents of the CPU's blocks.
+const CPU_BLOCK: usize = 1024;
+/// Failures in a row after which a device gets no more work.
+const MAX_FAILURES: u32 = 2;
+
+/// How a team works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TeamOptions {
+    /// Whether the CPU takes blocks too. Small stages and what no device can do are its part in any case.
+    pub cpu: bool,
+    /// Whether what no device can do is an error.
+    pub require_gpu: bool,
+    /// One in so many results of a device is computed again; 1 is all of them.
+    pub sample: u32,
+}
+
+impl Default for TeamOptions {
+    /// The CPU helps, and one result in 4096 is checked.
+    fn default() -> Self {
+        Self { cpu: true, require_gpu: false, sample: 4096 }
+    }
+}
+
+/// A device as a team sees it: results may be wrong, and errors say nothing about the work.
+pub trait Worker: fmt::Debug + Send + Sync {
+    /// For messages.
+    fn name(&self) -> &str;
+
+    /// Whether it computes Poseidon of this arity.
+    fn has_arity(&self, arity: usize) -> bool;
+
+    /// Hashes a second that it was last seen to compute, transfers included: of an arity, or of SHA-256.
+    fn rate(&self, arity: Option<usize>) -> Option<f64>;
+
+    /// As [`Backend::poseidon_level`], of field elements and lengths that fit.
+    ///
+    /// # Errors
+    /// [`GpuError`]; `parents` may hold anything then.
+    fn poseidon_level(&self, arity: usize, children: &[Node], parents: &mut [Node]) -> Result<(), GpuError>;
+
+    /// As [`Backend::sha_level`], of lengths that fit.
+    ///
+    /// # Errors
+    /// [`GpuError`]; `parents` may hold anything then.
+    fn sha_level(&self, children: &[Node], parents: &mut [Node]) -> Result<(), GpuError>;
+}
+
+/// A device of a team and how it has done.
+#[derive(Debug)]
+pub struct Member {
+    /// The device.
+    pub worker: Box<dyn Worker>,
+    failures: AtomicU32,
+    parents: AtomicU64,
+    /// Why it gets no more work.
+    left_out: Mutex<Option<String>>,
+}
+
+impl Member {
+    fn new(worker: Box<dyn Worker>) -> Self {
+        Self { worker, failures: AtomicU32::new(0), parents: AtomicU64::new(0), left_out: Mutex::new(None) }
+    }
+
+    /// Why it gets no more work; `None` while it works.
+    pub fn left_out(&self) -> Option<String> {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Parents that it has computed.
+    pub fn parents(&self) -> u64 {
+        self.parents.load(Ordering::Relaxed)
+    }
+
+    fn succeeded(&self, parents: usize) {
+        self.failures.store(0, Ordering::Relaxed);
+        self.parents.fetch_add(parents as u64, Ordering::Relaxed);
+    }
+
+    /// Keeps a failure; whether the device may go on.
+    fn failed(&self, error: &GpuError) -> bool {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        let is_final = matches!(error, GpuError::Lost { .. } | GpuError::Wrong { .. } | GpuError::TimedOut { .. });
+        if is_final || failures >= MAX_FAILURES {
+            warn!(device = self.worker.name(), %error, "gets no more work");
+            *self.left_out.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+            return false;
+        }
+        warn!(device = self.worker.name(), %error, "a block is done again");
+        true
+    }
+}
+
+/// A team of devices.
+#[derive(Debug)]
+pub struct Team {
+    name: String,
+    members: Vec<Member>,
+    options: TeamOptions,
+}
+
+/// A stage that a team can share: one output for `arity` inputs.
+#[derive(Clone, Copy)]
+enum Level {
+    Poseidon(usize),
+    Sha,
+}
+
+impl Level {
+    fn arity(self) -> usize {
+        match self {
+            Self::Poseidon(arity) => arity,
+            Self::Sha => 2,
+        }
+    }
+
+    fn on_cpu(self, children: &[Node], parents: &mut [Node]) -> Result<(), BackendError> {
+        match self {
+            Self::Poseidon(arity) => trees::poseidon_level(arity, children, parents),
+            Self::Sha => {
+                trees::sha_level(children, parents);
+                Ok(())
+            }
+        }
+    }
+
+    fn on(self, worker: &dyn Worker, children: &[Node], parents: &mut [Node]) -> Result<(), GpuError> {
+        match self {
+            Self::Poseidon(arity) => worker.poseidon_level(arity, children, parents),
+            Self::Sha => worker.sha_level(children, parents),
+        }
+    }
+
+    fn kernel(self) -> String {
+        match self {
+            Self::Poseidon(arity) => format!("poseidon_{arity}"),
+            Self::Sha => "sha_level".to_owned(),
+        }
+    }
+
+    /// Parents of the next block of a device.
+    fn block(self, worker: &dyn Worker) -> usize {
+        let arity = if let Self::Poseidon(arity) = self { Some(arity) } else { None };
+        worker.rate(arity).map_or(FIRST_BLOCK, |rate| ((rate * BLOCK_SECONDS) as usize).max(FIRST_BLOCK))
+    }
+}
+
+/// A part of a stage.
+struct Block<'a> {
+    children: &'a [Node],
+    parents: &'a mut [Node],
+}
+
+/// What nobody has taken yet.
+struct Queue<'a> {
+    arity: usize,
+    rest: Option<Block<'a>>,
+    returned: Vec<Block<'a>>,
+}
+
+impl<'a> Queue<'a> {
+    /// The next block, of at most so many parents unless it was given back.
+    fn take(queue: &Mutex<Self>, parents: usize) -> Option<Block<'a>> {
+        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(block) = queue.returned.pop() {
+            return Some(block);
+        }
+        let rest = queue.rest.take()?;
+        let parents = parents.min(rest.parents.len());
+        let (children, later_children) = rest.children.split_at(parents * queue.arity);
+        let (parents, later_parents) = rest.parents.split_at_mut(parents);
+        if !later_parents.is_empty() {
+            queue.rest = Some(Block { children: later_children, parents: later_parents });
+        }
+        Some(Block { children, parents })
+    }
+
+    fn give_back(queue: &Mutex<Self>, block: Block<'a>) {
+        queue.lock().unwrap_or_else(PoisonError::into_inner).returned.push(block);
+    }
+}
+
+impl Team {
+    /// A team of devices that have passed their self-tests.
+    pub fn new(workers: Vec<Box<dyn Worker>>, options: TeamOptions) -> Self {
+        let members: Vec<_> = workers.into_iter().map(Member::new).collect();
+        let mut names: Vec<_> = members.iter().map(|member| member.worker.name().to_owned()).collect();
+        names.extend(options.cpu.then(|| "cpu".to_owned()));
+        Self { name: names.join(" + "), members, options }
+    }
+
+    /// The devices.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    fn run(&self, level: Level, children: &[Node], parents: &mut [Node]) -> Result<(), BackendError> {
+        let can = |member: &&Member| match level {
+            Level::Poseidon(arity) => member.worker.has_arity(arity),
+            Level::Sha => true,
+        };
+        let active: Vec<_> = self.members.iter().filter(|member| member.left_out().is_none()).filter(can).collect();
+        if parents.is_empty() || (self.options.cpu && parents.len() < SMALL) || active.is_empty() {
+            if self.options.require_gpu && self.members.iter().any(|member| member.left_out().is_some()) {
+                return Err(self.nobody_left());
+            }
+            return level.on_cpu(children, parents);
+        }
+        let queue =
+            Mutex::new(Queue { arity: level.arity(), rest: Some(Block { children, parents }), returned: Vec::new() });
+        let compute = |member: &Member| {
+            while let Some(block) = Queue::take(&queue, level.block(&*member.worker)) {
+                let done = level
+                    .on(&*member.worker, block.children, block.parents)
+                    .and_then(|()| self.check_sample(member, level, &block));
+                match done {
+                    Ok(()) => member.succeeded(block.parents.len()),
+                    Err(error) => {
+                        Queue::give_back(&queue, block);
+                        if !member.failed(&error) {
+                            break;
+                        }
+                    }
+                }
+            }
+        };
+        let on_cpu = || {
+            while let Some(block) = Queue::take(&queue, CPU_BLOCK) {
+                level.on_cpu(block.children, block.parents)?;
+            }
+            Ok::<_, BackendError>(())
+        };
+        thread::scope(|scope| {
+            let mut workers = Vec::new();
+            for member in active {
+                let spawned = thread::Builder::new()
+                    .name(member.worker.name().to_owned())
+                    .spawn_scoped(scope, || compute(member));
+                workers.push(spawned.map_err(BackendError::Thread)?);
+            }
+            if self.options.cpu { on_cpu() } else { Ok(()) }
+        })?;
+        if self.options.require_gpu && self.members.iter().any(|member| member.left_out().is_some()) {
+            return Err(self.nobody_left());
+        }
+        // What no device has been able to do.
+        on_cpu()
+    }
+
+    fn nobody_left(&self) -> BackendError {
+        let reasons: Vec<_> = self.members.iter().filter_map(Member::left_out).collect();
+        BackendError::NoDevice { reasons: reasons.join("; ") }
+    }
+
+    /// Computes one parent in `sample` again, one of each block at least.
+    fn check_sample(&self, member: &Member, level: Level, block: &Block<'_>) -> Result<(), GpuError> {
+        let arity = level.arity();
+        for chunk in 0..block.parents.len().div_ceil(self.options.sample.max(1) as usize) {
+            let first = chunk * self.options.sample.max(1) as usize;
+            let len = (block.parents.len() - first).min(self.options.sample.max(1) as usize);
+            let parent = first + OsRng.next_u64() as usize % len;
+            let mut expected = [[0; 32]];
+            let computed = level.on_cpu(&block.children[parent * arity..][..arity], &mut expected);
+            if computed.is_err() || expected[0] != block.parents[parent] {
+                return Err(GpuError::Wrong { adapter: member.worker.name().to_owned(), kernel: level.kernel() });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Backend for Team {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn poseidon_level(&self, arity: usize, children: &[Node], parents: &mut [Node]) -> Result<(), BackendError> {
+        if arity == 0 || children.len() != parents.len() * arity {
+            return Err(BackendError::Lengths { arity, children: children.len(), parents: parents.len() });
+        }
+        fr::check_nodes(children)?;
+        self.run(Level::Poseidon(arity), children, parents)
+    }
+
+    fn sha_level(&self, children: &[Node], parents: &mut [Node]) -> Result<(), BackendError> {
+        if children.len() != 2 * parents.len() {
+            return Err(BackendError::Lengths { arity: 2, children: children.len(), parents: parents.len() });
+        }
+        self.run(Level::Sha, children, parents)
+    }
+}
