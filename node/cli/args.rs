@@ -49,8 +49,8 @@ pub struct Global {
     /// Tell no progress
     #[arg(long, short, global = true, help_heading = OUTPUT)]
     pub quiet: bool,
-    /// What to log on standard error: a level such as info, or module=level pairs
-    #[arg(long, env = "RUST_LOG", global = true, value_name = "LEVELS", help_heading = OUTPUT, hide_short_help = true)]
+    /// What to log on standard error: a level such as info, or module=level pairs [env: RUST_LOG] [default: warn]
+    #[arg(long, global = true, value_name = "LEVELS", help_heading = OUTPUT, hide_short_help = true)]
     pub log: Option<String>,
     /// Network whose rules apply: filecoin or filecash
     #[arg(long, global = true, value_name = "NAME", help_heading = SETTINGS)]
