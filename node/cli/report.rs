@@ -106,6 +106,11 @@ impl Failure {
         Self { kind, message: message.into(), hint: None }
     }
 
+    /// A flag that is missing.
+    pub fn missing(flag: &str) -> Self {
+        Self::new(Kind::Usage, format!("{flag} is missing"))
+    }
+
     /// What to do next.
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
