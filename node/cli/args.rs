@@ -29,7 +29,7 @@ const OUTPUT: &str = "Output";
     version,
     disable_help_subcommand = true,
     after_help = "Try it:  filecash quickstart\n\
-                  Exit status: 0 done, 1 a proof or check is wrong, 2 error."
+                  Exit status: 0 done; 1 a proof does not hold, a sector or a file that was checked is damaged; 2 any other error."
 )]
 pub struct Command {
     /// For every verb.
