@@ -152,8 +152,8 @@ pub enum Params {
     SetupSrs(many::SetupSrs),
     /// List the published parameter files, the reference string for aggregation, and which are here
     List,
-    /// Compare the files that are here with the published digests, read the others whole; exit status 1 when one is
-    /// damaged
+    /// Compare the files that are here with the published digests, check the points of the others; exit status 1 when one
+    /// is damaged
     Check(ParamsCheck),
 }
 

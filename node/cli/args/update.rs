@@ -23,8 +23,11 @@ pub enum Update {
     Verify(UpdateVerify),
     /// Get data back out of an updated replica
     Decode(UpdateDecode),
-    /// Make the old replica again from an updated one and its data, with its tree-r-last, t_aux and p_aux; the updated
-    /// replica stays as it is. A run that was killed while it named its files is repeated with --force
+    /// Take the data out of an updated replica: makes the old replica again.
+    ///
+    /// With it come its tree-r-last, t_aux and p_aux; the updated replica stays as it is. Nothing gets its name before it is
+    /// known to be the old replica. A run that was cut off after that, when the replica had its name and p_aux had not, is
+    /// repeated with --force.
     Remove(UpdateRemove),
 }
 
