@@ -29,7 +29,7 @@ const OUTPUT: &str = "Output";
     version,
     disable_help_subcommand = true,
     after_help = "Try it:  filecash quickstart\n\
-                  Exit status: 0 done, 1 a proof or check is wrong, 2 error."
+                  Exit status: 0 done; 1 a proof does not hold, a sector or a file that was checked is damaged; 2 any other error."
 )]
 pub struct Command {
     /// For every verb.
@@ -49,8 +49,8 @@ pub struct Global {
     /// Tell no progress
     #[arg(long, short, global = true, help_heading = OUTPUT)]
     pub quiet: bool,
-    /// What to log on standard error: a level such as info, or module=level pairs
-    #[arg(long, env = "RUST_LOG", global = true, value_name = "LEVELS", help_heading = OUTPUT, hide_short_help = true)]
+    /// What to log on standard error: a level such as info, or module=level pairs [env: RUST_LOG] [default: warn]
+    #[arg(long, global = true, value_name = "LEVELS", help_heading = OUTPUT, hide_short_help = true)]
     pub log: Option<String>,
     /// Network whose rules apply: filecoin or filecash
     #[arg(long, global = true, value_name = "NAME", help_heading = SETTINGS)]
@@ -121,7 +121,7 @@ pub enum Verb {
 /// `filecash quickstart`.
 #[derive(Debug, Args)]
 pub struct Quickstart {
-    /// File to seal, of at most 507 MiB; a short text of ours when left out
+    /// File to seal, of at most 508 MiB; a short text of ours when left out
     #[arg(value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,
     /// Folder to make for the sector [default: filecash-sector-N in the current folder]
@@ -150,9 +150,10 @@ pub enum Params {
     Setup(ParamsSetup),
     /// Make a test reference string for aggregation. Whoever makes it can forge aggregates under it
     SetupSrs(many::SetupSrs),
-    /// List the published parameter files and which are here
+    /// List the published parameter files, the reference string for aggregation, and which are here
     List,
-    /// Compare the files that are here with the published digests; exit status 1 when one is damaged
+    /// Compare the files that are here with the published digests, check the points of the others; exit status 1 when one
+    /// is damaged
     Check(ParamsCheck),
 }
 
@@ -187,7 +188,7 @@ pub enum Circuit {
 /// `filecash params check`.
 #[derive(Debug, Args)]
 pub struct ParamsCheck {
-    /// Only the parameters of this sector size
+    /// Only the parameters of this sector size; the reference string is of none
     #[arg(long, value_name = "SIZE")]
     pub sector_size: Option<ByteSize>,
 }
@@ -277,29 +278,50 @@ pub struct Replace {
     pub force: bool,
 }
 
-/// Which registered proof.
+/// Which registered proof of a step's kind.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Proof {
-    /// Sector size, such as 32GiB: the newest proof of that size
+pub struct Registered {
+    /// Sector size, such as 32GiB: the newest proof of that size [default: from --dir]
     #[arg(long, value_name = "SIZE", conflicts_with = "registered_proof")]
     pub sector_size: Option<ByteSize>,
+    /// Registered proof, by number or name, instead of the size
+    #[arg(long, value_name = "PROOF")]
+    pub registered_proof: Option<String>,
+}
+
+/// Which registered seal proof.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Proof {
+    #[command(flatten)]
+    pub registered: Registered,
     /// How the proof of that size draws its challenges: interactive, synthetic or non-interactive
     #[arg(long, value_name = "NAME", requires = "sector_size")]
     pub feature: Option<Feature>,
-    /// Registered seal proof, by number or name
-    #[arg(long, value_name = "PROOF")]
-    pub registered_proof: Option<String>,
+}
+
+/// Who proves.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Prover {
+    /// Prover id, 64 hex digits
+    #[arg(long, value_name = "HEX", conflicts_with = "miner")]
+    pub prover_id: Option<Hex32>,
+    /// Miner, such as f01000, instead of the prover id [default: from --dir]
+    #[arg(long, value_name = "ACTOR")]
+    pub miner: Option<Miner>,
+}
+
+impl Prover {
+    /// The prover id that either flag gives.
+    pub fn id(&self) -> Option<Hex32> {
+        self.prover_id.or_else(|| self.miner.map(|miner| Hex32(miner.prover_id())))
+    }
 }
 
 /// Whose sector it is and its ticket.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Identity {
-    /// Prover id, 64 hex digits
-    #[arg(long, value_name = "HEX", conflicts_with = "miner")]
-    pub prover_id: Option<Hex32>,
-    /// Miner, such as f01000, instead of the prover id
-    #[arg(long, value_name = "ACTOR")]
-    pub miner: Option<Miner>,
+    #[command(flatten)]
+    pub prover: Prover,
     /// Sector number
     #[arg(long, value_name = "N")]
     pub sector: Option<u64>,
@@ -393,6 +415,16 @@ pub struct C1 {
     /// Seed, 64 hex digits; a non-interactive proof has none
     #[arg(long, value_name = "HEX")]
     pub seed: Option<Hex32>,
+    #[command(flatten)]
+    pub inputs: CommitInputs,
+    /// Output of the phase
+    #[arg(long, value_name = "JSON", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    pub out: Option<PathBuf>,
+}
+
+/// The files of a sector after PC2 that vanilla proofs are made of.
+#[derive(Debug, Args)]
+pub struct CommitInputs {
     /// Output of PC2
     #[arg(long, value_name = "JSON", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
     pub pc2: Option<PathBuf>,
@@ -402,12 +434,9 @@ pub struct C1 {
     /// Sealed file
     #[arg(long, value_name = "FILE", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
     pub sealed: Option<PathBuf>,
-    /// Cache folder
+    /// Cache folder; synthetic proofs lie in it too
     #[arg(long, value_name = "DIR", required_unless_present = "dir", value_hint = ValueHint::DirPath)]
     pub cache: Option<PathBuf>,
-    /// Output of the phase
-    #[arg(long, value_name = "JSON", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
-    pub out: Option<PathBuf>,
 }
 
 /// `filecash seal c2`.
@@ -442,12 +471,8 @@ pub struct Verify {
     /// Sealed commitment: 64 hex digits or a CID [default: from the PC2 output]
     #[arg(long, value_name = "CID", value_parser = replica_commitment)]
     pub comm_r: Option<Hex32>,
-    /// Unsealed commitment: 64 hex digits or a CID [default: from the PC2 output]
-    #[arg(long, value_name = "CID", value_parser = data_commitment)]
-    pub comm_d: Option<Hex32>,
-    /// Output of PC2, for the commitments
-    #[arg(long, value_name = "JSON", value_hint = ValueHint::FilePath)]
-    pub pc2: Option<PathBuf>,
+    #[command(flatten)]
+    pub data: DataCommitment,
     /// Proof: its bytes, or hex text
     #[arg(long = "proof", id = "proof_file", value_name = "FILE", required_unless_present_any = ["dir", "list"], value_hint = ValueHint::FilePath)]
     pub proof_file: Option<PathBuf>,
@@ -489,24 +514,38 @@ pub struct Unseal {
     /// Sealed file
     #[arg(long, value_name = "FILE", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
     pub sealed: Option<PathBuf>,
-    /// Unsealed commitment: 64 hex digits or a CID [default: from the PC2 output]
-    #[arg(long, value_name = "CID", value_parser = data_commitment)]
-    pub comm_d: Option<Hex32>,
-    /// Output of PC2, for the commitment
-    #[arg(long, value_name = "JSON", value_hint = ValueHint::FilePath)]
-    pub pc2: Option<PathBuf>,
+    #[command(flatten)]
+    pub data: DataCommitment,
     /// Cache folder: the last layer, if it is there still, need not be computed again
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub cache: Option<PathBuf>,
-    /// First raw byte, counted from the start of the sector
-    #[arg(long, value_name = "SIZE", default_value = "0")]
-    pub offset: ByteSize,
-    /// Raw bytes [default: up to the end of the sector, or of the file that quickstart sealed]
-    #[arg(long, value_name = "SIZE")]
-    pub length: Option<ByteSize>,
+    #[command(flatten)]
+    pub extract: Extract,
     /// Folder for layers meanwhile [default: where the data goes; with -, where the sealed file lies]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub scratch: Option<PathBuf>,
+}
+
+/// The commitment to a sector's data, or the file that has it.
+#[derive(Debug, Args)]
+pub struct DataCommitment {
+    /// Unsealed commitment: 64 hex digits or a CID [default: from the PC2 output]
+    #[arg(long, value_name = "CID", value_parser = data_commitment)]
+    pub comm_d: Option<Hex32>,
+    /// Output of PC2, for commitments that no flag gives
+    #[arg(long, value_name = "JSON", value_hint = ValueHint::FilePath)]
+    pub pc2: Option<PathBuf>,
+}
+
+/// Which raw bytes of a sector to get back, and where they go.
+#[derive(Debug, Args)]
+pub struct Extract {
+    /// First raw byte, counted from the start of the sector
+    #[arg(long, value_name = "SIZE", default_value = "0")]
+    pub offset: ByteSize,
+    /// Raw bytes [default: up to the end of the sector, or from 0 on of the file that quickstart sealed into it]
+    #[arg(long, value_name = "SIZE")]
+    pub length: Option<ByteSize>,
     /// Where the data goes, - for standard output
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub out: PathBuf,

@@ -65,7 +65,7 @@ impl Context {
 
         let style = Style::choose(global.quiet);
         let teller = Teller::new(style);
-        log::start(global.log.as_deref(), style, &teller)?;
+        log::start(global.log.as_deref(), environment(log::VARIABLE), style, &teller)?;
 
         Ok(Self {
             config: settings.engine_config(),
@@ -80,6 +80,12 @@ impl Context {
     /// The network.
     pub fn profile(&self) -> Profile {
         self.settings.profile.value
+    }
+
+    /// The network that a flag asks for; any other source gives way to what a sector's own files say.
+    pub fn asked_profile(&self) -> Option<Profile> {
+        let setting = &self.settings.profile;
+        matches!(setting.source, Source::Flag(_)).then_some(setting.value)
     }
 
     /// Whether somebody pressed Ctrl-C.

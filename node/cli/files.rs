@@ -58,6 +58,19 @@ impl Write for Output {
     }
 }
 
+/// Does `work` that writes into a folder, which is made before, so that one that cannot be is noticed; if the work fails
+/// and left nothing in it, a folder made here is gone again.
+pub fn in_folder<T>(folder: &Path, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let fresh = !folder.exists();
+    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let outcome = work();
+    if outcome.is_err() && fresh {
+        // Only if it is empty.
+        drop(fs::remove_dir(folder));
+    }
+    outcome
+}
+
 /// Writes a whole result.
 pub fn write(path: &Path, bytes: &[u8], force: bool) -> anyhow::Result<()> {
     let mut output = Output::create(path, force)?;

@@ -14,6 +14,7 @@ use filecash_engine::sector::{Profile, SealProof};
 use serde::{Deserialize, Serialize};
 
 use crate::args::Hex32;
+use crate::context::Context;
 use crate::files;
 use crate::report::{Failure, Kind};
 
@@ -96,6 +97,18 @@ impl Folder {
         let identity: Identity = files::read_json(&path, "sector description")?;
         identity.proof().map_err(|error| Failure::new(Kind::Input, format!("{}: {error}", path.display())))?;
         Ok(Some(identity))
+    }
+
+    /// Reads `sector.json`, which has to be there and of the network that a flag asks for, if one does.
+    pub fn require_identity(&self, context: &Context) -> anyhow::Result<Identity> {
+        let path = self.path().display();
+        let identity =
+            self.read_identity()?.ok_or_else(|| Failure::new(Kind::Input, format!("{path} has no sector.json")))?;
+        if context.asked_profile().is_some_and(|asked| asked != identity.profile) {
+            let message = format!("{path} holds a sector of profile {}, not of --profile's", identity.profile);
+            return Err(Failure::new(Kind::Usage, message).into());
+        }
+        Ok(identity)
     }
 
     /// Writes `sector.json`.

@@ -57,24 +57,19 @@ impl<'a> Given<'a> {
 
     /// The sector's network: a fact of the sector where `sector.json` states it, else the setting.
     pub fn profile(&self) -> anyhow::Result<Profile> {
-        let setting = &self.context.settings.profile;
         match &self.identity {
-            None => Ok(setting.value),
-            Some(identity) => {
-                let asked = matches!(setting.source, filecash_node::config::Source::Flag(_)).then_some(setting.value);
-                self.agreed("--profile", asked, Some(identity.profile))
-            }
+            None => Ok(self.context.profile()),
+            Some(identity) => self.agreed("--profile", self.context.asked_profile(), Some(identity.profile)),
         }
     }
 
     /// The registered seal proof.
     pub fn proof(&self, flags: &args::Proof) -> anyhow::Result<SealProof> {
         let profile = self.profile()?;
-        let asked = match (&flags.registered_proof, flags.sector_size) {
-            (Some(text), _) => Some(match text.parse() {
-                Ok(id) => SealProof::by_id(profile, id)?,
-                Err(_) => SealProof::by_name(profile, text)?,
-            }),
+        let (by_id, by_name) = (|id| SealProof::by_id(profile, id), |name: &str| SealProof::by_name(profile, name));
+        let args::Registered { registered_proof, sector_size } = &flags.registered;
+        let asked = match (registered_proof, sector_size) {
+            (Some(text), _) => Some(by_id_or_name(text, by_id, by_name)?),
             (None, Some(size)) => {
                 Some(SealProof::with_feature(profile, size.0, flags.feature.unwrap_or(Feature::Interactive))?)
             }
@@ -82,7 +77,7 @@ impl<'a> Given<'a> {
         };
         let known = self.identity.as_ref().map(Identity::proof).transpose()?;
         // A size leaves the version open.
-        if let (None, Some(asked), Some(known)) = (&flags.registered_proof, asked, known)
+        if let (None, Some(asked), Some(known)) = (registered_proof, asked, known)
             && asked.config().params == known.config().params
             && flags.feature.is_none_or(|feature| feature == known.config().feature)
         {
@@ -94,9 +89,8 @@ impl<'a> Given<'a> {
     /// Whose sector it is.
     pub fn sector_identity(&self, flags: &args::Identity) -> anyhow::Result<SectorIdentity> {
         let known = self.identity.as_ref();
-        let asked = flags.prover_id.or_else(|| flags.miner.map(|miner| Hex32(miner.prover_id())));
         Ok(SectorIdentity {
-            prover_id: self.agreed("--miner or --prover-id", asked, known.map(|known| known.prover_id))?.0,
+            prover_id: self.agreed("--miner or --prover-id", flags.prover.id(), known.map(|known| known.prover_id))?.0,
             sector_id: self.agreed("--sector", flags.sector, known.map(|known| known.sector))?,
             ticket: self.agreed("--ticket", flags.ticket, known.map(|known| known.ticket))?.0,
         })
@@ -127,8 +121,15 @@ impl<'a> Given<'a> {
     }
 }
 
+/// A registered proof that a flag names, or gives the number of.
+pub fn by_id_or_name<T, E>(
+    text: &str,
+    by_id: impl FnOnce(u32) -> Result<T, E>,
+    by_name: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, E> {
+    text.parse().map_or_else(|_| by_name(text), by_id)
+}
+
 fn missing(name: &str) -> anyhow::Error {
-    Failure::new(Kind::Usage, format!("{name} is missing"))
-        .hint("give it, or --dir with a folder whose sector.json knows it")
-        .into()
+    Failure::missing(name).hint("give it, or --dir with a folder whose sector.json knows it").into()
 }

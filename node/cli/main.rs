@@ -9,6 +9,7 @@ mod args;
 mod config;
 mod context;
 mod deep;
+mod extract;
 mod files;
 mod filler;
 mod folder;

@@ -8,7 +8,7 @@ use filecash_engine::api::batch::{RejectedSeal, RejectedSeals, SealStatement, Se
 use filecash_engine::api::seal_list::SealList;
 use filecash_engine::api::verify::verify_seals;
 use filecash_engine::porep::outputs::PreCommit2Output;
-use filecash_engine::sector::{Feature, SealProof};
+use filecash_engine::sector::{Feature, Profile, SealProof};
 use filecash_node::size::ByteSize;
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::files;
 use crate::folder::Folder;
 use crate::measure::Meter;
-use crate::params::WARNING;
+use crate::params::{WARNING, published_already};
 use crate::phase::{self, Codec};
 use crate::report::{Failure, Kind, Report, with_causes};
 use crate::seal::{proof_bytes, prover_name};
@@ -27,15 +27,13 @@ use crate::text::{self, Table, count, grouped};
 const SHOWN: usize = 20;
 
 /// Writes the list of the sectors of some folders.
-pub fn list(args: &many::List) -> anyhow::Result<Report> {
+pub fn list(args: &many::List, context: &Context) -> anyhow::Result<Report> {
     files::refuse_existing(&args.out, args.replace.force)?;
     let mut seals = Vec::new();
     let mut registered = None;
     for dir in &args.dirs {
         let folder = Folder::new(dir);
-        let Some(identity) = folder.read_identity()? else {
-            return Err(Failure::new(Kind::Input, format!("{} has no sector.json", dir.display())).into());
-        };
+        let identity = folder.require_identity(context)?;
         let proof = identity.proof()?;
         if *registered.get_or_insert(proof) != proof {
             let message = format!("{} is of {}, the folders before it of another proof", dir.display(), proof.name);
@@ -61,7 +59,7 @@ pub fn list(args: &many::List) -> anyhow::Result<Report> {
     let number = seals.len() as u64;
     files::write(&args.out, &SealList { proof, seals }.to_json(), args.replace.force)?;
     let text = format!("Listed {} in {}\n", count(number, "seal"), args.out.display());
-    let json = json!({ "seals": number, "registered_proof": proof.name, "list": args.out });
+    let json = json!({ "seals": number, "registered_proof": proof.name, "output": args.out });
     Ok(Report::done(text, json))
 }
 
@@ -138,7 +136,8 @@ pub fn aggregate(args: &many::Aggregate, context: &Context) -> anyhow::Result<Re
     files::refuse_existing(&args.out, args.replace.force)?;
     let list = read(&args.list, context)?;
     let meter = Meter::start();
-    let outcome = aggregate_seals(&context.job(), &list.proof.config(), args.snarkpack, &list.proven());
+    let version = args.version.snarkpack;
+    let outcome = aggregate_seals(&context.job(), &list.proof.config(), version, &list.proven());
     let bytes = context.kept(outcome, || "nothing was written".to_owned())?;
     files::write(&args.out, &bytes, args.replace.force)?;
     let cost = meter.stop();
@@ -149,9 +148,9 @@ pub fn aggregate(args: &many::Aggregate, context: &Context) -> anyhow::Result<Re
     let proofs: usize = list.seals.iter().map(|(_, proof)| proof.len()).sum();
     let sizes = format!("{} bytes in {}", grouped(bytes.len() as u64), args.out.display());
     fields.row(["Aggregate", &format!("{sizes}; the proofs have {}", grouped(proofs as u64))]);
-    fields.row(["Version", &args.snarkpack.to_string()]);
+    fields.row(["Version", &version.to_string()]);
     let json = json!({
-        "seals": seals, "snarkpack": args.snarkpack.number(), "bytes": bytes.len(), "proof_bytes": proofs,
+        "seals": seals, "snarkpack": version.number(), "bytes": bytes.len(), "proof_bytes": proofs,
         "output": args.out,
     });
     Ok(phase::report("Aggregate", 0, cost, &fields, json, None))
@@ -163,37 +162,25 @@ pub fn verify_aggregated(args: &many::VerifyAggregate, context: &Context) -> any
     let bytes = proof_bytes(files::read(&args.aggregate, "aggregate")?);
     let meter = Meter::start();
     let config = list.proof.config();
-    let outcome = verify_aggregate(&context.job(), &config, args.snarkpack, &list.statements(), &bytes);
-    let (rejection, outcome) = match outcome {
-        Err(error) if error.is_rejection() => (Some(error.to_string()), Ok(())),
-        outcome => (None, outcome),
-    };
-    context.kept(outcome, || "nothing was changed".to_owned())?;
+    let version = args.version.snarkpack;
+    let outcome = verify_aggregate(&context.job(), &config, version, &list.statements(), &bytes);
     let cost = meter.stop();
 
-    let verdict = match &rejection {
-        None => format!("The aggregate is valid ({})", text::duration(cost.wall)),
-        Some(reason) => format!("The aggregate is WRONG: {reason}"),
-    };
     let mut fields = Table::fields();
     fields.row(["Aggregate", &format!("{} ({} bytes)", args.aggregate.display(), grouped(bytes.len() as u64))]);
     fields.row(["Seals", &format!("{} of {}", grouped(list.seals.len() as u64), list.proof.name)]);
-    fields.row(["Version", &args.snarkpack.to_string()]);
-    let json = json!({
-        "valid": rejection.is_none(), "reason": rejection, "seals": list.seals.len(),
-        "snarkpack": args.snarkpack.number(), "cost": cost.json(),
-    });
-    Ok(Report { accepted: rejection.is_none(), text: format!("{verdict}\n{}", fields.render()), json })
+    fields.row(["Version", &version.to_string()]);
+    let mut report = phase::verdict("aggregate", context, outcome, cost, &fields)?;
+    report.json["seals"] = json!(list.seals.len());
+    report.json["snarkpack"] = json!(version.number());
+    Ok(report)
 }
 
 /// Makes a reference string for tests.
 pub fn setup_srs(args: &many::SetupSrs, context: &Context) -> anyhow::Result<Report> {
     let path = srs_path(&context.job());
     if path.exists() && aggregate::is_published(&path)? {
-        let message = format!("{} holds the reference string that filecoin published", path.display());
-        return Err(Failure::new(Kind::Exists, message)
-            .hint("use it, or give another folder with --parameter-cache")
-            .into());
+        return Err(published_already(&path, "reference string", Profile::Filecoin));
     }
     files::refuse_existing(&path, args.replace.force)?;
     let meter = Meter::start();

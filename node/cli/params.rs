@@ -2,16 +2,18 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use filecash_engine::api::{aggregate, params};
-use filecash_engine::groth16::srs::REFERENCE_POWERS;
+use filecash_engine::groth16::SrsError;
+use filecash_engine::groth16::srs::{REFERENCE_POWERS, SRS_FILE_NAME, SrsFile, SrsProblem, Vector};
 use filecash_engine::params::{
     CircuitKind, FileKind, ParamId, ParamStore, UnknownCircuit, Verdict, manifest, published,
 };
-use filecash_engine::sector::SealProof;
+use filecash_engine::sector::{Profile, SealProof};
 use filecash_node::size::ByteSize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args;
 use crate::context::Context;
@@ -69,10 +71,7 @@ fn setup(args: &args::ParamsSetup, context: &Context) -> anyhow::Result<Report> 
         let path = store.path(id, FileKind::Params);
         // Damaged files may be replaced.
         if path.exists() && Origin::of(&store, id).is_ok_and(|origin| origin == Origin::Published) {
-            let message = format!("{} holds the parameters that {profile} published", path.display());
-            return Err(Failure::new(Kind::Exists, message)
-                .hint("use them, or give another folder with --parameter-cache")
-                .into());
+            return Err(published_already(&path, "parameters", profile));
         }
         files::refuse_existing(&path, args.replace.force)?;
     }
@@ -101,6 +100,13 @@ fn setup(args: &args::ParamsSetup, context: &Context) -> anyhow::Result<Report> 
 
 /// What has to be said about parameters that nobody published.
 pub const WARNING: &str = "Whoever makes parameters can forge proofs under them";
+
+/// Why nothing is made in the place of what a network published.
+pub fn published_already(path: &Path, what: &str, profile: Profile) -> anyhow::Error {
+    Failure::new(Kind::Exists, format!("{} holds the {what} that {profile} published", path.display()))
+        .hint("use that, or give another folder with --parameter-cache")
+        .into()
+}
 
 /// Whose parameters a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,11 +189,19 @@ fn list(context: &Context) -> Report {
         }
     }
     let folder = store.folder(profile);
+    let mut json = json!({ "profile": profile.name(), "folder": folder, "files": json_files });
+    if profile == Profile::Filecoin {
+        let path = aggregate::srs_path(&context.job());
+        let bytes = fs::metadata(&path).ok().map(|metadata| metadata.len());
+        let here = bytes.map_or_else(|| "not here".to_owned(), |bytes| ByteSize(bytes).to_string());
+        text += &format!("  Reference string for aggregation: {SRS_FILE_NAME}\n  {here}\n");
+        json["reference_string"] = json!({ "name": SRS_FILE_NAME, "path": path, "bytes": bytes });
+    }
     text += &format!(
         "\nFiles of profile {profile} are looked for in {}\nfilecash params check compares them with the published digests\n",
         folder.display()
     );
-    Report::done(text, json!({ "profile": profile.name(), "folder": folder, "files": json_files }))
+    Report::done(text, json)
 }
 
 fn kind_name(kind: FileKind) -> &'static str {
@@ -198,7 +212,7 @@ fn kind_name(kind: FileKind) -> &'static str {
     }
 }
 
-/// Checks every `.params` file that is here, with the `.vk` beside it.
+/// Checks every `.params` file that is here, with the `.vk` beside it, and the reference string.
 fn check(args: &args::ParamsCheck, context: &Context) -> anyhow::Result<Report> {
     let store = ParamStore::new(&context.config.parameter_cache);
     let profile = context.profile();
@@ -224,8 +238,16 @@ fn check(args: &args::ParamsCheck, context: &Context) -> anyhow::Result<Report> 
             "circuit": id.circuit().to_string(), "verdict": word, "detail": shown,
         }));
     }
+    let srs = aggregate::srs_path(&context.job());
+    let mut reference_string = Value::Null;
+    if profile == Profile::Filecoin && args.sector_size.is_none() && srs.exists() {
+        let (word, shown) = check_srs(&srs, context)?;
+        damaged += u64::from(word == "damaged");
+        table.row(["aggregation", &shown]);
+        reference_string = json!({ "path": srs, "verdict": word, "detail": shown });
+    }
     let folder = store.folder(profile);
-    if json_files.is_empty() {
+    if json_files.is_empty() && reference_string.is_null() {
         return Err(Failure::new(Kind::Input, format!("no parameters of profile {profile} in {}", folder.display()))
             .hint("filecash params setup makes test parameters; --parameter-cache names another folder")
             .into());
@@ -234,6 +256,35 @@ fn check(args: &args::ParamsCheck, context: &Context) -> anyhow::Result<Report> 
     if damaged > 0 {
         text += &format!("\n{} in {}: delete and get again\n", count(damaged, "damaged file"), folder.display());
     }
-    let json = json!({ "profile": profile.name(), "folder": folder, "sound": damaged == 0, "files": json_files });
+    let json = json!({
+        "profile": profile.name(), "folder": folder, "sound": damaged == 0, "files": json_files,
+        "reference_string": reference_string,
+    });
     Ok(Report { accepted: damaged == 0, text, json })
+}
+
+/// Whose a reference string is, in a word and in a sentence. One that is not the network's is read as far as proving can
+/// need it.
+fn check_srs(path: &Path, context: &Context) -> anyhow::Result<(&'static str, String)> {
+    if aggregate::is_published(path).with_context(|| format!("cannot read {}", path.display()))? {
+        return Ok(("published", format!("reference string published by {}", Profile::Filecoin)));
+    }
+    let read = || {
+        let srs = SrsFile::open(path)?;
+        let count = |vector| usize::try_from(srs.count(vector)).unwrap_or(usize::MAX);
+        let [g_a, g_b, h_a, h_b] = Vector::ALL.map(count);
+        let proofs = (g_a.min(g_b) / 2).min(h_a.min(h_b));
+        srs.prover(&context.job(), proofs)?;
+        Ok(proofs)
+    };
+    match read() {
+        Ok(proofs) => {
+            let what = format!("test reference string, for {} at once", count(proofs as u64, "proof"));
+            Ok(("test", format!("{what}: whoever made it can forge aggregates under it")))
+        }
+        Err(SrsError::File { problem, .. }) if !matches!(problem, SrsProblem::Io(_)) => {
+            Ok(("damaged", format!("DAMAGED: {}: {problem}", path.display())))
+        }
+        Err(error) => context.kept(Err(error), || "nothing was changed".to_owned()),
+    }
 }

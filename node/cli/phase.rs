@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context as _;
+use filecash_engine::Error;
 use filecash_engine::field::Node;
 use filecash_engine::porep::challenges::SyntheticSet;
 use filecash_engine::porep::codec::CodecError;
@@ -11,6 +12,7 @@ use filecash_engine::porep::outputs::{Commit1Output, PreCommit1Output, PreCommit
 use filecash_engine::sector::{Profile, SealProof, SectorParams, cid};
 use serde_json::{Value, json};
 
+use crate::context::Context;
 use crate::files::{self, Output};
 use crate::measure::Cost;
 use crate::report::{Failure, Kind, Report, with_causes};
@@ -83,6 +85,30 @@ pub fn replica_commitment(commitment: &Node) -> (Value, String) {
 
 fn both(commitment: &Node, cid: String) -> (Value, String) {
     (json!({ "hex": hex::encode(commitment), "cid": cid }), cid)
+}
+
+/// What came of verifying something: that it does not hold is a result, whatever else went wrong a failure.
+pub fn verdict(
+    what: &str,
+    context: &Context,
+    outcome: Result<(), Error>,
+    cost: Cost,
+    fields: &Table,
+) -> anyhow::Result<Report> {
+    let (reason, outcome) = match outcome {
+        Err(error) if error.is_rejection() => (Some(error.to_string()), Ok(())),
+        outcome => (None, outcome),
+    };
+    context.kept(outcome, || "nothing was changed".to_owned())?;
+    let headline = match &reason {
+        None => format!("The {what} is valid ({})", text::duration(cost.wall)),
+        Some(reason) => format!("The {what} is WRONG: {reason}"),
+    };
+    Ok(Report {
+        accepted: reason.is_none(),
+        text: format!("{headline}\n{}", fields.render()),
+        json: json!({ "valid": reason.is_none(), "reason": reason, "cost": cost.json() }),
+    })
 }
 
 /// A phase's result: a headline with time and the rate over the `bytes` that it streamed (0 where its cost has little to

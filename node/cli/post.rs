@@ -6,25 +6,24 @@
 
 mod given;
 
-use std::fs;
-
-use anyhow::Context as _;
+use filecash_engine::Error;
 use filecash_engine::api::post::{
-    self, Faulty, FaultySector, Opened, PoStError, PoStRound, PublicSector, VanillaPoSt, WindowOptions, WindowProof,
+    self, Faulty, FaultySector, Opened, PoStError, PoStRound, PoStSector, PublicSector, VanillaPoSt, WindowOptions,
+    WindowProof,
 };
 use filecash_engine::sector::PoStKind::{self, Window, Winning};
 use filecash_engine::sector::PoStProof;
 use serde_json::{Value, json};
 
-use self::given::{Challenges, Given, decode_vanilla, missing, read_vanilla, vanilla_name, winner};
+use self::given::{Challenges, Given, decode_vanilla, read_vanilla, vanilla_name, winner};
 use crate::args::post as args;
 use crate::context::Context;
 use crate::files;
 use crate::measure::{Cost, Meter};
 use crate::phase::{self, replica_commitment};
-use crate::report::Report;
+use crate::report::{Failure, Kind, Report};
 use crate::seal::proof_bytes;
-use crate::text::{self, Table, count};
+use crate::text::{Table, count};
 
 /// Runs the verb.
 pub fn run(verb: &args::Post, context: &Context) -> anyhow::Result<Report> {
@@ -42,13 +41,13 @@ pub fn run(verb: &args::Post, context: &Context) -> anyhow::Result<Report> {
 
 /// Registered proof and round of a step.
 fn round_of(given: &Given, flags: &args::Round, kind: PoStKind) -> anyhow::Result<(PoStProof, PoStRound)> {
-    let proof = given.proof(flags, kind)?;
+    let proof = given.proof(&flags.proof, kind)?;
     Ok((proof, given.round(flags, &proof.config())?))
 }
 
 fn winning_challenges(args: &args::WinningChallenges, context: &Context) -> anyhow::Result<Report> {
-    let given = Given::new(context, &args.sectors)?;
-    let (proof, round) = round_of(&given, &args.round, Winning)?;
+    let given = Given::new(context, &args.subject.sectors)?;
+    let (proof, round) = round_of(&given, &args.subject.round, Winning)?;
     if let Some(sectors) = args.sector_count {
         let place = round.winning_sector(sectors)?;
         let text = format!("Of {}, counted from 0, the one at place {place} wins\n", count(sectors, "sector"));
@@ -58,22 +57,21 @@ fn winning_challenges(args: &args::WinningChallenges, context: &Context) -> anyh
     let place = round.winning_sector(sectors.len() as u64)?;
     let winner = winner(&round, sectors)?;
     let leaves = post::challenges(&round, 0, &[winner.sector_id])?;
-    challenges_report(&proof, leaves, args.out.as_ref(), args.replace.force, json!({ "place": place }))
+    challenges_report(&proof, leaves, &args.output, json!({ "place": place }))
 }
 
 fn window_challenges(args: &args::WindowChallenges, context: &Context) -> anyhow::Result<Report> {
-    let given = Given::new(context, &args.sectors)?;
-    let (proof, round) = round_of(&given, &args.round, Window)?;
+    let given = Given::new(context, &args.subject.sectors)?;
+    let (proof, round) = round_of(&given, &args.subject.round, Window)?;
     let numbers: Vec<u64> = given.public()?.iter().map(|sector| sector.sector_id).collect();
     let leaves = post::challenges(&round, args.partition.partition.unwrap_or(0), &numbers)?;
-    challenges_report(&proof, leaves, args.out.as_ref(), args.replace.force, json!({}))
+    challenges_report(&proof, leaves, &args.output, json!({}))
 }
 
 fn challenges_report(
     proof: &PoStProof,
     leaves: Vec<(u64, Vec<u64>)>,
-    out: Option<&std::path::PathBuf>,
-    force: bool,
+    output: &args::WriteChallenges,
     mut json: Value,
 ) -> anyhow::Result<Report> {
     let mut table = Table::fields();
@@ -86,29 +84,31 @@ fn challenges_report(
     json["registered_proof"] = json!(proof.name);
     json["profile"] = json!(proof.profile.name());
     json["challenges"] = serde_json::to_value(&challenges.challenges)?;
-    if let Some(out) = out {
-        files::write(out, &files::json(&challenges)?, force)?;
+    if let Some(out) = &output.out {
+        files::write(out, &files::json(&challenges)?, output.replace.force)?;
         text += &format!("Written to {}\n", out.display());
-        json["out"] = json!(out);
+        json["output"] = json!(out);
     }
     Ok(Report::done(text, json))
 }
 
 fn winning_vanilla(args: &args::WinningVanilla, context: &Context) -> anyhow::Result<Report> {
-    let given = Given::new(context, &args.sectors)?;
+    let given = Given::new(context, &args.subject.sectors)?;
     files::refuse_existing(&args.out, args.replace.force)?;
     let limits = args.limits.into();
     let mut sectors = given.private()?;
     let (proof, sector, leaves) = match &args.challenges {
         Some(path) => {
-            let (proof, challenges) = Challenges::read(path, Winning)?;
+            let (proof, challenges) = Challenges::read(path, Winning, &given)?;
             // The file names the winner.
             sectors.retain(|sector| challenges.challenges.iter().any(|known| known.sector_id == sector.sector_id));
-            let (sector, leaves) = challenges.of(sectors)?.pop().ok_or_else(|| missing("the sector that wins"))?;
+            let (sector, leaves) = challenges.of(sectors)?.pop().ok_or_else(|| {
+                Failure::new(Kind::Input, format!("no sector here is the one that wins by {}", path.display()))
+            })?;
             (proof, sector, leaves)
         }
         None => {
-            let (proof, round) = round_of(&given, &args.round, Winning)?;
+            let (proof, round) = round_of(&given, &args.subject.round, Winning)?;
             let sector = winner(&round, sectors)?;
             let leaves = round.leaves(sector.sector_id, 0);
             (proof, sector, leaves)
@@ -122,51 +122,62 @@ fn winning_vanilla(args: &args::WinningVanilla, context: &Context) -> anyhow::Re
     let mut fields = Table::fields();
     fields.row(["Sector", &vanilla.sector_id.to_string()]);
     fields.row(["Vanilla proof", &format!("{} ({} bytes)", args.out.display(), bytes.len())]);
-    let json = json!({ "sector_id": vanilla.sector_id, "out": args.out, "bytes": bytes.len() });
+    let json = json!({ "sector_id": vanilla.sector_id, "output": args.out, "bytes": bytes.len() });
     Ok(phase::report("winning vanilla", 0, meter.stop(), &fields, json, None))
 }
 
+/// What is to be opened of sectors: leaves that a file names, or those of a round.
+enum Asked {
+    Leaves(PoStProof, Vec<(PoStSector, Vec<u64>)>),
+    Round(PoStRound, Vec<PoStSector>),
+}
+
 fn window_vanilla(args: &args::WindowVanilla, context: &Context) -> anyhow::Result<Report> {
-    let given = Given::new(context, &args.sectors)?;
+    let given = Given::new(context, &args.subject.sectors)?;
     let sectors = given.private()?;
-    fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
     for sector in &sectors {
         files::refuse_existing(&args.out.join(vanilla_name(sector.sector_id)), args.replace.force)?;
     }
     let total = sectors.len();
     let options = options(args.skip, args.limits);
-    let meter = Meter::start();
-    let opened = match &args.challenges {
+    let asked = match &args.challenges {
         Some(path) => {
-            let (proof, challenges) = Challenges::read(path, Window)?;
-            let sectors = challenges.of(sectors)?;
-            post::vanilla_proofs(&context.job(), &proof.config(), sectors, &options.limits)
+            let (proof, challenges) = Challenges::read(path, Window, &given)?;
+            Asked::Leaves(proof, challenges.of(sectors)?)
         }
-        None => {
-            let (_, round) = round_of(&given, &args.round, Window)?;
-            post::open_all(&context.job(), &round, args.partition.partition.unwrap_or(0), &sectors, &options)
-        }
+        None => Asked::Round(round_of(&given, &args.subject.round, Window)?.1, sectors),
     };
-    let Opened { proofs, faulty } = context.kept(opened, || "nothing was written".to_owned())?;
-    if !faulty.is_empty() && (options.faulty == Faulty::Refuse || proofs.is_empty()) {
-        return Err(filecash_engine::Error::from(PoStError::Faulty { sectors: total, faulty }).into());
-    }
-    for vanilla in &proofs {
-        let path = args.out.join(vanilla_name(vanilla.sector_id));
-        files::write(&path, &vanilla.to_bytes()?, args.replace.force)?;
-    }
+    let meter = Meter::start();
+    let Opened { proofs, faulty } = files::in_folder(&args.out, || {
+        let job = context.job();
+        let opened = match asked {
+            Asked::Leaves(proof, sectors) => post::vanilla_proofs(&job, &proof.config(), sectors, &options.limits),
+            Asked::Round(round, sectors) => {
+                post::open_all(&job, &round, args.partition.partition.unwrap_or(0), &sectors, &options)
+            }
+        };
+        let opened = context.kept(opened, || "nothing was written".to_owned())?;
+        if !opened.faulty.is_empty() && (options.faulty == Faulty::Refuse || opened.proofs.is_empty()) {
+            return Err(Error::from(PoStError::Faulty { sectors: total, faulty: opened.faulty }).into());
+        }
+        for vanilla in &opened.proofs {
+            let path = args.out.join(vanilla_name(vanilla.sector_id));
+            files::write(&path, &vanilla.to_bytes()?, args.replace.force)?;
+        }
+        Ok(opened)
+    })?;
     let cost = meter.stop();
     let mut fields = Table::fields();
     fields.row(["Vanilla proofs", &format!("{} in {}", proofs.len(), args.out.display())]);
     let numbers: Vec<u64> = proofs.iter().map(|vanilla| vanilla.sector_id).collect();
-    let mut json = json!({ "out": args.out, "sectors": numbers });
+    let mut json = json!({ "output": args.out, "sectors": numbers });
     skipped(&faulty, &mut fields, &mut json);
     Ok(phase::report("window vanilla", 0, cost, &fields, json, None))
 }
 
 fn winning_prove(args: &args::WinningProve, context: &Context) -> anyhow::Result<Report> {
-    let given = Given::new(context, &args.sectors)?;
-    let (proof, round) = round_of(&given, &args.round, Winning)?;
+    let given = Given::new(context, &args.subject.sectors)?;
+    let (proof, round) = round_of(&given, &args.subject.round, Winning)?;
     files::refuse_existing(&args.out, args.replace.force)?;
     let (job, meter) = (context.job(), Meter::start());
     let (sector_id, outcome) = match &args.vanilla {
@@ -184,13 +195,13 @@ fn winning_prove(args: &args::WinningProve, context: &Context) -> anyhow::Result
     let mut fields = Table::fields();
     fields.row(["Sector", &sector_id.to_string()]);
     fields.row(["Proof", &format!("{} ({} bytes)", args.out.display(), bytes.len())]);
-    let json = json!({ "sector_id": sector_id, "out": args.out, "proof": hex::encode(&bytes) });
+    let json = json!({ "sector_id": sector_id, "output": args.out, "proof": hex::encode(&bytes) });
     Ok(phase::report("winning prove", 0, meter.stop(), &fields, json, None))
 }
 
 fn window_prove(args: &args::WindowProve, context: &Context) -> anyhow::Result<Report> {
-    let given = Given::new(context, &args.sectors)?;
-    let (proof, round) = round_of(&given, &args.round, Window)?;
+    let given = Given::new(context, &args.subject.sectors)?;
+    let (proof, round) = round_of(&given, &args.subject.round, Window)?;
     for path in [Some(&args.out), args.proven.as_ref()].into_iter().flatten() {
         files::refuse_existing(path, args.replace.force)?;
     }
@@ -225,7 +236,7 @@ fn window_prove(args: &args::WindowProve, context: &Context) -> anyhow::Result<R
     fields.row(["Sectors", &format!("{} in {}", proven.len(), count(partitions, "partition"))]);
     fields.row(["Proof", &format!("{} ({} bytes)", args.out.display(), bytes.len())]);
     let mut json = json!({
-        "out": args.out, "proof": hex::encode(&bytes), "partitions": partitions, "proven": list,
+        "output": args.out, "proof": hex::encode(&bytes), "partitions": partitions, "proven": list,
     });
     skipped(&faulty, &mut fields, &mut json);
     Ok(phase::report("window prove", 0, cost, &fields, json, None))
@@ -246,52 +257,41 @@ fn skipped(faulty: &[FaultySector], fields: &mut Table, json: &mut Value) {
 }
 
 fn winning_verify(args: &args::WinningVerify, context: &Context) -> anyhow::Result<Report> {
-    let given = Given::new(context, &args.sectors)?;
-    let (proof, round) = round_of(&given, &args.round, Winning)?;
+    let given = Given::new(context, &args.subject.sectors)?;
+    let (proof, round) = round_of(&given, &args.subject.round, Winning)?;
     let sector = winner(&round, given.public()?)?;
     let bytes = proof_bytes(files::read(&args.proof_file, "proof")?);
     let meter = Meter::start();
     let outcome = post::verify_winning(&context.job(), &round, &sector, &bytes);
-    verdict(&proof, outcome, meter.stop(), &[sector])
+    verdict(&proof, context, outcome, meter.stop(), &[sector])
 }
 
 fn window_verify(args: &args::WindowVerify, context: &Context) -> anyhow::Result<Report> {
-    let given = Given::new(context, &args.sectors)?;
-    let (proof, round) = round_of(&given, &args.round, Window)?;
+    let args::WinningVerify { subject, proof_file } = &args.verify;
+    let given = Given::new(context, &subject.sectors)?;
+    let (proof, round) = round_of(&given, &subject.round, Window)?;
     let sectors = given.public()?;
-    let bytes = proof_bytes(files::read(&args.proof_file, "proof")?);
+    let bytes = proof_bytes(files::read(proof_file, "proof")?);
     let meter = Meter::start();
     let outcome = match args.partition.partition {
         None => post::verify_window(&context.job(), &round, &sectors, &bytes),
         Some(partition) => post::verify_window_partition(&context.job(), &round, partition, &sectors, &bytes),
     };
-    verdict(&proof, outcome, meter.stop(), &sectors)
+    verdict(&proof, context, outcome, meter.stop(), &sectors)
 }
 
 fn verdict(
     proof: &PoStProof,
-    outcome: Result<(), filecash_engine::Error>,
+    context: &Context,
+    outcome: Result<(), Error>,
     cost: Cost,
     sectors: &[PublicSector],
 ) -> anyhow::Result<Report> {
-    let rejection = match outcome {
-        Ok(()) => None,
-        Err(error) if error.is_rejection() => Some(error.to_string()),
-        Err(error) => return Err(error.into()),
-    };
-    let verdict = match &rejection {
-        None => format!("The proof is valid ({})", text::duration(cost.wall)),
-        Some(reason) => format!("The proof is WRONG: {reason}"),
-    };
     let mut fields = Table::fields();
     fields.row(["Registered", &format!("{} ({} {})", proof.name, proof.profile, proof.id)]);
     match sectors {
         [sector] => fields.row([&format!("Sector {}", sector.sector_id), &replica_commitment(&sector.comm_r).1]),
         sectors => fields.row(["Sectors", &sectors.len().to_string()]),
     };
-    Ok(Report {
-        accepted: rejection.is_none(),
-        text: format!("{verdict}\n{}", fields.render()),
-        json: json!({ "valid": rejection.is_none(), "reason": rejection, "cost": cost.json() }),
-    })
+    phase::verdict("proof", context, outcome, cost, &fields)
 }

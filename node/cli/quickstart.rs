@@ -24,7 +24,6 @@ use serde_json::json;
 
 use crate::args::{self, Hex32, Miner};
 use crate::context::Context;
-
 use crate::files;
 use crate::filler::filler;
 use crate::folder::{Folder, Identity};

@@ -1,16 +1,22 @@
 //! What a verb hands back, as text for people or JSON for machines, and how failures are told.
 //!
 //! With `--json`, standard output carries exactly one JSON document, result or failure, so that a caller reads one
-//! stream. Without it, results go to standard output and failures to standard error. Exit status: 0 done, 1 a proof
-//! or check was wrong, 2 anything else.
+//! stream. Without it, results go to standard output and failures to standard error.
+//!
+//! Exit status: 0 done; 1 a proof that was given does not hold, vanilla proofs included, or a sector or file that was
+//! checked is damaged; 2 anything else, such as an input that is missing.
 
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use filecash_engine::Error;
+use filecash_engine::api::prove::CommitError;
+use filecash_engine::api::update::UpdateProveError;
 use filecash_engine::groth16::{AggregateError, SrsError};
 use filecash_engine::job::Cancelled;
 use filecash_engine::params::ParamError;
+use filecash_engine::porep::verify::VanillaError;
 use filecash_node::config::SettingsError;
 use serde_json::{Value, json};
 
@@ -75,9 +81,14 @@ impl Kind {
         if let Some(failure) = cause.downcast_ref::<Failure>() {
             return Some(failure.kind);
         }
-        if let Some(error) = cause.downcast_ref::<filecash_engine::Error>() {
+        if let Some(error) = cause.downcast_ref::<Error>() {
             return match error {
-                filecash_engine::Error::Cancelled(_) => Some(Self::Cancelled),
+                Error::Cancelled(_) => Some(Self::Cancelled),
+                Error::Commit2(CommitError::Vanilla(VanillaError::Malformed(_) | VanillaError::Cancelled(_))) => None,
+                // A step that was given vanilla proofs to go on with found them false.
+                Error::Commit2(CommitError::Vanilla(_)) | Error::UpdateProve(UpdateProveError::Vanilla(_)) => {
+                    Some(Self::Rejected)
+                }
                 error if error.is_rejection() => Some(Self::Rejected),
                 _ => None,
             };
@@ -104,6 +115,11 @@ impl Failure {
     /// `message` names the file or flag, what was expected and what was found.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), hint: None }
+    }
+
+    /// A flag that is missing.
+    pub fn missing(flag: &str) -> Self {
+        Self::new(Kind::Usage, format!("{flag} is missing"))
     }
 
     /// What to do next.
@@ -151,10 +167,10 @@ fn hint<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a str> {
         return failure.hint.as_deref();
     }
     match cause.downcast_ref()? {
-        filecash_engine::Error::Params(ParamError::Missing { .. }) => {
+        Error::Params(ParamError::Missing { .. }) => {
             Some("filecash params setup makes test parameters, --parameter-cache names another folder")
         }
-        filecash_engine::Error::Aggregate(AggregateError::Srs(SrsError::Missing { .. })) => {
+        Error::Aggregate(AggregateError::Srs(SrsError::Missing { .. })) => {
             Some("filecash params setup-srs makes a test string, --parameter-cache names another folder")
         }
         _ => None,

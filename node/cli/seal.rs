@@ -4,14 +4,13 @@
 //! by either side.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use filecash_engine::api::unseal::SealedSector;
 use filecash_engine::api::{prove, seal, unseal, verify};
 use filecash_engine::field::Node;
-use filecash_engine::field::fr32::RawRange;
 use filecash_engine::porep::challenges::layout;
 use filecash_engine::porep::outputs::{Commit1Output, PreCommit1Output, PreCommit2Output};
 use filecash_engine::sector::id::prover_id;
@@ -23,7 +22,7 @@ use serde_json::json;
 
 use crate::args;
 use crate::context::Context;
-use crate::files::{self, Output};
+use crate::files;
 use crate::filler::filler;
 use crate::folder::{Folder, Identity};
 use crate::given::Given;
@@ -31,7 +30,7 @@ use crate::many;
 use crate::measure::Meter;
 use crate::phase::{self, Codec, data_commitment, replica_commitment};
 use crate::report::{Failure, Kind, Report};
-use crate::text::{self, Table, count, grouped};
+use crate::text::{Table, count, grouped};
 
 /// Runs the verb.
 pub fn run(verb: &args::Seal, context: &Context) -> anyhow::Result<Report> {
@@ -46,7 +45,7 @@ pub fn run(verb: &args::Seal, context: &Context) -> anyhow::Result<Report> {
             Some(list) => many::verify(list, args.one_by_one, context),
             None => verify(args, context),
         },
-        args::Seal::List(args) => many::list(args),
+        args::Seal::List(args) => many::list(args, context),
         args::Seal::Aggregate(args) => many::aggregate(args, context),
         args::Seal::VerifyAggregate(args) => many::verify_aggregated(args, context),
         args::Seal::Unseal(args) => unseal(args, context),
@@ -197,12 +196,28 @@ fn pc2(args: &args::Pc2, context: &Context) -> anyhow::Result<Report> {
     Ok(phase::report("PC2", size, cost, &fields, json, given.next(step, flags)))
 }
 
+/// Where the files of a sector after PC2 are.
+struct CommitFiles {
+    input: PathBuf,
+    list: PathBuf,
+    sealed: PathBuf,
+    cache: PathBuf,
+}
+
+impl CommitFiles {
+    fn find(given: &Given<'_>, flags: &args::CommitInputs) -> anyhow::Result<Self> {
+        Ok(Self {
+            input: given.path(flags.pc2.as_ref(), Folder::pc2, "--pc2")?,
+            list: given.path(flags.pieces.as_ref(), Folder::pieces, "--pieces")?,
+            sealed: given.path(flags.sealed.as_ref(), Folder::sealed, "--sealed")?,
+            cache: given.path(flags.cache.as_ref(), Folder::cache, "--cache")?,
+        })
+    }
+}
+
 fn synth(args: &args::synth::Synth, context: &Context) -> anyhow::Result<Report> {
     let given = Given::new(context, &args.place, args.replace)?;
-    let input = given.path(args.pc2.as_ref(), Folder::pc2, "--pc2")?;
-    let list = given.path(args.pieces.as_ref(), Folder::pieces, "--pieces")?;
-    let sealed = given.path(args.sealed.as_ref(), Folder::sealed, "--sealed")?;
-    let cache = given.path(args.cache.as_ref(), Folder::cache, "--cache")?;
+    let CommitFiles { input, list, sealed, cache } = CommitFiles::find(&given, &args.inputs)?;
     let identity = given.sector_identity(&args.identity)?;
     let (proof, pc2) = PreCommit2Output::read_file(given.profile()?, &input)?;
     let pieces: Vec<PieceInfo> = files::read_json(&list, "list of pieces")?;
@@ -227,10 +242,7 @@ fn synth(args: &args::synth::Synth, context: &Context) -> anyhow::Result<Report>
 
 fn c1(args: &args::C1, context: &Context) -> anyhow::Result<Report> {
     let given = Given::new(context, &args.place, args.replace)?;
-    let input = given.path(args.pc2.as_ref(), Folder::pc2, "--pc2")?;
-    let list = given.path(args.pieces.as_ref(), Folder::pieces, "--pieces")?;
-    let sealed = given.path(args.sealed.as_ref(), Folder::sealed, "--sealed")?;
-    let cache = given.path(args.cache.as_ref(), Folder::cache, "--cache")?;
+    let CommitFiles { input, list, sealed, cache } = CommitFiles::find(&given, &args.inputs)?;
     let out = given.path(args.out.as_ref(), Folder::c1, "--out")?;
     let identity = given.sector_identity(&args.identity)?;
     let (proof, pc2) = PreCommit2Output::read_file(given.profile()?, &input)?;
@@ -299,17 +311,12 @@ fn verify(args: &args::Verify, context: &Context) -> anyhow::Result<Report> {
     let seed = given.seed(args.seed, &proof)?;
     let file = given.path(args.proof_file.as_ref(), Folder::proof, "--proof")?;
     let bytes = proof_bytes(files::read(&file, "proof")?);
-    let commitments = Commitments::find(&given, args.pc2.as_ref(), args.comm_r, args.comm_d)?;
+    let commitments = Commitments::find(&given, &args.data, args.comm_r)?;
     let comm_r = commitments.comm_r()?;
     let comm_d = commitments.comm_d()?;
 
     let meter = Meter::start();
     let outcome = verify::verify_seal(&context.job(), &proof.config(), &comm_r, &comm_d, &identity, &seed, &bytes);
-    let rejection = match outcome {
-        Ok(()) => None,
-        Err(error) if error.is_rejection() => Some(error.to_string()),
-        Err(error) => return Err(error.into()),
-    };
     let cost = meter.stop();
 
     let mut fields = Table::fields();
@@ -318,15 +325,7 @@ fn verify(args: &args::Verify, context: &Context) -> anyhow::Result<Report> {
     fields.row(["Registered", &format!("{} ({} {})", proof.name, proof.profile, proof.id)]);
     fields.row(["CommD", &data_commitment(&comm_d).1]);
     fields.row(["CommR", &replica_commitment(&comm_r).1]);
-    let verdict = match &rejection {
-        None => format!("The proof is valid ({})", text::duration(cost.wall)),
-        Some(reason) => format!("The proof is WRONG: {reason}"),
-    };
-    Ok(Report {
-        accepted: rejection.is_none(),
-        text: format!("{verdict}\n{}", fields.render()),
-        json: json!({ "valid": rejection.is_none(), "reason": rejection, "cost": cost.json() }),
-    })
+    phase::verdict("proof", context, outcome, cost, &fields)
 }
 
 /// A prover id as the address of the actor that it is made of, else as hex digits.
@@ -349,52 +348,27 @@ fn unseal(args: &args::Unseal, context: &Context) -> anyhow::Result<Report> {
     let proof = given.proof(&args.proof)?;
     let identity = given.sector_identity(&args.identity)?;
     let sealed = given.path(args.sealed.as_ref(), Folder::sealed, "--sealed")?;
-    let comm_d = Commitments::find(&given, args.pc2.as_ref(), None, args.comm_d)?.comm_d()?;
+    let comm_d = Commitments::find(&given, &args.data, None)?.comm_d()?;
     files::require_file(&sealed, "sealed file")?;
     let cache = args.cache.clone().or_else(|| given.folder.as_ref().map(Folder::cache)).filter(|cache| cache.is_dir());
     let params = proof.config().params;
     let end = match given.identity.as_ref().and_then(|identity| identity.file_bytes) {
-        Some(bytes) if args.offset.0 == 0 => bytes,
+        Some(bytes) if args.extract.offset.0 == 0 => bytes,
         _ => params.unpadded_bytes(),
     };
-    let offset = args.offset.0;
-    let length = args.length.map_or(end.saturating_sub(offset), |length| length.0);
-    if offset.checked_add(length).is_none_or(|end| end > params.unpadded_bytes()) {
-        let message =
-            format!("{length} bytes from {offset} reach beyond the sector's {} raw bytes", params.unpadded_bytes());
-        return Err(Failure::new(Kind::Usage, message).into());
-    }
-
-    let to_stdout = args.out == Path::new("-");
-    if to_stdout && context.json {
-        return Err(Failure::new(Kind::Usage, "--out - and --json both want standard output").into());
-    }
-    let beside = if to_stdout { &sealed } else { &args.out };
+    let range = args.extract.range(end, params.unpadded_bytes(), context)?;
+    let beside = if args.extract.to_stdout() { &sealed } else { &args.extract.out };
     let scratch = args.scratch.as_deref().unwrap_or(files::folder(beside));
     let scratch = tempfile::Builder::new()
         .prefix(".filecash-unseal-")
         .tempdir_in(scratch)
         .with_context(|| format!("cannot write into {}", scratch.display()))?;
-    let meter = Meter::start();
-    let range = RawRange { offset, len: length };
     let sector = SealedSector { sealed: &sealed, cache: cache.as_deref(), scratch: scratch.path() };
-    let unseal = |out: &mut dyn Write| {
+    args.extract.run(("Unseal", params.size_bytes), range, given.force, |out| {
         let job = context.job();
         let outcome = unseal::unseal_range(&job, &proof.config(), &sector, &identity, &comm_d, range, out);
         context.kept(outcome, || "no data was kept".to_owned())
-    };
-    if to_stdout {
-        unseal(&mut io::stdout().lock())?;
-        return Ok(Report::done(String::new(), json!(null)));
-    }
-    let mut output = Output::create(&args.out, given.force)?;
-    unseal(&mut output)?;
-    output.commit()?;
-    let cost = meter.stop();
-    let mut fields = Table::fields();
-    fields.row(["Data", &format!("{} bytes in {}", grouped(length), args.out.display())]);
-    let json = json!({ "offset": offset, "bytes": length, "output": args.out });
-    Ok(phase::report("Unseal", params.size_bytes, cost, &fields, json, None))
+    })
 }
 
 fn clear_cache(args: &args::ClearCache, context: &Context) -> anyhow::Result<Report> {
@@ -433,18 +407,13 @@ struct Commitments {
 }
 
 impl Commitments {
-    fn find(
-        given: &Given<'_>,
-        pc2: Option<&PathBuf>,
-        comm_r: Option<args::Hex32>,
-        comm_d: Option<args::Hex32>,
-    ) -> anyhow::Result<Self> {
+    fn find(given: &Given<'_>, data: &args::DataCommitment, comm_r: Option<args::Hex32>) -> anyhow::Result<Self> {
         let default = given.folder.as_ref().map(Folder::pc2).filter(|path| path.exists());
-        let pc2 = match pc2.or(default.as_ref()) {
+        let pc2 = match data.pc2.as_ref().or(default.as_ref()) {
             Some(path) => Some(PreCommit2Output::read_file(given.profile()?, path)?.1),
             None => None,
         };
-        Ok(Self { comm_r: comm_r.map(|hex| hex.0), comm_d: comm_d.map(|hex| hex.0), pc2 })
+        Ok(Self { comm_r: comm_r.map(|hex| hex.0), comm_d: data.comm_d.map(|hex| hex.0), pc2 })
     }
 
     fn comm_r(&self) -> anyhow::Result<Node> {
@@ -457,7 +426,7 @@ impl Commitments {
 }
 
 fn missing_commitment(flag: &str) -> anyhow::Error {
-    Failure::new(Kind::Usage, format!("{flag} is missing")).hint("give it, or --pc2 with the output of PC2").into()
+    Failure::missing(flag).hint("give it, or --pc2 with the output of PC2").into()
 }
 
 #[cfg(test)]

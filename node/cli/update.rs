@@ -7,28 +7,26 @@
 //! staged  pieces.json  sealed  cache/  update.json  vanilla.bin  proof.bin
 //! ```
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use filecash_engine::api::update;
 use filecash_engine::field::Node;
-use filecash_engine::field::fr32::RawRange;
 use filecash_engine::sector::piece::PieceInfo;
 use filecash_engine::store::files::{P_AUX, tree_d};
 use filecash_engine::update::{Encoded, PartitionProof, Replica, UpdateCommitments, UpdateProof};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::args::update as args;
 use crate::args::{self as shared, Hex32};
 use crate::context::Context;
 use crate::files::{self, Output};
 use crate::folder::Folder;
-use crate::given::Given;
+use crate::given::{Given, by_id_or_name};
 use crate::measure::Meter;
 use crate::phase::{self, data_commitment, replica_commitment};
 use crate::report::{Failure, Kind, Report, with_causes};
-use crate::text::{self, Table, count, grouped, shell_word};
+use crate::text::{Table, count, grouped, shell_word};
 
 /// Runs the verb.
 pub fn run(verb: &args::Update, context: &Context) -> anyhow::Result<Report> {
@@ -90,13 +88,11 @@ impl Paths {
 }
 
 /// The registered update proof that flags or the sector's own proof give.
-fn proof_of(given: &Given<'_>, flags: &args::UpdateProofFlags) -> anyhow::Result<UpdateProof> {
+fn proof_of(given: &Given<'_>, flags: &shared::Registered) -> anyhow::Result<UpdateProof> {
     let profile = given.profile()?;
     if let Some(text) = &flags.registered_proof {
-        return Ok(match text.parse() {
-            Ok(id) => UpdateProof::by_id(profile, id)?,
-            Err(_) => UpdateProof::by_name(profile, text)?,
-        });
+        let (by_id, by_name) = (|id| UpdateProof::by_id(profile, id), |name: &str| UpdateProof::by_name(profile, name));
+        return Ok(by_id_or_name(text, by_id, by_name)?);
     }
     let size = match flags.sector_size {
         Some(size) => size.0,
@@ -250,7 +246,7 @@ struct Known {
 }
 
 impl Known {
-    fn find(given: &Given<'_>, flags: &args::UpdateProofFlags, update: Option<&PathBuf>) -> anyhow::Result<Self> {
+    fn find(given: &Given<'_>, flags: &shared::Registered, update: Option<&PathBuf>) -> anyhow::Result<Self> {
         let default = given.folder.as_ref().map(update_json).filter(|path| path.exists());
         let Some(path) = update.or(default.as_ref()) else {
             return Ok(Self { proof: proof_of(given, flags)?, encoded: None });
@@ -271,11 +267,9 @@ impl Known {
         name: &str,
         known: fn(&UpdateCommitments) -> Node,
     ) -> anyhow::Result<Node> {
-        flag.map(|hex| hex.0).or(self.encoded.as_ref().map(|encoded| known(&encoded.commitments))).ok_or_else(|| {
-            Failure::new(Kind::Usage, format!("{name} is missing"))
-                .hint("give it, or --update with the output of update encode")
-                .into()
-        })
+        flag.map(|hex| hex.0)
+            .or(self.encoded.as_ref().map(|encoded| known(&encoded.commitments)))
+            .ok_or_else(|| Failure::missing(name).hint("give it, or --update with the output of update encode").into())
     }
 }
 
@@ -292,11 +286,7 @@ fn verify(args: &args::UpdateVerify, context: &Context) -> anyhow::Result<Report
     let bytes = crate::seal::proof_bytes(files::read(&file, "proof")?);
 
     let meter = Meter::start();
-    let rejection = match update::verify(&context.job(), &known.proof.config(), &commitments, &bytes) {
-        Ok(()) => None,
-        Err(error) if error.is_rejection() => Some(error.to_string()),
-        Err(error) => return Err(error.into()),
-    };
+    let outcome = update::verify(&context.job(), &known.proof.config(), &commitments, &bytes);
     let cost = meter.stop();
 
     let mut fields = Table::fields();
@@ -305,15 +295,7 @@ fn verify(args: &args::UpdateVerify, context: &Context) -> anyhow::Result<Report
     fields.row(["CommR, old", &replica_commitment(&commitments.comm_r_old).1]);
     fields.row(["CommR, new", &replica_commitment(&commitments.comm_r_new).1]);
     fields.row(["CommD, new", &data_commitment(&commitments.comm_d_new).1]);
-    let verdict = match &rejection {
-        None => format!("The proof is valid ({})", text::duration(cost.wall)),
-        Some(reason) => format!("The proof is WRONG: {reason}"),
-    };
-    Ok(Report {
-        accepted: rejection.is_none(),
-        text: format!("{verdict}\n{}", fields.render()),
-        json: json!({ "valid": rejection.is_none(), "reason": rejection, "cost": cost.json() }),
-    })
+    phase::verdict("proof", context, outcome, cost, &fields)
 }
 
 fn decode(args: &args::UpdateDecode, context: &Context) -> anyhow::Result<Report> {
@@ -327,44 +309,18 @@ fn decode(args: &args::UpdateDecode, context: &Context) -> anyhow::Result<Report
     files::require_file(&sector_key, "sector key")?;
     let config = known.proof.config();
     let capacity = config.params.unpadded_bytes();
-    let offset = args.offset.0;
-    let length = args.length.map_or(capacity.saturating_sub(offset), |length| length.0);
-    if offset.checked_add(length).is_none_or(|end| end > capacity) {
-        let message = format!("{length} bytes from {offset} reach beyond the sector's {capacity} raw bytes");
-        return Err(Failure::new(Kind::Usage, message).into());
-    }
-    let to_stdout = args.out == Path::new("-");
-    if to_stdout && context.json {
-        return Err(Failure::new(Kind::Usage, "--out - and --json both want standard output").into());
-    }
-
-    let meter = Meter::start();
-    let range = RawRange { offset, len: length };
-    let decode = |out: &mut dyn Write| {
+    let range = args.extract.range(capacity, capacity, context)?;
+    args.extract.run(("decode", config.params.size_bytes), range, given.force, |out| {
         let job = context.job();
         let outcome = update::decode_range(&job, &config, &replica, &sector_key, &comm_d_new, &comm_r_old, range, out);
         context.kept(outcome, || "no data was kept".to_owned())
-    };
-    if to_stdout {
-        decode(&mut io::stdout().lock())?;
-        return Ok(Report::done(String::new(), Value::Null));
-    }
-    let mut output = Output::create(&args.out, given.force)?;
-    decode(&mut output)?;
-    output.commit()?;
-    let cost = meter.stop();
-    let mut fields = Table::fields();
-    fields.row(["Data", &format!("{} bytes in {}", grouped(length), args.out.display())]);
-    let json = json!({ "offset": offset, "bytes": length, "output": args.out });
-    Ok(phase::report("decode", config.params.size_bytes, cost, &fields, json, None))
+    })
 }
 
 fn remove(args: &args::UpdateRemove, context: &Context) -> anyhow::Result<Report> {
     let given = Given::new(context, &args.place, args.replace)?;
     let new = Paths::new(&given, &args.new)?;
-    let flags =
-        args::SectorKey { sector_key: args.sector_key.clone(), sector_key_cache: args.sector_key_cache.clone() };
-    let old = Paths::old(&given, &flags)?;
+    let old = Paths::old(&given, &args.old)?;
     let staged = given.path(args.staged.as_ref(), staged, "--staged")?;
     let input = given.path(args.update.as_ref(), update_json, "--update")?;
     let (proof, encoded) = read_update(&given, &input)?;
@@ -374,13 +330,18 @@ fn remove(args: &args::UpdateRemove, context: &Context) -> anyhow::Result<Report
         let message = format!("{} holds a finished sector (its p_aux is there)", old.cache.display());
         return Err(Failure::new(Kind::Exists, message).hint("give another --sector-key-cache").into());
     }
-    files::refuse_existing(&old.replica, given.force)?;
+    if !given.force && old.replica.exists() {
+        let message = format!("{} is already there", old.replica.display());
+        return Err(Failure::new(Kind::Exists, message)
+            .hint("--force replaces it, also where a removal was killed after it had named it")
+            .into());
+    }
     let config = proof.config();
 
     let meter = Meter::start();
     let (key, replica) = (old.as_replica(), new.as_replica());
     let outcome = update::remove_encoded_data(&context.job(), &config, key, replica, &staged, &encoded.commitments);
-    context.kept(outcome, || "nothing was written; the same command begins anew".to_owned())?;
+    context.kept(outcome, || "the replica is as it was; the same command begins anew".to_owned())?;
     let cost = meter.stop();
 
     let (comm_r, shown) = replica_commitment(&encoded.commitments.comm_r_old);

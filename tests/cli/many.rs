@@ -80,8 +80,13 @@ fn lists_are_verified_in_a_batch_and_the_wrong_ones_named() {
 #[test]
 fn aggregates_are_made_and_verified() {
     let sandbox = with_key();
+    let listed = || json(&sandbox.run(&["params", "list", "--json"]).succeeds())["reference_string"].clone();
+    assert_eq!((&listed()["bytes"], &listed()["name"]), (&Value::Null, &value!("v28-fil-inner-product-v1.srs")));
     let text = sandbox.run(&["params", "setup-srs", "--powers", "16"]).succeeds();
     assert!(text.contains("can forge proofs") && text.contains("8 proofs at once"), "{text}");
+    assert_eq!(listed()["bytes"], value!(16 + 16 * (48 + 48 + 96 + 96)));
+    let text = sandbox.run(&["params", "check"]).succeeds();
+    assert!(text.contains("test reference string, for 8 proofs at once"), "{text}");
     for version in ["1", "2"] {
         let aggregate = |flags: &[&str]| {
             let common = ["seal", "aggregate", "--json", "--list", "list.json", "--out", "a", "--snarkpack", version];
@@ -132,6 +137,23 @@ fn failures_of_aggregation_say_what_to_do() {
     assert!(message.contains("no reference string") && message.contains("filecash params setup-srs"), "{message}");
     sandbox.run(&["params", "setup-srs", "--powers", "8", "--quiet"]).succeeds();
     assert!(sandbox.run(&["params", "setup-srs"]).fails(2).contains("--force"));
+    // A point of the second vector, and a byte too few.
+    let srs = "parameters/v28-fil-inner-product-v1.srs";
+    let (check, whole) = (["params", "check", "--json"], sandbox.read(srs));
+    for spoil in [
+        |bytes: &mut Vec<u8>| bytes[4 + 8 * 48 + 4 + 3 * 48 + 7] ^= 1,
+        |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() - 1),
+    ] {
+        let mut bytes = whole.clone();
+        spoil(&mut bytes);
+        sandbox.write(srs, &bytes);
+        let found = json(&sandbox.run(&check).succeeds_not());
+        assert_eq!((&found["sound"], &found["reference_string"]["verdict"]), (&value!(false), &value!("damaged")));
+    }
+    sandbox.write(srs, &whole);
+    assert_eq!(json(&sandbox.run(&check).succeeds())["reference_string"]["verdict"], "test");
+    let message = sandbox.run(&["params", "check", "--sector-size", "2KiB"]).fails(2);
+    assert!(message.contains("no parameters"), "{message}");
     let message = sandbox.run(&aggregate).fails(2);
     assert!(message.contains("8 points g^(aⁱ), too few: 16 are needed"), "{message}");
     assert!(sandbox.run(&["params", "setup-srs", "--powers", "1", "--force"]).fails(2).contains("from 2 to 1048577"));
@@ -184,7 +206,10 @@ fn lists_are_made_of_sector_folders() {
         sandbox.write(&format!("{folder}/pc2.json"), pc2.to_string().as_bytes());
         sandbox.write(&format!("{folder}/proof.bin"), PROOF);
     }
-    sandbox.run(&["seal", "list", "s", "t", "s", "--out", "three.json"]).succeeds();
+    let other = ["seal", "list", "s", "--out", "other.json", "--profile", "filecash"];
+    let message = sandbox.run(&other).fails(2);
+    assert!(message.contains("s holds a sector of profile filecoin"), "{message}");
+    sandbox.run(&["seal", "list", "s", "t", "s", "--out", "three.json", "--profile", "filecoin"]).succeeds();
     let list = json(&String::from_utf8(sandbox.read("three.json")).unwrap());
     assert_eq!(list["seals"][0], seal());
     assert_eq!(list["seals"][1]["sector"], 12346);

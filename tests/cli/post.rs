@@ -51,6 +51,71 @@ fn senseless_requests_are_refused() {
     assert!(window(&list).contains("list is no list of sectors"));
 }
 
+#[test]
+fn flags_that_say_the_same_twice_are_refused() {
+    let sandbox = Sandbox::new();
+    let randomness = randomness();
+    let refuse = |arguments: &[&str], flag: &str| {
+        let message = sandbox.run(&[&["post"], arguments].concat()).fails(2);
+        assert!(message.contains("cannot be used with") && message.contains(flag), "{flag}: {message}");
+    };
+    let hex = hex32("09");
+    let round = [
+        ["--sector-size", "2KiB"],
+        ["--registered-proof", "10"],
+        ["--randomness", &randomness],
+        ["--prover-id", &hex],
+        ["--miner", "f01000"],
+    ];
+    for kind in ["winning", "window"] {
+        let vanilla = [kind, "vanilla", "--challenges", "c", "--dir", "s", "--out", "o"];
+        round.iter().for_each(|flag| refuse(&[&vanilla[..], flag].concat(), flag[0]));
+        let prove = [kind, "prove", "--vanilla", "v", "--dir", "s", "--out", "o"];
+        for flag in [["--sectors", "list"], ["--timeout", "1"], ["--sector-timeout", "1"], ["--parallel", "1"]] {
+            refuse(&[&prove[..], &flag].concat(), flag[0]);
+        }
+    }
+    refuse(&["window", "vanilla", "--challenges", "c", "--dir", "s", "--out", "o", "--partition", "0"], "--partition");
+    for flag in [&["--out", "o"][..], &["--force"], &["--sectors", "list"]] {
+        refuse(&[&["winning", "challenges", "--sector-count", "7"], flag].concat(), flag[0]);
+    }
+    assert_eq!(sandbox.names("."), [""; 0]);
+}
+
+#[test]
+fn challenges_are_of_one_profile_and_winner() {
+    let sandbox = Sandbox::new();
+    let sector = format!("7,{COMM_R},cache,sealed");
+    let vanilla = |kind: &str, flags: &[&str]| {
+        let files = ["--challenges", "c", "--sector", &sector, "--out", "o"];
+        let message = sandbox.run(&[&["post", kind, "vanilla"], &files[..], flags].concat()).fails(2);
+        assert!(!sandbox.path("o").exists());
+        message
+    };
+    let file = |proof: &str, leaves: &str| {
+        format!("{{\"profile\":\"filecoin\",\"registered_proof\":\"{proof}\",\"challenges\":[{leaves}]}}")
+    };
+    let leaves = "{\"sector_id\":7,\"leaves\":[1]}";
+    sandbox.write("c", file("StackedDrgWindow2KiBV1_2", leaves).as_bytes());
+    let message = vanilla("window", &["--profile", "filecash"]);
+    assert!(message.contains("c is of profile filecoin, not of filecash"), "{message}");
+    assert!(vanilla("winning", &[]).contains("c is for a window PoSt"));
+    assert!(vanilla("window", &[]).contains("1 challenged leaves, expected 10"));
+    sandbox.write("c", file("StackedDrgWinning2KiBV1", &format!("{leaves},{leaves}")).as_bytes());
+    assert!(vanilla("winning", &[]).contains("c names 2 sectors"));
+    sandbox.write("c", file("StackedDrgWinning2KiBV1", &leaves.replace('7', "8")).as_bytes());
+    assert!(vanilla("winning", &[]).contains("no sector here is the one that wins by c"));
+    sandbox.write("c", file("StackedDrgWindow2KiBV1_2", leaves).as_bytes());
+    sandbox.write("o", b"");
+    let files = ["--challenges", "c", "--sector", &sector, "--out", "o"];
+    assert!(
+        sandbox
+            .run(&[&["post", "window", "vanilla"], &files[..]].concat())
+            .fails(2)
+            .contains("cannot make the folder o")
+    );
+}
+
 /// spec/replication.md 12.7 and 12.8.
 #[test]
 fn challenges_match_the_specification() {
@@ -149,7 +214,7 @@ fn faulty_sectors_are_named_or_left_out() {
 
     let flags = ["--dir", "s", "--sector", &bad, "--randomness", &randomness, "--out", "v"];
     assert_eq!(post(&sandbox, &["window", "vanilla"], &flags).status, 1);
-    assert!(sandbox.names("v").is_empty());
+    assert!(!sandbox.path("v").exists());
     let made = json(&post(&sandbox, &["window", "vanilla"], &[&flags[..], &["--skip-faulty"]].concat()).succeeds());
     assert_eq!(
         (&made["skipped"][0]["sector_id"], sandbox.names("v")),

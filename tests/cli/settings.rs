@@ -42,6 +42,24 @@ fn every_source_is_named() {
 }
 
 #[test]
+fn log_levels_of_other_programs_stop_nothing() {
+    let sandbox = Sandbox::new();
+    let show = |filter: &str| sandbox.run_with(&["config", "show"], &[("RUST_LOG", filter)], b"");
+    for filter in ["", "hyper=trace", "h2::codec[stream{id=7,state=\"open\"}]=trace,info", "info,", "off"] {
+        assert_eq!(show(filter).stderr, "", "{filter}");
+        show(filter).succeeds();
+    }
+    for filter in ["hyper=loud", "filecash_engine[c2]=debug", "hyper[span=debug"] {
+        let message = show(filter).fails(2);
+        assert!(message.contains("RUST_LOG") && message.contains("such as warn"), "{message}");
+    }
+    let flag = ["config", "show", "--log", "info", "--json"];
+    sandbox.run_with(&flag, &[("RUST_LOG", "hyper=loud")], b"").succeeds();
+    let error = json(&sandbox.run_with(&["config", "show", "--json"], &[("RUST_LOG", "=")], b"").stdout);
+    assert_eq!(error["error"]["kind"], "settings");
+}
+
+#[test]
 fn settings_files_with_mistakes_are_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("typo.toml", b"memmory = \"1GiB\"\n");

@@ -60,6 +60,28 @@ fn steps_make_the_references_files() {
     );
 }
 
+/// A false vanilla proof is a wrong proof, one that is not there a wrong input.
+#[test]
+fn false_vanilla_proofs_are_rejected() {
+    let sandbox = after_pc2();
+    step(&sandbox, "c1", &["--seed", &hex32("02")]).succeeds();
+    let whole = json(&String::from_utf8(sandbox.read("s/c1.json")).unwrap());
+    let c2 = |c1: &serde_json::Value| {
+        sandbox.write("s/c1.json", c1.to_string().as_bytes());
+        let run = step(&sandbox, "c2", &[]);
+        assert!(!sandbox.path("s/proof.bin").exists());
+        (run.status, json(&run.stdout)["error"].clone())
+    };
+    let mut other = whole.clone();
+    other["seed"] = other["ticket"].clone();
+    let (status, error) = c2(&other);
+    assert_eq!((status, &error["kind"]), (1, &"rejected".into()), "{error}");
+    other = whole;
+    other["vanilla_proofs"] = json("{\"StackedDrg2KiBV1\":[]}");
+    let (status, error) = c2(&other);
+    assert_eq!((status, &error["kind"]), (2, &"input".into()), "{error}");
+}
+
 #[test]
 fn nothing_is_replaced_unasked() {
     let sandbox = after_pc2();

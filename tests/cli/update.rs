@@ -118,6 +118,11 @@ fn data_comes_back_and_goes() {
     let elsewhere = ["--sector-key", "key", "--sector-key-cache", "key-cache"];
     step(&sandbox, "remove", &elsewhere).succeeds();
     assert_eq!((sandbox.read("key"), sandbox.read("key-cache/p_aux")), (old.clone(), sandbox.read("s/cache/p_aux")));
+    // As if killed before p_aux got its name.
+    fs::remove_file(sandbox.path("key-cache/p_aux")).unwrap();
+    assert!(failure(&step(&sandbox, "remove", &elsewhere), "exists").contains("key is already there"));
+    step(&sandbox, "remove", &[&elsewhere[..], &["--force"]].concat()).succeeds();
+    assert_eq!((sandbox.read("key"), sandbox.read("key-cache/p_aux")), (old.clone(), sandbox.read("s/cache/p_aux")));
     // A lost sector key comes back where it was.
     fs::remove_file(sandbox.path("s/sealed")).unwrap();
     fs::remove_dir_all(sandbox.path("s/cache")).unwrap();
@@ -181,8 +186,10 @@ fn damage_is_named() {
     sandbox.flip("s/update/sealed", 2000);
     step(&sandbox, "vanilla", &[]).succeeds();
     sandbox.flip("s/update/vanilla.bin", 50);
-    let message = failure(&step(&sandbox, "prove", &[]), "engine");
-    assert!(message.contains("the partition proofs do not hold"), "{message}");
+    let run = step(&sandbox, "prove", &[]);
+    let error = json(&run.stdout)["error"].clone();
+    assert_eq!((run.status, &error["kind"]), (1, &"rejected".into()));
+    assert!(error["message"].as_str().unwrap().contains("the partition proofs do not hold"), "{error}");
     sandbox.write("s/update/vanilla.bin", b"short");
     let message = failure(&step(&sandbox, "prove", &[]), "input");
     assert!(message.contains("vanilla.bin are no partition proofs of 2KiB: 5 bytes, expected 15072"), "{message}");

@@ -130,24 +130,7 @@ enum Phase {
         out: PathBuf,
     },
     /// Verify the proofs of the first partitions of a non-interactive PoRep.
-    VerifyPartitions {
-        #[command(flatten)]
-        proof: ProofArg,
-        #[command(flatten)]
-        identity: IdentityArgs,
-        /// Randomness of the chain.
-        #[arg(long, value_parser = hex32)]
-        seed: [u8; 32],
-        /// Commitment to the replica.
-        #[arg(long, value_parser = hex32)]
-        comm_r: [u8; 32],
-        /// Commitment to the data.
-        #[arg(long, value_parser = hex32)]
-        comm_d: [u8; 32],
-        /// Output of prove-partitions.
-        #[arg(long = "proof", id = "proof_file")]
-        proof_file: PathBuf,
-    },
+    VerifyPartitions(VerifyArgs),
     /// Prove.
     C2 {
         #[command(flatten)]
@@ -160,24 +143,7 @@ enum Phase {
         out: PathBuf,
     },
     /// Verify a proof.
-    Verify {
-        #[command(flatten)]
-        proof: ProofArg,
-        #[command(flatten)]
-        identity: IdentityArgs,
-        /// Randomness of the chain.
-        #[arg(long, value_parser = hex32)]
-        seed: [u8; 32],
-        /// Commitment to the replica.
-        #[arg(long, value_parser = hex32)]
-        comm_r: [u8; 32],
-        /// Commitment to the data.
-        #[arg(long, value_parser = hex32)]
-        comm_d: [u8; 32],
-        /// Output of c2.
-        #[arg(long = "proof", id = "proof_file")]
-        proof_file: PathBuf,
-    },
+    Verify(VerifyArgs),
     /// Proofs of space-time.
     #[command(subcommand)]
     Post(post::Post),
@@ -243,6 +209,27 @@ struct ProofArg {
     /// Name of a registered seal proof.
     #[arg(long, value_parser = seal_proof, default_value = "StackedDrg2KiBV1_1")]
     registered_proof: RegisteredSealProof,
+}
+
+/// What a seal's proof is verified against.
+#[derive(Debug, Args)]
+struct VerifyArgs {
+    #[command(flatten)]
+    proof: ProofArg,
+    #[command(flatten)]
+    identity: IdentityArgs,
+    /// Randomness of the chain.
+    #[arg(long, value_parser = hex32)]
+    seed: [u8; 32],
+    /// Commitment to the replica.
+    #[arg(long, value_parser = hex32)]
+    comm_r: [u8; 32],
+    /// Commitment to the data.
+    #[arg(long, value_parser = hex32)]
+    comm_d: [u8; 32],
+    /// The proof: output of c2, or of prove-partitions.
+    #[arg(long = "proof", id = "proof_file")]
+    proof_file: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -346,7 +333,7 @@ fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
             fs::write(&out, &proof).with_context(|| format!("writing {}", out.display()))?;
             ("prove-partitions", true, json!({ "proof": hex::encode(proof) }))
         }
-        Phase::VerifyPartitions { proof, identity, seed, comm_r, comm_d, proof_file } => {
+        Phase::VerifyPartitions(VerifyArgs { proof, identity, seed, comm_r, comm_d, proof_file }) => {
             let bytes = fs::read(&proof_file).with_context(|| format!("reading {}", proof_file.display()))?;
             let (proof, comms) = (proof.registered_proof, [comm_r, comm_d]);
             let holds = features::verify_partitions(proof, comms, &identity.into(), seed, &bytes)?;
@@ -357,7 +344,7 @@ fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
             fs::write(&out, &proof).with_context(|| format!("writing {}", out.display()))?;
             ("c2", true, json!({ "proof": hex::encode(proof) }))
         }
-        Phase::Verify { proof, identity, seed, comm_r, comm_d, proof_file } => {
+        Phase::Verify(VerifyArgs { proof, identity, seed, comm_r, comm_d, proof_file }) => {
             let bytes = fs::read(&proof_file).with_context(|| format!("reading {}", proof_file.display()))?;
             let holds = phases::verify(proof.registered_proof, [comm_r, comm_d], &identity.into(), seed, &bytes)?;
             ("verify", holds, json!({ "holds": holds }))

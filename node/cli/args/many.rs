@@ -28,9 +28,8 @@ pub struct Aggregate {
     /// List of seals, as `filecash seal list` makes it; its order is part of what is proven
     #[arg(long, value_name = "JSON", value_hint = ValueHint::FilePath)]
     pub list: PathBuf,
-    /// SnarkPack version, 1 or 2
-    #[arg(long, value_name = "N", default_value = "2", value_parser = snarkpack)]
-    pub snarkpack: Version,
+    #[command(flatten)]
+    pub version: SnarkPack,
     /// Aggregate to write: 2,260 bytes and 2,976 for each doubling of the number of proofs
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub out: PathBuf,
@@ -42,9 +41,8 @@ pub struct VerifyAggregate {
     /// List of the seals in the order in which they were aggregated; their proofs are not looked at
     #[arg(long, value_name = "JSON", value_hint = ValueHint::FilePath)]
     pub list: PathBuf,
-    /// SnarkPack version, 1 or 2
-    #[arg(long, value_name = "N", default_value = "2", value_parser = snarkpack)]
-    pub snarkpack: Version,
+    #[command(flatten)]
+    pub version: SnarkPack,
     /// Aggregate: its bytes, or hex text
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub aggregate: PathBuf,
@@ -59,6 +57,14 @@ pub struct SetupSrs {
     pub powers: usize,
     #[command(flatten)]
     pub replace: Replace,
+}
+
+/// Which form an aggregate has.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct SnarkPack {
+    /// SnarkPack version, 1 or 2
+    #[arg(long, value_name = "N", default_value = "2", value_parser = snarkpack)]
+    pub snarkpack: Version,
 }
 
 fn snarkpack(text: &str) -> Result<Version, String> {

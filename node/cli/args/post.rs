@@ -5,11 +5,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueHint};
+use filecash_engine::api::post::ReadLimits;
 use serde::{Deserialize, Serialize};
 
-use super::{Hex32, Miner, Replace, replica_commitment};
-use filecash_engine::api::post::ReadLimits;
-use filecash_node::size::ByteSize;
+use super::{Hex32, Prover, Registered, Replace, replica_commitment};
 
 const SECTORS: &str = "Sectors (any mixture, each once)";
 const LIMITS: &str = "Time for reading";
@@ -57,21 +56,13 @@ pub enum Window {
 /// What is proven, when, by whom.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Round {
-    /// Sector size, such as 32GiB: the newest proof of that size [default: from --dir]
-    #[arg(long, value_name = "SIZE", conflicts_with = "registered_proof")]
-    pub sector_size: Option<ByteSize>,
-    /// Registered proof of space-time, by number or name
-    #[arg(long, value_name = "PROOF")]
-    pub registered_proof: Option<String>,
+    #[command(flatten)]
+    pub proof: Registered,
     /// Randomness of the chain, 64 hex digits, the two top bits of the last byte cleared
     #[arg(long, value_name = "HEX")]
     pub randomness: Option<Hex32>,
-    /// Prover id, 64 hex digits
-    #[arg(long, value_name = "HEX", conflicts_with = "miner")]
-    pub prover_id: Option<Hex32>,
-    /// Miner, such as f01000, instead of the prover id [default: from --dir]
-    #[arg(long, value_name = "ACTOR")]
-    pub miner: Option<Miner>,
+    #[command(flatten)]
+    pub prover: Prover,
 }
 
 /// Which sectors.
@@ -86,6 +77,15 @@ pub struct Sectors {
     /// Sector as NUMBER,COMM_R or NUMBER,COMM_R,CACHE,SEALED; may be repeated
     #[arg(long, value_name = "SECTOR", help_heading = SECTORS)]
     pub sector: Vec<SectorEntry>,
+}
+
+/// What every step is about.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Subject {
+    #[command(flatten)]
+    pub round: Round,
+    #[command(flatten)]
+    pub sectors: Sectors,
 }
 
 /// A sector in a list.
@@ -177,21 +177,18 @@ pub struct Partition {
 /// What to do about faulty sectors.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct Skip {
-    /// Leave faulty sectors out and name them, instead of refusing all; the result is of the others
+    /// Leave faulty sectors out and name them, instead of refusing all; the result is of the others.
+    ///
+    /// The verifier has to be given the list of the others (`prove --proven` writes it). With --partition, the partitions
+    /// after this one keep their borders: its proof is then verified with `verify --partition` and that list, and may
+    /// stand in the proof of the whole window only as its last partition.
     #[arg(long)]
     pub skip_faulty: bool,
 }
 
-/// `filecash post winning challenges`.
+/// Where challenges go.
 #[derive(Debug, Args)]
-pub struct WinningChallenges {
-    #[command(flatten)]
-    pub round: Round,
-    #[command(flatten)]
-    pub sectors: Sectors,
-    /// Say only which place wins out of so many sectors
-    #[arg(long, value_name = "N")]
-    pub sector_count: Option<u64>,
+pub struct WriteChallenges {
     #[command(flatten)]
     pub replace: Replace,
     /// Challenges to write, for `vanilla`
@@ -199,15 +196,31 @@ pub struct WinningChallenges {
     pub out: Option<PathBuf>,
 }
 
+/// What the output of `challenges` says by itself, besides the partition.
+const CHALLENGED: [&str; 5] = ["sector_size", "registered_proof", "randomness", "prover_id", "miner"];
+
+/// What vanilla proofs say by themselves, and reading, which they are done with.
+const OPENED: [&str; 5] = ["sectors", "sector", "sector_timeout", "timeout", "parallel"];
+
+/// `filecash post winning challenges`.
+#[derive(Debug, Args)]
+pub struct WinningChallenges {
+    #[command(flatten)]
+    pub subject: Subject,
+    /// Say only which place wins out of so many sectors
+    #[arg(long, value_name = "N", conflicts_with_all = ["sectors", "sector", "out", "force"])]
+    pub sector_count: Option<u64>,
+    #[command(flatten)]
+    pub output: WriteChallenges,
+}
+
 /// `filecash post winning vanilla`.
 #[derive(Debug, Args)]
 pub struct WinningVanilla {
     #[command(flatten)]
-    pub round: Round,
-    #[command(flatten)]
-    pub sectors: Sectors,
-    /// Output of `challenges`, instead of the randomness
-    #[arg(long, value_name = "JSON", conflicts_with = "randomness", value_hint = ValueHint::FilePath)]
+    pub subject: Subject,
+    /// Output of `challenges`, instead of the round
+    #[arg(long, value_name = "JSON", conflicts_with_all = CHALLENGED, value_hint = ValueHint::FilePath)]
     pub challenges: Option<PathBuf>,
     #[command(flatten)]
     pub limits: Limits,
@@ -222,11 +235,9 @@ pub struct WinningVanilla {
 #[derive(Debug, Args)]
 pub struct WinningProve {
     #[command(flatten)]
-    pub round: Round,
-    #[command(flatten)]
-    pub sectors: Sectors,
-    /// Vanilla proof of the winning sector, instead of sectors
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["sectors", "sector"], value_hint = ValueHint::FilePath)]
+    pub subject: Subject,
+    /// Vanilla proof of the winning sector, instead of sectors; --dir then gives size and miner only
+    #[arg(long, value_name = "FILE", conflicts_with_all = OPENED, value_hint = ValueHint::FilePath)]
     pub vanilla: Option<PathBuf>,
     #[command(flatten)]
     pub limits: Limits,
@@ -237,13 +248,11 @@ pub struct WinningProve {
     pub out: PathBuf,
 }
 
-/// `filecash post winning verify`.
+/// `filecash post winning verify`, and what `filecash post window verify` has in common with it.
 #[derive(Debug, Args)]
 pub struct WinningVerify {
     #[command(flatten)]
-    pub round: Round,
-    #[command(flatten)]
-    pub sectors: Sectors,
+    pub subject: Subject,
     /// Proof: its bytes, or hex text
     #[arg(long = "proof", id = "proof_file", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub proof_file: PathBuf,
@@ -253,29 +262,28 @@ pub struct WinningVerify {
 #[derive(Debug, Args)]
 pub struct WindowChallenges {
     #[command(flatten)]
-    pub round: Round,
-    #[command(flatten)]
-    pub sectors: Sectors,
+    pub subject: Subject,
     #[command(flatten)]
     pub partition: Partition,
     #[command(flatten)]
-    pub replace: Replace,
-    /// Challenges to write, for `vanilla`
-    #[arg(long, value_name = "JSON", value_hint = ValueHint::FilePath)]
-    pub out: Option<PathBuf>,
+    pub output: WriteChallenges,
 }
 
 /// `filecash post window vanilla`.
 #[derive(Debug, Args)]
 pub struct WindowVanilla {
     #[command(flatten)]
-    pub round: Round,
-    #[command(flatten)]
-    pub sectors: Sectors,
+    pub subject: Subject,
     #[command(flatten)]
     pub partition: Partition,
-    /// Output of `challenges`, instead of the randomness
-    #[arg(long, value_name = "JSON", conflicts_with = "randomness", value_hint = ValueHint::FilePath)]
+    /// Output of `challenges`, instead of round and partition
+    #[arg(
+        long,
+        value_name = "JSON",
+        conflicts_with_all = CHALLENGED,
+        conflicts_with = "partition",
+        value_hint = ValueHint::FilePath
+    )]
     pub challenges: Option<PathBuf>,
     #[command(flatten)]
     pub skip: Skip,
@@ -292,11 +300,9 @@ pub struct WindowVanilla {
 #[derive(Debug, Args)]
 pub struct WindowProve {
     #[command(flatten)]
-    pub round: Round,
-    #[command(flatten)]
-    pub sectors: Sectors,
-    /// Vanilla proofs, instead of sectors: files, or folders as `vanilla` makes them
-    #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with_all = ["sectors", "sector"], value_hint = ValueHint::AnyPath)]
+    pub subject: Subject,
+    /// Vanilla proofs, instead of sectors: files, or folders as `vanilla` makes them; --dir then gives size and miner only
+    #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with_all = OPENED, value_hint = ValueHint::AnyPath)]
     pub vanilla: Vec<PathBuf>,
     #[command(flatten)]
     pub partition: Partition,
@@ -318,14 +324,9 @@ pub struct WindowProve {
 #[derive(Debug, Args)]
 pub struct WindowVerify {
     #[command(flatten)]
-    pub round: Round,
-    #[command(flatten)]
-    pub sectors: Sectors,
+    pub verify: WinningVerify,
     #[command(flatten)]
     pub partition: Partition,
-    /// Proof: its bytes, or hex text
-    #[arg(long = "proof", id = "proof_file", value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub proof_file: PathBuf,
 }
 
 #[cfg(test)]

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
-use filecash_node::size::ByteSize;
 
-use super::{Hex32, Place, Replace, data_commitment, replica_commitment};
+use super::{Extract, Hex32, Place, Registered, Replace, data_commitment, replica_commitment};
 
 const REPLICAS: &str = "Replicas (with --dir DIR: DIR/sealed and DIR/cache, DIR/update/sealed and DIR/update/cache)";
 const STATEMENT: &str = "What is proven (instead of --update)";
@@ -24,19 +23,12 @@ pub enum Update {
     Verify(UpdateVerify),
     /// Get data back out of an updated replica
     Decode(UpdateDecode),
-    /// Take the data out of an updated replica: the old replica and its trees come back
+    /// Take the data out of an updated replica: makes the old replica again.
+    ///
+    /// With it come its tree-r-last, t_aux and p_aux; the updated replica stays as it is. Nothing gets its name before it is
+    /// known to be the old replica. A run that was cut off after that, when the replica had its name and p_aux had not, is
+    /// repeated with --force.
     Remove(UpdateRemove),
-}
-
-/// Which registered update proof.
-#[derive(Clone, Debug, Default, Args)]
-pub struct UpdateProofFlags {
-    /// Sector size, such as 32GiB [default: from --dir]
-    #[arg(long, value_name = "SIZE", conflicts_with = "registered_proof")]
-    pub sector_size: Option<ByteSize>,
-    /// Registered update proof, by number or name
-    #[arg(long, value_name = "PROOF")]
-    pub registered_proof: Option<String>,
 }
 
 /// The old replica and its cache folder.
@@ -69,7 +61,7 @@ pub struct UpdateEncode {
     #[command(flatten)]
     pub replace: Replace,
     #[command(flatten)]
-    pub proof: UpdateProofFlags,
+    pub proof: Registered,
     #[command(flatten)]
     pub old: SectorKey,
     #[command(flatten)]
@@ -146,7 +138,7 @@ pub struct UpdateVerify {
     #[command(flatten)]
     pub place: Place,
     #[command(flatten)]
-    pub proof: UpdateProofFlags,
+    pub proof: Registered,
     /// Output of encode, for the commitments [default: update/update.json in --dir]
     #[arg(long, value_name = "JSON", value_hint = ValueHint::FilePath)]
     pub update: Option<PathBuf>,
@@ -165,7 +157,7 @@ pub struct UpdateDecode {
     #[command(flatten)]
     pub replace: Replace,
     #[command(flatten)]
-    pub proof: UpdateProofFlags,
+    pub proof: Registered,
     /// New replica [default: update/sealed in --dir]
     #[arg(long, value_name = "FILE", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
     pub replica: Option<PathBuf>,
@@ -181,15 +173,8 @@ pub struct UpdateDecode {
     /// Unsealed commitment of the data
     #[arg(long, value_name = "CID", value_parser = data_commitment, help_heading = STATEMENT)]
     pub comm_d_new: Option<Hex32>,
-    /// First raw byte, counted from the start of the sector
-    #[arg(long, value_name = "SIZE", default_value = "0")]
-    pub offset: ByteSize,
-    /// Raw bytes [default: up to the end of the sector]
-    #[arg(long, value_name = "SIZE")]
-    pub length: Option<ByteSize>,
-    /// Where the data goes, - for standard output
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub out: PathBuf,
+    #[command(flatten)]
+    pub extract: Extract,
 }
 
 /// `filecash update remove`.
@@ -207,10 +192,6 @@ pub struct UpdateRemove {
     /// Output of encode [default: update/update.json in --dir]
     #[arg(long, value_name = "JSON", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
     pub update: Option<PathBuf>,
-    /// Old replica to make
-    #[arg(long, value_name = "FILE", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
-    pub sector_key: Option<PathBuf>,
-    /// Cache folder to make for it
-    #[arg(long, value_name = "DIR", required_unless_present = "dir", value_hint = ValueHint::DirPath)]
-    pub sector_key_cache: Option<PathBuf>,
+    #[command(flatten)]
+    pub old: SectorKey,
 }

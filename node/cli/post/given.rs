@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use filecash_engine::api::post::{PoStRound, PoStSector, PublicSector, VanillaPoSt};
 use filecash_engine::porep::outputs::PreCommit2Output;
-use filecash_engine::sector::{PoStConfig, PoStKind, PoStProof, Profile, ProverId, SectorId};
-use filecash_node::config::Source;
+use filecash_engine::sector::{PoStConfig, PoStKind, PoStProof, Profile, SectorId};
 use serde::{Deserialize, Serialize};
 
+use crate::args::Registered;
 use crate::args::post::{CommR, Round, SectorEntry, Sectors};
 use crate::context::Context;
 use crate::files;
 use crate::folder::{Folder, Identity};
+use crate::given::by_id_or_name;
 use crate::phase::Codec;
 use crate::report::{Failure, Kind, with_causes};
+use crate::text::count;
 
 /// Sectors and what their folders say.
 pub struct Given {
@@ -24,6 +26,8 @@ pub struct Given {
     /// What the first folder's `sector.json` says.
     identity: Option<Identity>,
     profile: Profile,
+    /// The network that a folder or a flag states.
+    stated: Option<Profile>,
 }
 
 impl Given {
@@ -33,13 +37,10 @@ impl Given {
             Some(path) => files::read_json(path, "list of sectors")?,
             None => vec![],
         };
-        let setting = &context.settings.profile;
         let mut known: Option<Identity> = None;
         for path in &flags.dir {
             let folder = Folder::new(path);
-            let Some(identity) = folder.read_identity()? else {
-                return Err(Failure::new(Kind::Input, format!("{} has no sector.json", path.display())).into());
-            };
+            let identity = folder.require_identity(context)?;
             let (_, pc2) = PreCommit2Output::read_file(identity.profile, &folder.pc2())?;
             sectors.push(SectorEntry {
                 sector_id: identity.sector,
@@ -47,26 +48,25 @@ impl Given {
                 cache: Some(folder.cache()),
                 sealed: Some(folder.sealed()),
             });
-            let asked = matches!(setting.source, Source::Flag(_)).then_some(setting.value);
-            let first = known.get_or_insert_with(|| identity.clone());
-            if first.profile != identity.profile || asked.is_some_and(|asked| asked != identity.profile) {
+            let first = known.get_or_insert_with(|| identity.clone()).profile;
+            if first != identity.profile {
                 let message = format!("{} holds a sector of profile {}", path.display(), identity.profile);
+                let message = format!("{message}, the folders before it of profile {first}");
                 return Err(Failure::new(Kind::Usage, message).into());
             }
         }
         sectors.extend(flags.sector.iter().cloned());
-        let profile = known.as_ref().map_or(setting.value, |identity| identity.profile);
-        Ok(Self { sectors, identity: known, profile })
+        let stated = known.as_ref().map(|identity| identity.profile).or(context.asked_profile());
+        Ok(Self { sectors, identity: known, profile: stated.unwrap_or(context.profile()), stated })
     }
 
     /// The registered proof of a kind.
-    pub fn proof(&self, flags: &Round, kind: PoStKind) -> anyhow::Result<PoStProof> {
+    pub fn proof(&self, flags: &Registered, kind: PoStKind) -> anyhow::Result<PoStProof> {
         let size = match (&flags.registered_proof, flags.sector_size) {
             (Some(text), _) => {
-                let proof = match text.parse() {
-                    Ok(id) => PoStProof::by_id(self.profile, id)?,
-                    Err(_) => PoStProof::by_name(self.profile, text)?,
-                };
+                let (by_id, by_name) =
+                    (|id| PoStProof::by_id(self.profile, id), |name: &str| PoStProof::by_name(self.profile, name));
+                let proof = by_id_or_name(text, by_id, by_name)?;
                 if proof.kind != kind {
                     let message = format!("{} is a {}, not a {kind}", proof.name, proof.kind);
                     return Err(Failure::new(Kind::Usage, message).into());
@@ -76,7 +76,7 @@ impl Given {
             (None, Some(size)) => size.0,
             (None, None) => match &self.identity {
                 Some(identity) => identity.proof()?.config().params.size_bytes,
-                None => return Err(missing("--sector-size or --registered-proof")),
+                None => return Err(Failure::missing("--sector-size or --registered-proof").into()),
             },
         };
         Ok(PoStProof::for_size(self.profile, kind, size)?)
@@ -84,11 +84,10 @@ impl Given {
 
     /// The round.
     pub fn round(&self, flags: &Round, config: &PoStConfig) -> anyhow::Result<PoStRound> {
-        let asked = flags.prover_id.map(|id| id.0).or_else(|| flags.miner.map(|miner| miner.prover_id()));
-        let known = self.identity.as_ref().map(|identity| identity.prover_id.0);
-        let prover_id: ProverId = asked.or(known).ok_or_else(|| missing("--miner or --prover-id"))?;
-        let randomness = flags.randomness.ok_or_else(|| missing("--randomness"))?;
-        Ok(PoStRound::new(config, &randomness.0, &prover_id)?)
+        let known = self.identity.as_ref().map(|identity| identity.prover_id);
+        let prover_id = flags.prover.id().or(known).ok_or_else(|| Failure::missing("--miner or --prover-id"))?;
+        let randomness = flags.randomness.ok_or_else(|| Failure::missing("--randomness"))?;
+        Ok(PoStRound::new(config, &randomness.0, &prover_id.0)?)
     }
 
     /// The sectors with their files.
@@ -113,15 +112,10 @@ impl Given {
 
     fn some(&self) -> anyhow::Result<&[SectorEntry]> {
         match self.sectors.is_empty() {
-            true => Err(missing("--sectors, --dir or --sector")),
+            true => Err(Failure::missing("--sectors, --dir or --sector").into()),
             false => Ok(&self.sectors),
         }
     }
-}
-
-/// A usage failure.
-pub fn missing(name: &str) -> anyhow::Error {
-    Failure::new(Kind::Usage, format!("{name} is missing")).into()
 }
 
 /// The winning one of sectors in the chain's order.
@@ -160,12 +154,21 @@ impl Challenges {
         Self { profile: proof.profile, registered_proof: proof.name.to_owned(), challenges }
     }
 
-    /// Reads a file; gives also which proof of that kind it is for.
-    pub fn read(path: &Path, kind: PoStKind) -> anyhow::Result<(PoStProof, Self)> {
+    /// Reads a file; gives also which proof of that kind it is for. It may not contradict what folders and flags state.
+    pub fn read(path: &Path, kind: PoStKind, given: &Given) -> anyhow::Result<(PoStProof, Self)> {
         let challenges: Self = files::read_json(path, "output of challenges")?;
+        if let Some(stated) = given.stated.filter(|stated| *stated != challenges.profile) {
+            let message = format!("{} is of profile {}, not of {stated}", path.display(), challenges.profile);
+            return Err(Failure::new(Kind::Usage, message).into());
+        }
         let proof = PoStProof::by_name(challenges.profile, &challenges.registered_proof)?;
         if proof.kind != kind {
             let message = format!("{} is for a {}, not for a {kind}", path.display(), proof.kind);
+            return Err(Failure::new(Kind::Input, message).into());
+        }
+        let sectors = challenges.challenges.len();
+        if kind == PoStKind::Winning && sectors != 1 {
+            let message = format!("{} names {}, and one wins", path.display(), count(sectors as u64, "sector"));
             return Err(Failure::new(Kind::Input, message).into());
         }
         Ok((proof, challenges))

@@ -4,7 +4,7 @@
 //! and formats that have one spelling of each value are written as they were read. The rest stands at each target.
 //!
 //! Samples that are too large for a corpus are edited instead: [`edited`] reads the fuzzer's bytes as changes to a
-//! sample from `tests/vectors`, so that a corpus file is a few bytes long.
+//! sample from `tests/vectors` or computed here, so that a corpus file is a few bytes long.
 
 mod aggregates;
 mod files;

@@ -1,7 +1,10 @@
 //! Tests that run the reference implementation as a peer.
 //!
-//! `tests/vectors.rs` seals the same sectors with both sides, in process, and compares every file and output byte for
-//! byte; `tests/synthetic.rs` and `tests/non_interactive.rs` do that for these features. `tests/phase_swap.rs` has each phase of a seal done by either side on what either side left.
+//! - `tests/vectors.rs` seals the same sectors with both sides, in process, and compares every file and output byte for byte;
+//! - `tests/synthetic.rs` and `tests/non_interactive.rs` do that for these features;
+//! - `tests/phase_swap.rs` has each phase of a seal done by either side on what either side left;
+//! - `tests/post.rs` does both for proofs of space-time, `tests/update.rs` for sector updates, `tests/aggregate.rs` for batches
+//!   and aggregates.
 //!
 //! The reference reads its settings once per process, from the environment and from `rust-fil-proofs.config.toml` in
 //! the working folder; the one beside this package's manifest keeps its parent tables in the build folder.

@@ -31,7 +31,7 @@ struct Cli {
     /// Folder with the 2 KiB parameters: c2 needs those of the PoRep, winning, window and update their own.
     #[arg(long, env = "FIL_PROOFS_PARAMETER_CACHE", default_value = "/var/tmp/filecoin-proof-parameters")]
     params: PathBuf,
-    /// Let the reference do the set-up too: over 20 CPU minutes.
+    /// Let the reference do the set-up too.
     #[arg(long)]
     reference_setup: bool,
     /// Folder for inputs and runs, on the disk to measure; by default a temporary one.
