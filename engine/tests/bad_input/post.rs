@@ -45,6 +45,7 @@ static PARAMETERS: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
         (Profile::Filecoin, CircuitKind::Window),
         (Profile::Filecash, CircuitKind::Window),
         (Profile::Filecoin, CircuitKind::Winning),
+        (Profile::Filecash, CircuitKind::Winning),
     ] {
         setup(&job, &ParamId::new(profile, circuit, 2048).unwrap()).unwrap();
     }
@@ -421,4 +422,47 @@ fn false_winning_proofs_are_rejected() {
     let again = sandbox.run(|job| prove_winning_with_vanilla(job, &round, vanilla)).unwrap();
     verify(&round, &known[0], &again).unwrap();
     assert_ne!(again, proof);
+}
+
+/// Set-up, proof and verification on Filecash, whose keys are other ones of the same circuits.
+#[test]
+fn filecash_proofs_hold_under_their_own_keys_alone() {
+    let (sandbox, sectors) = sectors(3);
+    let known = public(&sectors);
+    for id in [WINNING, RANKED] {
+        let round = round_of(Profile::Filecash, id);
+        let verify = |round: &PoStRound, proof: &[u8]| {
+            sandbox.run(|job| match id {
+                WINNING => verify_winning(job, round, &known[0], proof),
+                _ => verify_window(job, round, &known, proof),
+            })
+        };
+        let proof = sandbox
+            .run(|job| match id {
+                WINNING => prove_winning(job, &round, &sectors[0], &SKIP.limits),
+                _ => prove_window(job, &round, &sectors, &refuse()).map(|window| window.proof),
+            })
+            .unwrap();
+        assert_eq!(proof.len(), if id == WINNING { 192 } else { 2 * 192 });
+        verify(&round, &proof).unwrap();
+        assert!(is_unsatisfied(&verify(&round_of(Profile::Filecoin, id), &proof).unwrap_err()));
+        let other = PoStRound::new(round.config(), &[6; 32], &PROVER).unwrap();
+        assert!(is_unsatisfied(&verify(&other, &proof).unwrap_err()));
+        // −A in the place of A is a point, and makes another proof.
+        let mut negated = proof.clone();
+        negated[0] ^= 0x20;
+        assert!(is_unsatisfied(&verify(&round, &negated).unwrap_err()));
+        // A byte of each element: another x, which is next to never that of a point of the group.
+        for at in [40, 140, 190] {
+            let mut damaged = proof.clone();
+            damaged[at] ^= 1;
+            let error = verify(&round, &damaged).unwrap_err();
+            assert!(
+                matches!(error, Error::Proof(ProofError::Point { .. })) || is_unsatisfied(&error),
+                "{}",
+                said(&error)
+            );
+            assert!(error.is_rejection());
+        }
+    }
 }
