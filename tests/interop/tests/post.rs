@@ -27,7 +27,7 @@ use filecash_engine::sector::{PoStProof, Profile, params};
 use filecash_engine::store::aux::PAux;
 use filecash_interop::case::{Case, Piece, Rules, small};
 use filecash_interop::reference;
-use filecash_interop::side::Maker;
+use filecash_interop::side::{Maker, accepts};
 use filecash_interop::snapshot::difference;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -40,25 +40,31 @@ const WINNING: &str = "StackedDrgWinning2KiBV1";
 /// The two generations of window challenges.
 const WINDOWS: [&str; 2] = ["StackedDrgWindow2KiBV1", "StackedDrgWindow2KiBV1_2"];
 
-/// The reference as a process.
-fn peer(step: &str, proof: &str, arguments: &[&str], parameters: Option<&Path>) -> (bool, Value) {
+/// A step of the reference, as a process, on its way.
+fn step(step: &str, proof: &str, arguments: &[&str], parameters: Option<&Path>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_filecash-interop-peer"));
     command.args(["post", step, "--registered-proof", proof]).args(arguments).env_remove("RUST_LOG");
     if step != "params" {
-        // A test names another randomness by giving its own.
-        let given = arguments.contains(&"--randomness");
-        let round = ["--randomness", &hex::encode(RANDOMNESS), "--prover-id", &hex::encode(PROVER)].map(str::to_owned);
-        command.args(if given { &round[2..] } else { &round[..] });
+        // A test names another round by giving its own.
+        for (flag, value) in [("--randomness", RANDOMNESS), ("--prover-id", PROVER)] {
+            if !arguments.contains(&flag) {
+                command.args([flag, &hex::encode(value)]);
+            }
+        }
     }
     if let Some(parameters) = parameters {
         command.env("FIL_PROOFS_PARAMETER_CACHE", parameters);
     }
+    command
+}
+
+/// What a step of the reference that goes well prints.
+#[track_caller]
+fn peer(name: &str, proof: &str, arguments: &[&str], parameters: Option<&Path>) -> Value {
+    let mut command = step(name, proof, arguments, parameters);
     let output = command.stderr(Stdio::piped()).output().unwrap();
-    let result = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
-    if output.status.code() == Some(2) && step != "verify" {
-        panic!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    (output.status.success(), result)
+    assert!(output.status.success(), "{command:?}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 fn round_at(proof: &str, randomness: [u8; 32]) -> PoStRound {
@@ -203,7 +209,7 @@ impl Judges<'_> {
         let (list, bytes) = (list(self.folder, &sectors), write(self.folder, "proof", bytes));
         let randomness = hex::encode(randomness);
         let arguments = ["--sectors", &list, "--proof", &bytes, "--randomness", &randomness];
-        peer("verify", self.proof, &arguments, Some(self.parameters)).0
+        accepts(&mut step("verify", self.proof, &arguments, Some(self.parameters)))
     }
 
     #[track_caller]
@@ -227,7 +233,7 @@ fn challenges_are_the_references() {
         let round = round(proof.name);
         let ids = if proof.name.contains("Winning") { &ids[..1] } else { &ids[..] };
         let text = if ids.len() == 1 { "3" } else { &text };
-        let (_, theirs) = peer("challenges", proof.name, &["--sectors", text], None);
+        let theirs = peer("challenges", proof.name, &["--sectors", text], None);
         for (sector, leaves) in challenges(&round, 0, ids).unwrap() {
             assert_eq!(theirs["result"]["challenges"][sector.to_string()], json!(leaves), "{} {sector}", proof.name);
         }
@@ -235,7 +241,7 @@ fn challenges_are_the_references() {
             continue;
         }
         for count in [1_u64, 2, 1000, 1 << 40] {
-            let (_, theirs) = peer("challenges", proof.name, &["--sector-count", &count.to_string()], None);
+            let theirs = peer("challenges", proof.name, &["--sector-count", &count.to_string()], None);
             assert_eq!(theirs["result"]["winner"], json!(round.winning_sector(count).unwrap()));
         }
     }

@@ -10,6 +10,7 @@ use filecash_engine::store::aux::TAux;
 use filecash_engine::update::UpdateCommitments;
 use filecash_interop::case::{Case, Piece, Rules, full, small};
 use filecash_interop::ours::Ours;
+use filecash_interop::side::accepts;
 use filecash_interop::snapshot::{Snapshot, difference};
 use filecash_interop::update::{OurUpdates, ReferenceUpdates, Sector, Updates, params_2kib};
 use serde_json::json;
@@ -186,7 +187,7 @@ impl Peer {
         let file = self.folder.join("proof-to-verify");
         fs::write(&file, proof).unwrap();
         let mut command = self.step("verify", "other.json");
-        command.arg("--proof").arg(file).stderr(Stdio::null()).status().unwrap().success()
+        accepts(command.arg("--proof").arg(file))
     }
 
     fn write_update(&self, name: &str, comms: &UpdateCommitments) {
