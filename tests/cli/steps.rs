@@ -219,8 +219,7 @@ fn proofs_are_verified_from_the_statement_alone() {
     assert!(text.starts_with("The proof is valid") && text.contains(COMM_R_CID), "{text}");
     let verdict = json(&verify(&["--proof", "proof", "--comm-r", COMM_R_CID, "--json"]).succeeds());
     assert_eq!(verdict["valid"], true);
-    let digits: String = sandbox.read("proof").iter().map(|byte| format!("{byte:02x}")).collect();
-    sandbox.write("proof.hex", format!("{digits}\n").as_bytes());
+    sandbox.write("proof.hex", format!("{}\n", hex::encode(sandbox.read("proof"))).as_bytes());
     verify(&["--proof", "proof.hex", "--comm-r", COMM_R]).succeeds();
 
     // Another seed makes it a wrong proof; a key that is not there makes it no verdict at all.
