@@ -167,7 +167,7 @@ fn vanilla(folder: &Path, proof: &str, sectors: &[PoStSector]) -> Vec<VanillaPoS
     peer("vanilla", proof, &["--sectors", &list(folder, sectors), "--out", out.to_str().unwrap()], None);
     // Nothing is skipped here, so refusing or not is the same.
     let opened = ours(folder, |job| open_all(job, &round(proof), 0, sectors, &OPTIONS)).unwrap();
-    assert!(opened.faulty.is_empty());
+    assert_eq!((opened.proofs.len(), opened.faulty.len()), (sectors.len(), 0));
     for vanilla in &opened.proofs {
         let theirs = fs::read(out.join(format!("sector-{}", vanilla.sector_id))).unwrap();
         assert_eq!(difference(&vanilla.to_bytes().unwrap(), &theirs), None, "{proof}, sector {}", vanilla.sector_id);
