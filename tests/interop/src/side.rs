@@ -48,6 +48,27 @@ pub struct Statement {
     pub seed: [u8; 32],
 }
 
+impl Statement {
+    /// What a proof of a case is about that was sealed to these CommR and CommD.
+    pub fn of(case: &Case, comms: [[u8; 32]; 2]) -> Self {
+        Self { comms, prover_id: case.prover_id(), sector: case.sector(), ticket: case.ticket(), seed: case.seed() }
+    }
+
+    /// The statement under the names of another prover, another sector, another ticket; another CommR, another CommD.
+    pub fn others(&self) -> [(&'static str, Self); 5] {
+        let Self { mut prover_id, mut ticket, comms: [comm_r, comm_d], sector, .. } = *self;
+        prover_id[0] ^= 1;
+        ticket[0] ^= 1;
+        [
+            ("another prover", Self { prover_id, ..*self }),
+            ("another sector", Self { sector: sector + 1, ..*self }),
+            ("another ticket", Self { ticket, ..*self }),
+            ("another CommR", Self { comms: [comm_d, comm_d], ..*self }),
+            ("another CommD", Self { comms: [comm_r, comm_r], ..*self }),
+        ]
+    }
+}
+
 /// The phases of a seal.
 pub trait Side {
     /// Appends `piece-N` to `staged` and `pieces.json`.
