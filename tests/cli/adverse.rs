@@ -3,10 +3,13 @@
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 
 use crate::support::{FILECASH, Run, Sandbox, data};
+
+/// What `Child::kill` sends.
+const SIGKILL: i32 = 9;
 
 const TICKET: &str = "0707070707070707070707070707070707070707070707070707070707070707";
 
@@ -16,7 +19,8 @@ fn killed_at(sandbox: &Sandbox, arguments: &[&str], line: &str) -> bool {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let reached = lines.any(|text| text.unwrap().starts_with(line));
     child.kill().unwrap();
-    child.wait().unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(status.signal(), Some(SIGKILL), "it ended by itself before it was killed at {line:?}: {status}");
     reached
 }
 
@@ -94,7 +98,7 @@ fn folders_without_permission_are_named() {
         TICKET,
     ];
     mode("", 0o755);
-    for (folder, denied) in [("s/cache", "s/cache"), ("s", "s")] {
+    for (folder, denied) in [("s/cache", "s/cache/"), ("s", "s/sealed")] {
         mode("s", 0o777);
         mode("s/cache", 0o777);
         mode(folder, 0o555);

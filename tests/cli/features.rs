@@ -4,7 +4,7 @@
 use std::fs;
 
 use crate::steps::hex32;
-use crate::support::{Run, Sandbox, data, json};
+use crate::support::{Run, Sandbox, data, json, kept_parameters};
 
 const FILE: &str = "s/cache/syn-porep-vanilla-proofs.dat";
 
@@ -132,6 +132,30 @@ fn non_interactive_proofs_have_no_seed() {
     let refused = step(&sandbox, "synth", &[]);
     let message = json(&refused.stdout)["error"]["message"].to_string();
     assert!(message.contains("non-interactive proofs of replication have no synthetic set"), "{message}");
+}
+
+/// The whole life of a sector, out of synthetic proofs once its layers are gone. Parameters are kept between runs.
+#[test]
+fn quickstart_seals_with_synthetic_proofs() {
+    let sandbox = Sandbox::new();
+    let parameters = kept_parameters();
+    let variables = [("FIL_PROOFS_PARAMETER_CACHE", parameters.to_str().unwrap())];
+    let flags = ["quickstart", "--sector-size", "2KiB", "--feature", "synthetic", "--dir", "s", "--json", "--quiet"];
+    let made = json(&sandbox.run_with(&flags, &variables, b"").succeeds());
+    assert_eq!(made["registered_proof"], "StackedDrg2KiBV1_1_Feat_SyntheticPoRep");
+    assert_eq!((&made["verified"], &made["unsealed_equals_file"]), (&json("true"), &json("true")));
+    assert_eq!(made["proof_bytes"], 192);
+    let phases: Vec<_> = made["phases"].as_array().unwrap().iter().map(|phase| &phase["phase"]).collect();
+    let place = |name: &str| phases.iter().position(|phase| *phase == name).unwrap();
+    assert!(place("PC2") < place("synthetic proofs") && place("synthetic proofs") < place("C1"), "{phases:?}");
+
+    let names = sandbox.names("s/cache");
+    assert!(names.contains(&"syn-porep-vanilla-proofs.dat".to_owned()), "{names:?}");
+    assert!(!names.iter().any(|name| name.contains("layer") || name.contains("tree-d") || name.contains("tree-c")));
+    let verify = || sandbox.run_with(&["seal", "verify", "--dir", "s", "--json"], &variables, b"");
+    assert_eq!(json(&verify().succeeds())["valid"], true);
+    sandbox.flip("s/proof.bin", 100);
+    assert_eq!(json(&verify().succeeds_not())["valid"], false);
 }
 
 #[test]

@@ -221,3 +221,82 @@ fn faulty_sectors_are_named_or_left_out() {
         (&json("12399"), vec!["sector-12345".to_owned()])
     );
 }
+
+/// A sector of the same files as the folder `s`, under another number.
+fn twin(number: u64) -> String {
+    format!("{number},{COMM_R},s/cache,s/sealed")
+}
+
+/// Partitions of 2 KiB sectors have two of them: three sectors take a whole one and a padded one.
+#[test]
+fn partitions_are_proven_alone() {
+    let sandbox = with_parameters();
+    let randomness = randomness();
+    let [second, third] = [twin(12346), twin(12347)];
+    let round = ["--prover-id", &hex32("09"), "--randomness", &randomness];
+    let ranked = [&round[..], &["--registered-proof", "StackedDrgWindow2KiBV1"]].concat();
+    let free = [&round[..], &["--sector-size", "2KiB"]].concat();
+    let first_two = ["--dir", "s", "--sector", &second];
+    let last = ["--sector", &third];
+    for round in [&ranked, &free] {
+        let prove = |partition: &str, sectors: &[&str]| {
+            let flags = [&["--partition", partition, "--out", partition, "--force"], sectors, &round[..]].concat();
+            json(&post(&sandbox, &["window", "prove"], &flags).succeeds())
+        };
+        let verify = |sectors: &[&str], proof: &str, flags: &[&str]| {
+            let run =
+                post(&sandbox, &["window", "verify"], &[sectors, &round[..], &["--proof", proof], flags].concat());
+            (run.status, json(&run.stdout)["valid"].clone())
+        };
+        let (holds, wrong) = ((0, json("true")), (1, json("false")));
+        assert_eq!(prove("0", &first_two)["partitions"], 1);
+        assert_eq!(prove("1", &last)["partitions"], 1);
+        assert_eq!(verify(&first_two, "0", &["--partition", "0"]), holds);
+        assert_eq!(verify(&last, "1", &["--partition", "1"]), holds);
+        // In another place it holds only where ranks do not matter.
+        let elsewhere = if round == &free { &holds } else { &wrong };
+        assert_eq!(&verify(&last, "1", &["--partition", "0"]), elsewhere);
+        assert_eq!(&verify(&last, "1", &[]), elsewhere);
+        assert_eq!(verify(&last, "0", &["--partition", "1"]), wrong);
+        // One after the other they are the proof of all.
+        sandbox.write("all", &[sandbox.read("0"), sandbox.read("1")].concat());
+        assert_eq!(verify(&[&first_two[..], &last].concat(), "all", &[]), holds);
+
+        // The leaves that are opened are those of the partition.
+        let leaves = |partition: &[&str]| {
+            let flags = [&last[..], &round[..], partition].concat();
+            json(&post(&sandbox, &["window", "challenges"], &flags).succeeds())["challenges"][0]["leaves"].clone()
+        };
+        assert_eq!(leaves(&["--partition", "0"]), leaves(&[]));
+        assert_eq!(leaves(&["--partition", "1"]) == leaves(&[]), round == &free);
+    }
+    let three = [&first_two[..], &last, &free, &["--partition", "0", "--out", "none"]].concat();
+    let refused = post(&sandbox, &["window", "prove"], &three);
+    assert_eq!(refused.status, 2);
+    assert!(refused.stdout.contains("3 sectors, a partition has 2 at most"), "{}", refused.stdout);
+    assert!(!sandbox.path("none").exists());
+}
+
+/// Opening a pipe that nobody writes to hangs, as a dead network file system does.
+#[cfg(unix)]
+#[test]
+fn sectors_that_are_not_read_in_time_are_faulty() {
+    let sandbox = after_pc2();
+    let pipe = std::process::Command::new("mkfifo").arg(sandbox.path("hangs")).status().unwrap();
+    assert!(pipe.success());
+    let hanging = format!("12399,{COMM_R},s/cache,hangs");
+    let randomness = randomness();
+    let flags = ["--dir", "s", "--sector", &hanging, "--randomness", &randomness, "--out", "v"];
+    let flags = [&flags[..], &["--sector-timeout", "3"]].concat();
+    let refused = post(&sandbox, &["window", "vanilla"], &flags);
+    assert_eq!((refused.status, &json(&refused.stdout)["error"]["kind"]), (1, &"rejected".into()));
+    let message = json(&refused.stdout)["error"]["message"].as_str().unwrap().to_owned();
+    assert!(
+        message.contains("1 of 2 sectors cannot be proven: sector 12399 (timed out: not read within 3 s)"),
+        "{message}"
+    );
+    assert!(sandbox.names("v").is_empty());
+    let made = json(&post(&sandbox, &["window", "vanilla"], &[&flags[..], &["--skip-faulty"]].concat()).succeeds());
+    assert_eq!((&made["sectors"], &made["skipped"][0]["sector_id"]), (&json("[12345]"), &json("12399")));
+    assert!(made["skipped"][0]["reason"].as_str().unwrap().contains("not read within 3 s"), "{made}");
+}

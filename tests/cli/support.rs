@@ -124,3 +124,11 @@ pub fn json(text: &str) -> Value {
 pub fn data(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|i| (i % 251) as u8).collect()
 }
+
+/// A folder of test parameters that is kept between runs, as the interop tests keep theirs: those of a PoRep take a minute
+/// and a gigabyte. Whoever does not find them there makes them.
+pub fn kept_parameters() -> PathBuf {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
+    cache.expect("XDG_CACHE_HOME or HOME is set").join("filecash-tests/params")
+}

@@ -1,7 +1,8 @@
 //! The command line of the peer: one sub-command per phase, each reading and writing named files.
 //!
 //! A command prints one line of JSON: `{"phase", "wall_seconds", "user_seconds", "system_seconds", "cpu_seconds",
-//! "peak_rss_bytes", "result"}`. Exit status 0 is done, 1 is a proof that does not hold, 2 is an error.
+//! "peak_rss_bytes", "result"}`. Exit status 0 is done, 1 is a proof that does not hold or cannot even be read,
+//! 2 is an error.
 
 mod post;
 mod update;
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Error, Result, anyhow};
 use clap::{Args, Parser, Subcommand};
 use filecoin_proofs_api::{PieceInfo, RegisteredSealProof};
 use serde_json::{Value, json};
@@ -297,6 +298,29 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The reference's verdict on a proof, and what to print of it.
+///
+/// It says no by an error, too: to what it cannot read as a proof, and to statements that it does not look into. Where it
+/// has no key, no reference string or no file, nothing is said of the proof, and the error stays one.
+fn judged(verdict: Result<bool>) -> Result<(bool, Value)> {
+    match verdict {
+        Ok(holds) => Ok((holds, json!({ "holds": holds }))),
+        Err(error) if is_about_files(&error) => Err(error),
+        Err(error) => Ok((false, json!({ "holds": false, "error": format!("{error:#}") }))),
+    }
+}
+
+fn is_about_files(error: &Error) -> bool {
+    use std::io::ErrorKind::{NotFound, PermissionDenied};
+    let missing = |error: &std::io::Error| matches!(error.kind(), NotFound | PermissionDenied);
+    // The reference's words where a key is not in its folder.
+    let words = ["No cached", "No such file", "os error"];
+    error.chain().any(|cause| {
+        let text = cause.to_string();
+        cause.downcast_ref().is_some_and(missing) || words.iter().any(|words| text.contains(words))
+    })
+}
+
 /// Does a phase; gives its name, whether what it checks holds, and what it found.
 fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
     Ok(match phase {
@@ -336,8 +360,8 @@ fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
         Phase::VerifyPartitions(VerifyArgs { proof, identity, seed, comm_r, comm_d, proof_file }) => {
             let bytes = fs::read(&proof_file).with_context(|| format!("reading {}", proof_file.display()))?;
             let (proof, comms) = (proof.registered_proof, [comm_r, comm_d]);
-            let holds = features::verify_partitions(proof, comms, &identity.into(), seed, &bytes)?;
-            ("verify-partitions", holds, json!({ "holds": holds }))
+            let (holds, result) = judged(features::verify_partitions(proof, comms, &identity.into(), seed, &bytes))?;
+            ("verify-partitions", holds, result)
         }
         Phase::C2 { identity, c1, out } => {
             let proof = phases::c2(read_json(&c1)?, &identity.into())?;
@@ -346,14 +370,15 @@ fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
         }
         Phase::Verify(VerifyArgs { proof, identity, seed, comm_r, comm_d, proof_file }) => {
             let bytes = fs::read(&proof_file).with_context(|| format!("reading {}", proof_file.display()))?;
-            let holds = phases::verify(proof.registered_proof, [comm_r, comm_d], &identity.into(), seed, &bytes)?;
-            ("verify", holds, json!({ "holds": holds }))
+            let (proof, comms) = (proof.registered_proof, [comm_r, comm_d]);
+            let (holds, result) = judged(phases::verify(proof, comms, &identity.into(), seed, &bytes))?;
+            ("verify", holds, result)
         }
         Phase::Post(step) => return post::run(step),
         Phase::VerifyList { list, batch } => {
             let list = SealList::read(&list)?;
-            let holds = if batch { list.verify_batch()? } else { list.verify()? };
-            ("verify-list", holds, json!({ "holds": holds }))
+            let (holds, result) = judged(if batch { list.verify_batch() } else { list.verify() })?;
+            ("verify-list", holds, result)
         }
         Phase::Aggregate { list, snarkpack, out } => {
             let aggregate = SealList::read(&list)?.aggregate(snarkpack)?;
@@ -364,14 +389,9 @@ fn run(phase: Phase) -> Result<(&'static str, bool, Value)> {
             let (mut holds, mut errors) = (Vec::new(), Vec::new());
             for (list, aggregate) in lists.iter().zip(&aggregate) {
                 let bytes = fs::read(aggregate).with_context(|| format!("reading {}", aggregate.display()))?;
-                // What cannot even be read does not hold either; why is for the caller to judge.
-                match SealList::read(list)?.verify_aggregate(snarkpack, bytes) {
-                    Ok(verdict) => holds.push(verdict),
-                    Err(error) => {
-                        holds.push(false);
-                        errors.push(format!("{error:#}"));
-                    }
-                }
+                let (verdict, mut result) = judged(SealList::read(list)?.verify_aggregate(snarkpack, bytes))?;
+                holds.push(verdict);
+                errors.push(result["error"].take());
             }
             let all = holds.iter().all(|holds| *holds);
             ("verify-aggregate", all, json!({ "holds": holds, "errors": errors }))

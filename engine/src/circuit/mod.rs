@@ -10,6 +10,8 @@ pub mod post;
 pub mod shape;
 pub mod update;
 pub mod values;
+#[cfg(test)]
+mod witness_checks;
 
 use bellman::SynthesisError;
 

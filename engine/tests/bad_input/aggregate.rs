@@ -197,6 +197,30 @@ fn aggregates_hold_for_their_statements_and_no_others() {
     }
 }
 
+/// Each place of a list is a statement of its own: a seal that stands there twice is verified and aggregated twice. That no
+/// sector is committed twice is for the chain to see to.
+#[test]
+fn a_seal_that_stands_twice_in_a_list_counts_twice() {
+    let mut seals = aggregable(2, 8);
+    (seals.statements[1], seals.proofs[1]) = (seals.statements[0], seals.proofs[0].clone());
+    seals.verify(&seals.sandbox).unwrap();
+    for version in Version::ALL {
+        let bytes = seals.aggregate(version).unwrap();
+        let verify = |statements: &[SealStatement]| {
+            let sandbox = &seals.sandbox;
+            sandbox.run(|job| verify_aggregate(job, &sandbox.config, version, statements, &bytes))
+        };
+        verify(&seals.statements).unwrap();
+        // One seal is padded to two by itself, and still is not the seal twice.
+        let error = verify(&seals.statements[..1]).unwrap_err();
+        assert!(matches!(error, Error::Aggregate(AggregateError::Unsatisfied)) && error.is_rejection());
+    }
+    // A false one is named at each of its places.
+    seals.proofs.iter_mut().for_each(|proof| proof[0] ^= 0x20);
+    let rejected = seals.rejected(&["2 of 2 seals are rejected", "number 0 (sector 100)", "number 1 (sector 100)"]);
+    assert_eq!(rejected.rejected.iter().map(|seal| seal.index).collect::<Vec<_>>(), [0, 1]);
+}
+
 #[test]
 fn other_bytes_in_the_transcript_are_noticed() {
     let seals = aggregable(2, 4);

@@ -37,6 +37,14 @@ pub fn stopped<T>(
     sandbox.run_with(&progress, &cancel, |job| phase(sandbox, job))
 }
 
+/// Runs an operation to the end; gives the number of its reports of progress.
+pub fn reports<T>(sandbox: &Sandbox, operation: impl FnOnce(&Job<'_>) -> Result<T, Error>) -> u64 {
+    let cancel = Cancel::default();
+    let progress = StopAt { cancel: &cancel, left: AtomicU64::new(u64::MAX) };
+    drop(sandbox.run_with(&progress, &cancel, operation).unwrap());
+    u64::MAX - progress.left.into_inner()
+}
+
 /// Runs a phase until it is stopped at report 1, 2, …; each time once more in the same folder, to the end.
 fn every_stop<T>(start: State, end: State, phase: impl Fn(&Sandbox, &Job<'_>) -> Result<T, Error>) {
     for profile in Profile::ALL {

@@ -13,8 +13,10 @@ fn largest() -> Node {
     fr::to_node(&-Fr::from(1))
 }
 
-/// Nodes as field elements: exactly those up to −1 are read, and come back; encoding under a key can be undone.
-pub fn field_element(data: &[u8]) {
+/// Nodes as field elements: exactly those up to −1 are read, and come back; encoding under a key can be undone. As many
+/// acceptances as field elements.
+pub fn field_element(data: &[u8]) -> usize {
+    let mut accepted = 0;
     let mut last: Option<Node> = None;
     for node in data.as_chunks::<32>().0 {
         let element = fr::from_node(node);
@@ -27,7 +29,9 @@ pub fn field_element(data: &[u8]) {
             assert_eq!(decode_node(&replica, &key).expect("two field elements"), *node);
         }
         last = Some(*node);
+        accepted += 1;
     }
+    accepted
 }
 
 /// Sizes of chunks, over and over.
@@ -67,9 +71,10 @@ fn unpad(padded: &[u8], mut steps: Steps<'_>, mut unpadder: Unpadder<Vec<u8>>) -
     unpadder.finish().expect("memory takes all bytes")
 }
 
-/// Raw bytes through the padder and back, in chunks of any size: elements are canonical, and nothing is lost.
-pub fn fr32_pad(data: &[u8]) {
-    let Some((mut steps, raw)) = chunked(data) else { return };
+/// Raw bytes through the padder and back, in chunks of any size: elements are canonical, and nothing is lost. All bytes
+/// are accepted that have a length.
+pub fn fr32_pad(data: &[u8]) -> usize {
+    let Some((mut steps, raw)) = chunked(data) else { return 0 };
     let mut reader = Fr32Reader::new(Dribble(raw, steps.clone()));
     let mut padded = Vec::new();
     loop {
@@ -85,12 +90,13 @@ pub fn fr32_pad(data: &[u8]) {
     assert!(padded[data_bytes..].iter().all(|byte| *byte == 0));
     assert!(padded.as_chunks::<32>().0.iter().all(|node| fr::from_node(node).is_ok()));
     assert_eq!(unpad(&padded[..data_bytes], steps, Unpadder::new(Vec::new())), raw);
+    1
 }
 
 /// Any bytes through the unpadder: the chunks make no difference, a range is a part of the whole, and padding what came
-/// out gives what went in, less the top bits.
-pub fn fr32_unpad(data: &[u8]) {
-    let Some((steps, padded)) = chunked(data) else { return };
+/// out gives what went in, less the top bits. The second acceptance is that of a range.
+pub fn fr32_unpad(data: &[u8]) -> usize {
+    let Some((steps, padded)) = chunked(data) else { return 0 };
     let raw = unpad(padded, steps.clone(), Unpadder::new(Vec::new()));
     assert_eq!(raw.len() as u64, unpadded_len(padded.len() as u64));
     assert_eq!(raw, unpad(padded, Steps([255].iter().cycle()), Unpadder::new(Vec::new())));
@@ -101,16 +107,19 @@ pub fn fr32_unpad(data: &[u8]) {
     let top = |(at, byte): (usize, &u8)| if at % 32 == 31 { byte & 0x3f } else { *byte };
     assert!(padded[..whole].iter().enumerate().map(top).eq(again));
 
-    let [Some(offset), Some(len)] = [0, 1].map(|at| padded.get(at).map(|byte| u64::from(*byte))) else { return };
+    let [Some(offset), Some(len)] = [0, 1].map(|at| padded.get(at).map(|byte| u64::from(*byte))) else { return 1 };
     let range = RawRange { offset, len };
-    let Some(quads) = range.padded().filter(|quads| quads.end <= whole as u64) else { return };
-    let Some(expected) = raw.get(offset as usize..(offset + len) as usize) else { return };
+    let Some(quads) = range.padded().filter(|quads| quads.end <= whole as u64) else { return 1 };
+    let Some(expected) = raw.get(offset as usize..(offset + len) as usize) else { return 1 };
     let part = unpad(&padded[quads.start as usize..quads.end as usize], steps, Unpadder::range(Vec::new(), range));
     assert_eq!(part, expected);
+    2
 }
 
-/// Sizes of pieces from pairs of numbers: exactly the powers of two and their 127/128ths, and places that fit.
-pub fn piece_sizes(data: &[u8]) {
+/// Sizes of pieces from pairs of numbers: exactly the powers of two and their 127/128ths, and places that fit. As many
+/// acceptances as sizes, of either kind, and places.
+pub fn piece_sizes(data: &[u8]) -> usize {
+    let mut accepted = 0;
     let numbers = data.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
     let mut written = 0;
     for number in numbers {
@@ -118,12 +127,14 @@ pub fn piece_sizes(data: &[u8]) {
             assert_eq!(len.get(), number);
             assert_eq!(len.unpadded().padded(), len);
             assert_eq!(UnpaddedLen::new(len.unpadded().get()), Ok(len.unpadded()));
+            accepted += 1;
         }
         if let Ok(len) = UnpaddedLen::new(number) {
             assert_eq!(len.get(), number);
             assert_eq!(PaddedLen::new(len.padded().get()), Ok(len.padded()));
             assert_eq!(padded_len(number), len.padded().get());
             assert_eq!(unpadded_len(len.padded().get()), number);
+            accepted += 1;
         }
         if let Ok(len) = PaddedLen::holding(number) {
             assert!(len.unpadded().get() >= number);
@@ -134,7 +145,9 @@ pub fn piece_sizes(data: &[u8]) {
             assert!(UnpaddedLen::new(size).is_ok());
             assert!((written + placement.left).is_multiple_of(size));
             assert!(placement.left < size);
+            accepted += 1;
         }
         written = number >> 8;
     }
+    accepted
 }

@@ -61,28 +61,34 @@ fn check_c1(proof: &SealProof, output: &Commit1Output) {
 }
 
 /// C1's JSON, API and library form of both networks: the bytes themselves, and as edits of the recorded sample.
-pub fn c1_json(data: &[u8]) {
+pub fn c1_json(data: &[u8]) -> usize {
+    let mut accepted = 0;
     for (profile, sample, _) in &*C1_SAMPLES {
         for bytes in [data, &edited(sample, data)] {
             if let Ok((proof, output)) = Commit1Output::from_api_json(*profile, bytes) {
                 check_c1(&proof, &output);
+                accepted += 1;
             }
         }
         let proof = sample_proof(*profile);
         if let Ok(output) = Commit1Output::from_json(&proof.config(), data) {
             check_c1(&proof, &output);
+            accepted += 1;
         }
     }
+    accepted
 }
 
 /// C1's bincode, API and library form: as [`c1_json`]; whatever is accepted is written as it was read.
-pub fn c1_bincode(data: &[u8]) {
+pub fn c1_bincode(data: &[u8]) -> usize {
+    let mut accepted = 0;
     for (profile, _, sample) in &*C1_SAMPLES {
         let changed = edited(sample, data);
         for bytes in [data, &changed] {
             if let Ok((proof, output)) = Commit1Output::from_api_bincode(*profile, bytes) {
                 check_c1(&proof, &output);
                 assert_eq!(written(|sink| output.write_api_bincode(&proof, sink)), bytes);
+                accepted += 1;
             }
         }
         let proof = sample_proof(*profile);
@@ -90,9 +96,11 @@ pub fn c1_bincode(data: &[u8]) {
             if let Ok(output) = Commit1Output::from_bincode(&proof.config(), bytes) {
                 check_c1(&proof, &output);
                 assert_eq!(written(|sink| output.write_bincode(sink)), bytes);
+                accepted += 1;
             }
         }
     }
+    accepted
 }
 
 /// Shape and roots of the recorded sample's sector, and the record of its first proof.
@@ -109,7 +117,8 @@ static RECORD_SAMPLE: LazyLock<(ProofShape, Roots, Vec<u8>)> = LazyLock::new(|| 
 
 /// A record of a file of synthetic proofs: the bytes themselves, and as edits of a sample; whatever is accepted is
 /// written as it was read.
-pub fn synthetic_record(data: &[u8]) {
+pub fn synthetic_record(data: &[u8]) -> usize {
+    let mut accepted = 0;
     let (shape, roots, sample) = &*RECORD_SAMPLE;
     for bytes in [data, &edited(sample, data)] {
         if let Ok(proof) = record::decode(shape, roots, bytes) {
@@ -117,12 +126,15 @@ pub fn synthetic_record(data: &[u8]) {
             assert!(shape.check(&proof).is_ok());
             assert!(proof.challenge() < shape.nodes);
             assert_eq!(record::encode(&proof), bytes);
+            accepted += 1;
         }
     }
+    accepted
 }
 
 /// PC1's JSON, API and library form of both networks.
-pub fn pc1_json(data: &[u8]) {
+pub fn pc1_json(data: &[u8]) -> usize {
+    let mut accepted = 0;
     for profile in Profile::ALL {
         if let Ok((proof, output)) = PreCommit1Output::from_api_json(profile, data) {
             let config = proof.config();
@@ -131,27 +143,34 @@ pub fn pc1_json(data: &[u8]) {
             assert_eq!(PreCommit1Output::from_api_json(profile, &json).expect("read back"), (proof, output.clone()));
             let json = written(|sink| output.write_json(sink));
             assert_eq!(PreCommit1Output::from_json(&config, &json).expect("read back"), output);
+            accepted += 1;
         }
         let config = sample_proof(profile).config();
         if let Ok(output) = PreCommit1Output::from_json(&config, data) {
             let json = written(|sink| output.write_json(sink));
             assert_eq!(PreCommit1Output::from_json(&config, &json).expect("read back"), output);
+            accepted += 1;
         }
     }
+    accepted
 }
 
 /// PC2's JSON, API and library form.
-pub fn pc2_json(data: &[u8]) {
+pub fn pc2_json(data: &[u8]) -> usize {
+    let mut accepted = 0;
     for profile in Profile::ALL {
         if let Ok((proof, output)) = PreCommit2Output::from_api_json(profile, data) {
             canonical([&output.comm_r, &output.comm_d]);
             let json = written(|sink| output.write_api_json(&proof, sink));
             assert_eq!(PreCommit2Output::from_api_json(profile, &json).expect("read back"), (proof, output));
+            accepted += 1;
         }
     }
     if let Ok(output) = PreCommit2Output::from_json(data) {
         canonical([&output.comm_r, &output.comm_d]);
         let json = written(|sink| output.write_json(sink));
         assert_eq!(PreCommit2Output::from_json(&json).expect("read back"), output);
+        accepted += 1;
     }
+    accepted
 }

@@ -46,7 +46,8 @@ fn sample(config: &PoStConfig) -> Vec<u8> {
 
 /// Vanilla proofs in bincode: the bytes themselves, and as edits of a sample. Whatever is accepted is canonical
 /// throughout and is written as it was read.
-pub fn post_vanilla(data: &[u8]) {
+pub fn post_vanilla(data: &[u8]) -> usize {
+    let mut accepted = 0;
     for (config, sample) in CONFIGS.iter().zip(&*SAMPLES) {
         let changed = edited(sample, data);
         for bytes in [data, &changed] {
@@ -60,6 +61,8 @@ pub fn post_vanilla(data: &[u8]) {
             for node in nodes.chain([comm_c, comm_r_last, &vanilla.comm_r]) {
                 fr::from_node(node).expect("what was accepted is canonical");
             }
+            accepted += 1;
         }
     }
+    accepted
 }

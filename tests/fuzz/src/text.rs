@@ -8,40 +8,45 @@ use filecash_engine::sector::piece::{PaddedLen, PieceInfo, comm_d, verify_pieces
 use filecash_node::config::{Flags, MIN_MEMORY_BYTES, Settings, Source};
 
 /// CIDs: what was read is written as a CID of the same commitment.
-pub fn cid(data: &[u8]) {
-    let Ok(text) = str::from_utf8(data) else { return };
+pub fn cid(data: &[u8]) -> usize {
+    let Ok(text) = str::from_utf8(data) else { return 0 };
     let parsed = Commitment::parse(text);
     let (as_data, as_replica) = (parse_data(text), parse_replica(text));
     let Ok(commitment) = parsed else {
         assert!(as_data.is_err() && as_replica.is_err());
-        return;
+        return 0;
     };
     match commitment {
         Commitment::Data(node) => assert!(as_data == Ok(node) && as_replica.is_err()),
         Commitment::Replica(node) => assert!(as_replica == Ok(node) && as_data.is_err()),
     }
     assert_eq!(Commitment::parse(&commitment.cid().to_string()), Ok(commitment));
+    1
 }
 
-/// Lists of pieces: written as they were read, and a CommD that was found is accepted.
-pub fn pieces_json(data: &[u8]) {
-    let Ok(pieces) = serde_json::from_slice::<Vec<PieceInfo>>(data) else { return };
+/// Lists of pieces: written as they were read, and a CommD that was found is accepted. One acceptance for the list, and one
+/// for each size of sector that they fit in.
+pub fn pieces_json(data: &[u8]) -> usize {
+    let Ok(pieces) = serde_json::from_slice::<Vec<PieceInfo>>(data) else { return 0 };
     let json = serde_json::to_vec(&pieces).expect("memory takes all bytes");
     assert_eq!(serde_json::from_slice::<Vec<PieceInfo>>(&json).expect("read back"), pieces);
+    let mut accepted = 1;
     for size in [128, 2048, 1 << 60] {
         let sector = PaddedLen::new(size).expect("a power of two");
         let Ok(commitment) = comm_d(sector, &pieces) else { continue };
         assert!(pieces.iter().all(|piece| piece.size.padded() <= sector));
         assert!(verify_pieces(&commitment, sector, &pieces).is_ok());
+        accepted += 1;
     }
+    accepted
 }
 
 /// A settings file: what it says is in force and names the file, and nothing in it brings down the rest.
-pub fn settings(data: &[u8]) {
-    let Ok(text) = str::from_utf8(data) else { return };
+pub fn settings(data: &[u8]) -> usize {
+    let Ok(text) = str::from_utf8(data) else { return 0 };
     let path = Path::new("/etc/filecash/config.toml");
     let home = |name: &str| (name == "HOME").then(|| "/home/somebody".into());
-    let Ok(settings) = Settings::resolve(&Flags::default(), &home, Some((path, text))) else { return };
+    let Ok(settings) = Settings::resolve(&Flags::default(), &home, Some((path, text))) else { return 0 };
     assert!(settings.memory_bytes.value >= MIN_MEMORY_BYTES);
     let config = settings.engine_config();
     assert_eq!(config.memory_bytes, settings.memory_bytes.value);
@@ -49,4 +54,5 @@ pub fn settings(data: &[u8]) {
         assert!(folder.value.is_absolute());
         assert!(folder.source == Source::Default || folder.source == Source::File(path.to_owned()));
     }
+    1
 }

@@ -50,7 +50,8 @@ fn sample(shape: &UpdateShape) -> Vec<u8> {
 
 /// Partition proofs in bincode, alone and as a file of all: the bytes themselves, and as edits of a sample. Whatever is
 /// accepted is canonical throughout and is written as it was read.
-pub fn partition_proofs(data: &[u8]) {
+pub fn partition_proofs(data: &[u8]) -> usize {
+    let mut accepted = 0;
     for (shape, sample) in SHAPES.iter().zip(&*SAMPLES) {
         let changed = edited(sample, data);
         for bytes in [data, &changed] {
@@ -60,15 +61,18 @@ pub fn partition_proofs(data: &[u8]) {
                 let mut written = Vec::new();
                 PartitionProof::write_all(&proofs, &mut written).expect("memory takes all bytes");
                 assert_eq!(written, bytes);
+                accepted += 1;
             }
         }
         for bytes in [data, changed.get(8..).unwrap_or_default()] {
             if let Ok(proof) = PartitionProof::from_bytes(shape, 0, bytes) {
                 check(&proof);
                 assert_eq!(proof.to_bytes().expect("memory takes all bytes"), bytes);
+                accepted += 1;
             }
         }
     }
+    accepted
 }
 
 fn check(proof: &PartitionProof) {
@@ -84,12 +88,12 @@ fn check(proof: &PartitionProof) {
 }
 
 /// The JSON of an encoding, of either network: Filecash has none.
-pub fn update_json(data: &[u8]) {
+pub fn update_json(data: &[u8]) -> usize {
     assert!(Encoded::from_json(Profile::Filecash, data).is_err());
-    if let Ok((proof, encoded)) = Encoded::from_json(Profile::Filecoin, data) {
-        encoded.commitments.check().expect("checked when read");
-        let mut written = Vec::new();
-        encoded.write_json(&proof, &mut written).expect("memory takes all bytes");
-        assert_eq!(Encoded::from_json(Profile::Filecoin, &written).expect("read back"), (proof, encoded));
-    }
+    let Ok((proof, encoded)) = Encoded::from_json(Profile::Filecoin, data) else { return 0 };
+    encoded.commitments.check().expect("checked when read");
+    let mut written = Vec::new();
+    encoded.write_json(&proof, &mut written).expect("memory takes all bytes");
+    assert_eq!(Encoded::from_json(Profile::Filecoin, &written).expect("read back"), (proof, encoded));
+    1
 }

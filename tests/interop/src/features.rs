@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::ops::Range;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use filecash_engine::api::aggregate::{self, NON_INTERACTIVE, aggregate_seals};
 use filecash_engine::api::batch::{ProvenSeal, SealStatement};
 use filecash_engine::api::seal::{
@@ -26,8 +26,8 @@ use storage_proofs_core::sector::SectorId;
 use crate::case::Case;
 use crate::ours::{self, Ours, PROFILE};
 use crate::reference;
-use crate::side::{Maker, Reference, Statement, identify, run};
-use crate::snapshot::Snapshot;
+use crate::side::{Maker, Reference, Side, Statement, identify, run};
+use crate::snapshot::{Snapshot, difference};
 
 /// CommR and CommD.
 pub type Comms = [[u8; 32]; 2];
@@ -166,6 +166,40 @@ fn commit_shape<Tree: 'static + MerkleTreeTrait>(case: &Case, comms: Comms, fold
         &reference_pieces(case)?,
     )?;
     Ok(Vanilla { json: serde_json::to_string(&output)?, bincode: bincode::serialize(&output)? })
+}
+
+/// Seals a case of one piece up to C1 in a folder that is made, between files of the API's form: piece, PC1 and PC2 by a
+/// maker each, then what `after_pc2` does, then C1 by both, who have to write the same. Gives what is to be proven.
+///
+/// # Errors
+/// When a phase fails, or the outputs of C1 differ.
+pub fn chain(
+    ours: &Ours,
+    reference: &Reference,
+    case: &Case,
+    folder: &Path,
+    makers: [Maker; 3],
+    after_pc2: impl FnOnce() -> Result<()>,
+) -> Result<Statement> {
+    let [piece, pc1, pc2] = makers.map(|maker| match maker {
+        Maker::Us => ours as &dyn Side,
+        Maker::Them => reference,
+    });
+    fs::create_dir(folder)?;
+    fs::write(folder.join("piece-0"), case.data(0))?;
+    piece.add_piece(case, folder, 0)?;
+    pc1.pc1(case, folder)?;
+    pc2.pc2(case, folder)?;
+    after_pc2()?;
+    let c1 = |side: &dyn Side| -> Result<_> {
+        side.c1(case, folder)?;
+        Ok(fs::read(folder.join("c1.json"))?)
+    };
+    let difference = difference(&c1(ours)?, &c1(reference)?);
+    ensure!(difference.is_none(), "{}: C1 in API form: {difference:?}", case.name);
+    let output: serde_json::Value = serde_json::from_slice(&fs::read(folder.join("pc2.json"))?)?;
+    let [comm_r, comm_d] = ["comm_r", "comm_d"].map(|name| serde_json::from_value(output[name].clone()));
+    Ok(Statement::of(case, [comm_r?, comm_d?]))
 }
 
 /// The public inputs of every partition, as field elements' bytes.

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Result, bail};
 
@@ -46,6 +46,27 @@ pub struct Statement {
     pub ticket: [u8; 32],
     /// Seed of the challenges.
     pub seed: [u8; 32],
+}
+
+impl Statement {
+    /// What a proof of a case is about that was sealed to these CommR and CommD.
+    pub fn of(case: &Case, comms: [[u8; 32]; 2]) -> Self {
+        Self { comms, prover_id: case.prover_id(), sector: case.sector(), ticket: case.ticket(), seed: case.seed() }
+    }
+
+    /// The statement under the names of another prover, another sector, another ticket; another CommR, another CommD.
+    pub fn others(&self) -> [(&'static str, Self); 5] {
+        let Self { mut prover_id, mut ticket, comms: [comm_r, comm_d], sector, .. } = *self;
+        prover_id[0] ^= 1;
+        ticket[0] ^= 1;
+        [
+            ("another prover", Self { prover_id, ..*self }),
+            ("another sector", Self { sector: sector + 1, ..*self }),
+            ("another ticket", Self { ticket, ..*self }),
+            ("another CommR", Self { comms: [comm_d, comm_d], ..*self }),
+            ("another CommD", Self { comms: [comm_r, comm_r], ..*self }),
+        ]
+    }
 }
 
 /// The phases of a seal.
@@ -133,7 +154,7 @@ impl Reference {
         command.args(["--comm-r", &comm_r, "--comm-d", &comm_d, "--seed", &hex::encode(statement.seed)]);
         command.args(["--prover-id", &hex::encode(statement.prover_id), "--sector", &statement.sector.to_string()]);
         command.args(["--ticket", &hex::encode(statement.ticket)]).arg("--proof").arg(file.path());
-        command.stderr(Stdio::null()).status().expect("the peer starts").success()
+        accepts(&mut command)
     }
 
     /// Makes the parameters of the 2 KiB PoRep in a folder; over a quarter of an hour of CPU time.
@@ -143,6 +164,32 @@ impl Reference {
     pub fn params(&self, folder: &Path) -> Result<()> {
         let mut command = self.phase("params", folder, &[]);
         run(command.env("FIL_PROOFS_PARAMETER_CACHE", folder))
+    }
+}
+
+/// What the reference says of a proof: whether it accepts it.
+///
+/// Only an exit status of 0 or 1 is a verdict, yes or no. Whatever else there is (an error, a panic, a signal) says nothing
+/// of the proof, and fails the test with what was written to standard error.
+#[track_caller]
+pub fn accepts(command: &mut Command) -> bool {
+    let output = command.stderr(Stdio::piped()).output().expect("the peer starts");
+    verdict(command, &output)
+}
+
+/// [`accepts`] of a command that has run.
+#[track_caller]
+pub fn verdict(command: &Command, output: &Output) -> bool {
+    match output.status.code() {
+        Some(0) => true,
+        Some(1) => false,
+        _ => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            #[allow(clippy::panic, reason = "helpers of tests fail as tests do")]
+            {
+                panic!("no verdict: {command:?}: {}: {said}", output.status)
+            }
+        }
     }
 }
 
@@ -203,5 +250,28 @@ impl Side for Reference {
         command.args(["--offset", &range[0].to_string(), "--length", &range[1].to_string()]);
         run(identify(&mut command, case))?;
         Ok(fs::read(&out)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn only_two_exit_statuses_are_verdicts() {
+        assert!(accepts(&mut shell("exit 0")));
+        assert!(!accepts(&mut shell("exit 1")));
+        for script in ["exit 2", "exit 101", "kill -9 $$"] {
+            let outcome = std::panic::catch_unwind(|| accepts(&mut shell(&format!("echo why >&2; {script}"))));
+            let said = outcome.expect_err("no verdict");
+            let said = said.downcast_ref::<String>().expect("a formatted message");
+            assert!(said.contains("no verdict") && said.contains("why"), "{said}");
+        }
     }
 }

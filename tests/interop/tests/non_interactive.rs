@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use filecash_interop::case::{Case, Rules, full};
-use filecash_interop::features::{commit, inputs, precommit};
+use filecash_interop::features::{chain, commit, inputs, precommit};
 use filecash_interop::ours::Ours;
 use filecash_interop::params;
 use filecash_interop::side::{Maker, Reference, Side, Statement};
@@ -62,31 +62,10 @@ fn proofs_hold_on_either_side() {
     let reference = Reference { program, parents: world.path().join("parents-reference") };
     let case = full("2 KiB non-interactive proof", 2 * KIB, 15, Rules::NonInteractive);
     let folder = world.path().join("sector");
-    fs::create_dir(&folder).unwrap();
-    fs::write(folder.join("piece-0"), case.data(0)).unwrap();
-    ours.add_piece(&case, &folder, 0).unwrap();
-    ours.pc1(&case, &folder).unwrap();
-    ours.pc2(&case, &folder).unwrap();
-    let c1: Vec<Vec<u8>> = [&ours as &dyn Side, &reference]
-        .iter()
-        .map(|side| {
-            side.c1(&case, &folder).unwrap();
-            fs::read(folder.join("c1.json")).unwrap()
-        })
-        .collect();
-    assert_eq!(difference(&c1[0], &c1[1]), None, "C1 in API form");
-
+    let statement = chain(&ours, &reference, &case, &folder, [Us; 3], || Ok(())).unwrap();
     let params = world.path().join("params");
     link(&params::made_by(Us, &ours, &reference).unwrap(), &params);
     ours.reference_string(&params).unwrap();
-    let pc2: serde_json::Value = serde_json::from_slice(&fs::read(folder.join("pc2.json")).unwrap()).unwrap();
-    let statement = Statement {
-        comms: ["comm_r", "comm_d"].map(|name| serde_json::from_value(pc2[name].clone()).unwrap()),
-        prover_id: case.prover_id(),
-        sector: case.sector(),
-        ticket: case.ticket(),
-        seed: case.seed(),
-    };
     let two = ours.prove_partitions(&case, &folder, 0..2, &params).unwrap();
     let later = ours.prove_partitions(&case, &folder, 12..13, &params).unwrap();
     let theirs = reference.prove_partitions(&case, &folder, 1, &params).unwrap();
@@ -99,13 +78,10 @@ fn proofs_hold_on_either_side() {
     }
 
     let swapped = [&two[192..], &two[..192]].concat();
-    let other_sector = Statement { sector: statement.sector + 1, ..statement };
+    let others = statement.others();
     assert!(!ours.verify_partitions(&case, &statement, 1..3, &two, &params), "other partitions");
-    for (what, statement, proof) in [
-        ("in the other order", &statement, &swapped),
-        ("of another sector", &other_sector, &two),
-        ("of a later partition", &statement, &later),
-    ] {
+    let cases = [("in the other order", &statement, &swapped), ("of a later partition", &statement, &later)];
+    for (what, statement, proof) in cases.into_iter().chain(others.iter().map(|(what, other)| (*what, other, &two))) {
         assert!(!ours.verify_partitions(&case, statement, 0..proof.len() / 192, proof, &params), "{what}");
         assert!(!reference.verify_partitions(&case, statement, proof, &params), "{what}");
     }
@@ -117,17 +93,17 @@ fn proofs_hold_on_either_side() {
     let middle = ours.prove_partitions(&case, &folder, 2..12, &params).unwrap();
     let seal = ours.aggregate_partitions(&case, &folder, &[two, middle, later].concat(), &params).unwrap();
     assert_eq!(seal.len(), 14164);
-    for side in [&ours as &dyn Side, &reference] {
-        assert!(side.verify(&case, &statement, &seal, &params));
-        assert!(!side.verify(&case, &other_sector, &seal, &params), "another sector");
-    }
-    assert!(ours.verify(&case, &other_seed, &seal, &params));
-    let other = Statement { ticket: case.random("other ticket"), ..statement };
-    assert!(!ours.verify(&case, &other, &seal, &params), "another ticket");
     let mut flipped = seal.clone();
     flipped[14000] ^= 1;
-    assert!(!ours.verify(&case, &statement, &flipped, &params), "a flipped bit");
-    assert!(!ours.verify(&case, &statement, &seal[..14163], &params), "a cut proof");
+    for (side, maker) in [&ours as &dyn Side, &reference].into_iter().zip(Maker::BOTH) {
+        assert!(side.verify(&case, &statement, &seal, &params), "refused by {maker:?}");
+        assert!(side.verify(&case, &other_seed, &seal, &params), "with another seed refused by {maker:?}");
+        for (what, other) in &others {
+            assert!(!side.verify(&case, other, &seal, &params), "{maker:?} accepts {what}");
+        }
+        assert!(!side.verify(&case, &statement, &flipped, &params), "{maker:?} accepts a flipped bit");
+        assert!(!side.verify(&case, &statement, &seal[..14163], &params), "{maker:?} accepts a cut proof");
+    }
 }
 
 /// The same parameter files in another folder, which gets a reference string of its own.

@@ -193,13 +193,7 @@ fn every_phase_by_either_side() {
     let world = World::new();
     let case = small("every phase", 5, Rules::V1_1_0, &[Data(127), Data(127), Data(508), Data(508), Rest(508)]);
     let comms = world.seal(&case);
-    let statement = Statement {
-        comms,
-        prover_id: case.prover_id(),
-        sector: case.sector(),
-        ticket: case.ticket(),
-        seed: case.seed(),
-    };
+    let statement = Statement::of(&case, comms);
     let params: HashMap<Maker, PathBuf> =
         Maker::BOTH.map(|maker| (maker, params::made_by(maker, &world.ours, &world.reference).unwrap())).into();
 
@@ -235,10 +229,7 @@ fn every_phase_by_either_side() {
             let other = &params[&if *keys == Us { Them } else { Us }];
             refused("other keys", &statement, proof, other);
             refused("another seed", &Statement { seed: case.random("other seed"), ..statement }, proof, own);
-            refused("another ticket", &Statement { ticket: case.random("other ticket"), ..statement }, proof, own);
-            refused("another sector", &Statement { sector: case.sector() + 1, ..statement }, proof, own);
-            let swapped = Statement { comms: [comms[0], comms[0]], ..statement };
-            refused("another CommD", &swapped, proof, own);
+            statement.others().iter().for_each(|(what, other)| refused(what, other, proof, own));
             let mut flipped = proof.clone();
             flipped[100] ^= 1;
             refused("a flipped bit", &statement, &flipped, own);

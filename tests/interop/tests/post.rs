@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
+use filecash_engine::Error;
 use filecash_engine::api::params::setup;
 use filecash_engine::api::post::{
-    Faulty, PoStRound, PoStSector, PublicSector, ReadLimits, VanillaPoSt, WindowOptions, challenges, open_all,
-    prove_window, prove_window_partition, prove_winning, verify_window, verify_window_partition, verify_winning,
+    Faulty, PoStError, PoStRound, PoStSector, PublicSector, ReadLimits, VanillaPoSt, WindowOptions, challenges,
+    open_all, prove_window, prove_window_partition, prove_window_with_vanilla, prove_winning, verify_window,
+    verify_window_partition, verify_winning,
 };
 use filecash_engine::backend::cpu::Cpu;
 use filecash_engine::config::Config;
@@ -27,7 +29,7 @@ use filecash_engine::sector::{PoStProof, Profile, params};
 use filecash_engine::store::aux::PAux;
 use filecash_interop::case::{Case, Piece, Rules, small};
 use filecash_interop::reference;
-use filecash_interop::side::Maker;
+use filecash_interop::side::{Maker, accepts};
 use filecash_interop::snapshot::difference;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -40,25 +42,40 @@ const WINNING: &str = "StackedDrgWinning2KiBV1";
 /// The two generations of window challenges.
 const WINDOWS: [&str; 2] = ["StackedDrgWindow2KiBV1", "StackedDrgWindow2KiBV1_2"];
 
-/// The reference as a process.
-fn peer(step: &str, proof: &str, arguments: &[&str], parameters: Option<&Path>) -> (bool, Value) {
+/// A step of the reference, as a process, on its way.
+fn step(step: &str, proof: &str, arguments: &[&str], parameters: Option<&Path>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_filecash-interop-peer"));
     command.args(["post", step, "--registered-proof", proof]).args(arguments).env_remove("RUST_LOG");
     if step != "params" {
-        // A test names another randomness by giving its own.
-        let given = arguments.contains(&"--randomness");
-        let round = ["--randomness", &hex::encode(RANDOMNESS), "--prover-id", &hex::encode(PROVER)].map(str::to_owned);
-        command.args(if given { &round[2..] } else { &round[..] });
+        // A test names another round by giving its own.
+        for (flag, value) in [("--randomness", RANDOMNESS), ("--prover-id", PROVER)] {
+            if !arguments.contains(&flag) {
+                command.args([flag, &hex::encode(value)]);
+            }
+        }
     }
     if let Some(parameters) = parameters {
         command.env("FIL_PROOFS_PARAMETER_CACHE", parameters);
     }
+    command
+}
+
+/// What a step of the reference that goes well prints.
+#[track_caller]
+fn peer(name: &str, proof: &str, arguments: &[&str], parameters: Option<&Path>) -> Value {
+    let mut command = step(name, proof, arguments, parameters);
     let output = command.stderr(Stdio::piped()).output().unwrap();
-    let result = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
-    if output.status.code() == Some(2) && step != "verify" {
-        panic!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    (output.status.success(), result)
+    assert!(output.status.success(), "{command:?}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// What a step of the reference says that fails by an error.
+#[track_caller]
+fn fails(command: &mut Command) -> String {
+    let output = command.stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{command:?}: {said}");
+    said
 }
 
 fn round_at(proof: &str, randomness: [u8; 32]) -> PoStRound {
@@ -161,7 +178,7 @@ fn vanilla(folder: &Path, proof: &str, sectors: &[PoStSector]) -> Vec<VanillaPoS
     peer("vanilla", proof, &["--sectors", &list(folder, sectors), "--out", out.to_str().unwrap()], None);
     // Nothing is skipped here, so refusing or not is the same.
     let opened = ours(folder, |job| open_all(job, &round(proof), 0, sectors, &OPTIONS)).unwrap();
-    assert!(opened.faulty.is_empty());
+    assert_eq!((opened.proofs.len(), opened.faulty.len()), (sectors.len(), 0));
     for vanilla in &opened.proofs {
         let theirs = fs::read(out.join(format!("sector-{}", vanilla.sector_id))).unwrap();
         assert_eq!(difference(&vanilla.to_bytes().unwrap(), &theirs), None, "{proof}, sector {}", vanilla.sector_id);
@@ -203,7 +220,7 @@ impl Judges<'_> {
         let (list, bytes) = (list(self.folder, &sectors), write(self.folder, "proof", bytes));
         let randomness = hex::encode(randomness);
         let arguments = ["--sectors", &list, "--proof", &bytes, "--randomness", &randomness];
-        peer("verify", self.proof, &arguments, Some(self.parameters)).0
+        accepts(&mut step("verify", self.proof, &arguments, Some(self.parameters)))
     }
 
     #[track_caller]
@@ -227,7 +244,7 @@ fn challenges_are_the_references() {
         let round = round(proof.name);
         let ids = if proof.name.contains("Winning") { &ids[..1] } else { &ids[..] };
         let text = if ids.len() == 1 { "3" } else { &text };
-        let (_, theirs) = peer("challenges", proof.name, &["--sectors", text], None);
+        let theirs = peer("challenges", proof.name, &["--sectors", text], None);
         for (sector, leaves) in challenges(&round, 0, ids).unwrap() {
             assert_eq!(theirs["result"]["challenges"][sector.to_string()], json!(leaves), "{} {sector}", proof.name);
         }
@@ -235,7 +252,7 @@ fn challenges_are_the_references() {
             continue;
         }
         for count in [1_u64, 2, 1000, 1 << 40] {
-            let (_, theirs) = peer("challenges", proof.name, &["--sector-count", &count.to_string()], None);
+            let theirs = peer("challenges", proof.name, &["--sector-count", &count.to_string()], None);
             assert_eq!(theirs["result"]["winner"], json!(round.winning_sector(count).unwrap()));
         }
     }
@@ -392,17 +409,107 @@ fn proofs_without_skipped_sectors_hold() {
     }
 }
 
-/// The prover is in no circuit and in no leaf's challenge: either side accepts a proof under any prover's name.
+/// The prover is in no circuit and in no leaf's challenge: either side accepts a proof under any prover's name. Winning
+/// sectors depend on it, which neither side asks about when it verifies.
 #[test]
-fn window_proofs_are_not_bound_to_a_prover() {
+fn proofs_are_not_bound_to_a_prover() {
+    const OTHER: [u8; 32] = [1; 32];
     let (folder, sectors) = replicas(2 << 10, &[3]);
     let parameters = parameters(Maker::Us);
-    let own = ours(&parameters, |job| prove_window(job, &round(WINDOWS[1]), &sectors, &OPTIONS)).unwrap();
-    let other = PoStRound::new(round(WINDOWS[1]).config(), &RANDOMNESS, &[1; 32]).unwrap();
-    ours(&parameters, |job| verify_window(job, &other, &own.proven, &own.proof)).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_filecash-interop-peer"));
-    command.args(["post", "verify", "--registered-proof", WINDOWS[1], "--randomness", &hex::encode(RANDOMNESS)]);
-    command.args(["--prover-id", &hex::encode([1; 32]), "--sectors", &list(folder.path(), &sectors)]);
-    command.args(["--proof", &write(folder.path(), "proof", &own.proof)]).stdout(Stdio::null());
-    assert!(command.env("FIL_PROOFS_PARAMETER_CACHE", &parameters).status().unwrap().success());
+    for proof in [WINNING, WINDOWS[0], WINDOWS[1]] {
+        let round = round(proof);
+        let own = ours(&parameters, |job| match proof {
+            WINNING => prove_winning(job, &round, &sectors[0], &OPTIONS.limits),
+            _ => prove_window(job, &round, &sectors, &OPTIONS).map(|window| window.proof),
+        })
+        .unwrap();
+        let other = PoStRound::new(round.config(), &RANDOMNESS, &OTHER).unwrap();
+        assert_ne!(other.winning_sector(1 << 40), round.winning_sector(1 << 40));
+        let known = public(&sectors);
+        let verified = ours(&parameters, |job| match proof {
+            WINNING => verify_winning(job, &other, &known[0], &own),
+            _ => verify_window(job, &other, &known, &own),
+        });
+        verified.unwrap();
+        let (list, bytes) = (list(folder.path(), &sectors), write(folder.path(), "proof", &own));
+        let prover = hex::encode(OTHER);
+        let arguments = ["--prover-id", &prover, "--sectors", &list, "--proof", &bytes];
+        assert!(accepts(&mut step("verify", proof, &arguments, Some(&parameters))), "{proof}");
+        let winner = |arguments: &[&str]| {
+            peer("challenges", proof, &[&["--sector-count", "1099511627776"], arguments].concat(), None)["result"]
+                ["winner"]
+                .clone()
+        };
+        if proof == WINNING {
+            assert_eq!(winner(&["--prover-id", &prover]), json!(other.winning_sector(1 << 40).unwrap()));
+            assert_ne!(winner(&["--prover-id", &prover]), winner(&[]));
+        }
+    }
+}
+
+/// No sectors, more than a proof is of, the commitment of another replica, a sector twice.
+#[test]
+fn senseless_lists_are_refused() {
+    let (folder, sectors) = replicas(2 << 10, &[5, 6, 7, 8, 9]);
+    let parameters = parameters(Maker::Us);
+    for proof in WINDOWS {
+        let round = round(proof);
+        let judges = Judges { folder: folder.path(), parameters: &parameters, proof };
+        let known = public(&sectors);
+        let two = ours(&parameters, |job| prove_window(job, &round, &sectors[..2], &OPTIONS)).unwrap().proof;
+        judges.accept(&known[..2], &two, "two sectors");
+        judges.reject(RANDOMNESS, &known[..3], &two, "a sector too many, and a partition");
+        judges.reject(RANDOMNESS, &known, &two, "three partitions");
+        judges.reject(RANDOMNESS, &known[..1], &two, "a sector less in the same partition");
+        let mut stale = known[..2].to_vec();
+        stale[1].comm_r = known[4].comm_r;
+        judges.reject(RANDOMNESS, &stale, &two, "the comm_r of another replica");
+
+        // No sectors. It is no verdict of ours; the reference gives one, by an error.
+        let none = ours(&parameters, |job| verify_window(job, &round, &[], &two)).unwrap_err();
+        assert!(matches!(none, Error::PoSt(PoStError::NoSectors)) && !none.is_rejection());
+        assert!(!judges.theirs(RANDOMNESS, &[], &two));
+        assert!(!judges.theirs(RANDOMNESS, &[], &[]));
+        let none = ours(&parameters, |job| prove_window(job, &round, &[], &OPTIONS)).unwrap_err();
+        assert!(matches!(none, Error::PoSt(PoStError::NoSectors)));
+        let out = folder.path().join("none");
+        let out = ["--out", out.to_str().unwrap()];
+        let empty = list(folder.path(), &[]);
+        fails(&mut step("prove", proof, &[&["--sectors", &empty], &out[..]].concat(), Some(&parameters)));
+
+        // A sector twice. The reference's verifier takes a set, so that the doubles fall together.
+        let double = [known[0], known[1], known[0]];
+        let error = ours(&parameters, |job| verify_window(job, &round, &double, &two)).unwrap_err();
+        assert!(matches!(error, Error::PoSt(PoStError::Duplicate { sector_id: 5 })) && !error.is_rejection());
+        assert!(judges.theirs(RANDOMNESS, &double, &two));
+
+        // More sectors than a partition has.
+        let three = ours(&parameters, |job| prove_window_partition(job, &round, 0, &sectors[..3], &OPTIONS));
+        assert!(matches!(three.unwrap_err(), Error::PoSt(PoStError::TooManySectors { expected: 2, actual: 3 })));
+        let vanilla = vanilla(folder.path(), proof, &sectors[..3]);
+        let files: Vec<_> = vanilla
+            .iter()
+            .map(|vanilla| write(folder.path(), &format!("v-{}", vanilla.sector_id), &vanilla.to_bytes().unwrap()))
+            .collect();
+        let prove = |files: &[&str], flags: &[&str]| {
+            step("prove", proof, &[&out[..], flags, &["--vanilla"], files].concat(), Some(&parameters))
+        };
+        let [first, second, third] = [0, 1, 2].map(|at| files[at].as_str());
+        let said = fails(&mut prove(&[first, second, third], &["--partition", "0"]));
+        assert!(said.contains("can only prove a single partition"), "{said}");
+
+        // The reference's prover takes a list. Where ranks do not matter, a sector given twice fills the partition just as
+        // padding does, and what comes out is the proof of that sector alone. We do not take it.
+        let twice = vec![vanilla[0].clone(), vanilla[0].clone()];
+        let error = ours(&parameters, |job| prove_window_with_vanilla(job, &round, twice, Faulty::Refuse)).unwrap_err();
+        assert!(matches!(error, Error::PoSt(PoStError::Duplicate { sector_id: 5 })));
+        let mut twice = prove(&[first, first], &[]);
+        if proof == WINDOWS[0] {
+            let said = fails(&mut twice);
+            assert!(said.contains("partitioned vanilla proofs failed to verify"), "{said}");
+        } else {
+            assert!(twice.stdout(Stdio::null()).status().unwrap().success());
+            judges.accept(&known[..1], &fs::read(out[1]).unwrap(), "a sector twice");
+        }
+    }
 }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use filecash_interop::case::{Case, Rules, full};
-use filecash_interop::features::{clear, commit, copy, files, precommit, synthesize};
+use filecash_interop::features::{chain, clear, commit, copy, files, precommit, synthesize};
 use filecash_interop::ours::Ours;
 use filecash_interop::params;
 use filecash_interop::side::{Maker, Reference, Side, Statement};
@@ -88,48 +88,32 @@ fn shape_8_8_2() {
     same(&full("32 KiB synthetic", 32 * KIB, 14, Rules::Synthetic));
 }
 
-/// C2 on vanilla proofs out of the reference's file, and what else the reference then refuses.
+/// C2 by either side on vanilla proofs out of the reference's file, verified by either, and what both then refuse.
 #[test]
-fn our_proof_holds_there() {
+fn proofs_of_either_side_hold() {
     let world = tempfile::tempdir().unwrap();
     let ours = Ours::new(&world.path().join("parents-ours"));
     let program = PathBuf::from(env!("CARGO_BIN_EXE_filecash-interop-peer"));
     let reference = Reference { program, parents: world.path().join("parents-reference") };
     let case = full("2 KiB synthetic proof", 2 * KIB, 10, Rules::Synthetic);
     let folder = world.path().join("sector");
-    std::fs::create_dir(&folder).unwrap();
-    std::fs::write(folder.join("piece-0"), case.data(0)).unwrap();
-    let sides: [&dyn Side; 2] = [&ours, &reference];
-    sides[1].add_piece(&case, &folder, 0).unwrap();
-    sides[0].pc1(&case, &folder).unwrap();
-    sides[1].pc2(&case, &folder).unwrap();
-    reference.synth(&case, &folder).unwrap();
-    clear(Us, &folder).unwrap();
-    let c1: Vec<Vec<u8>> = sides
-        .iter()
-        .map(|side| {
-            side.c1(&case, &folder).unwrap();
-            std::fs::read(folder.join("c1.json")).unwrap()
-        })
-        .collect();
-    assert_eq!(difference(&c1[0], &c1[1]), None, "C1 in API form");
-
-    let params = params::made_by(Us, &ours, &reference).unwrap();
-    let proof = ours.c2(&case, &folder, &params).unwrap();
-    assert_eq!(proof.len(), 192);
-    let pc2: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join("pc2.json")).unwrap()).unwrap();
-    let statement = Statement {
-        comms: ["comm_r", "comm_d"].map(|name| serde_json::from_value(pc2[name].clone()).unwrap()),
-        prover_id: case.prover_id(),
-        sector: case.sector(),
-        ticket: case.ticket(),
-        seed: case.seed(),
+    let synthesize = || {
+        reference.synth(&case, &folder)?;
+        clear(Us, &folder)
     };
-    for side in sides {
-        assert!(side.verify(&case, &statement, &proof, &params));
-        let other = Statement { seed: case.random("other seed"), ..statement };
-        assert!(!side.verify(&case, &other, &proof, &params), "another seed");
-        let other = Statement { ticket: case.random("other ticket"), ..statement };
-        assert!(!side.verify(&case, &other, &proof, &params), "another ticket");
+    let statement = chain(&ours, &reference, &case, &folder, [Them, Us, Them], synthesize).unwrap();
+    let params = params::made_by(Us, &ours, &reference).unwrap();
+    let sides: [&dyn Side; 2] = [&ours, &reference];
+    let other_seed = ("another seed", Statement { seed: case.random("other seed"), ..statement });
+    for (prover, maker) in sides.iter().zip(Maker::BOTH) {
+        let proof = prover.c2(&case, &folder, &params).unwrap();
+        assert_eq!(proof.len(), 192);
+        for (verifier, judge) in sides.iter().zip(Maker::BOTH) {
+            assert!(verifier.verify(&case, &statement, &proof, &params), "proof of {maker:?}, verified by {judge:?}");
+            for (what, other) in statement.others().iter().chain([&other_seed]) {
+                let holds = verifier.verify(&case, other, &proof, &params);
+                assert!(!holds, "proof of {maker:?}, {judge:?} accepts {what}");
+            }
+        }
     }
 }

@@ -6,9 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use filecash_engine::store::aux::TAux;
 use filecash_engine::update::UpdateCommitments;
 use filecash_interop::case::{Case, Piece, Rules, full, small};
 use filecash_interop::ours::Ours;
+use filecash_interop::side::accepts;
 use filecash_interop::snapshot::{Snapshot, difference};
 use filecash_interop::update::{OurUpdates, ReferenceUpdates, Sector, Updates, params_2kib};
 use serde_json::json;
@@ -91,10 +93,20 @@ fn same(old: &Case, new: &Case) -> (World, UpdateCommitments, Vec<Vec<u8>>) {
         assert_eq!(difference(&world.read(key), &world.read("sealed")), None, "{name}: {key}");
     }
     // `t_aux` names the folder that was read: the new replica's for us, the old sector's for the reference.
-    let keys = ["key-by-us-cache", "key-by-them-cache"].map(|name| world.folder(name));
-    let without = |mut files: Snapshot| files.0.remove("t_aux").map(|aux| (files, aux.len())).unwrap();
-    let [(ours, _), (theirs, _)] = keys.map(without);
+    let key = |key: &str, read: &str| {
+        let mut files = world.folder(key);
+        let mut aux = TAux::decode(&files.0.remove("t_aux").unwrap()).unwrap();
+        let read = sector.path(read).to_string_lossy().into_owned();
+        let others = [&mut aux.tree_d, &mut aux.tree_r_last, &mut aux.tree_c];
+        for store in aux.layers.iter_mut().chain(others) {
+            assert_eq!(std::mem::take(&mut store.path), read, "{name}: {key}");
+        }
+        (files, aux)
+    };
+    let ((ours, our_aux), (theirs, their_aux)) =
+        (key("key-by-us-cache", "them-cache"), key("key-by-them-cache", "cache"));
     assert_eq!(ours.difference(&theirs), None, "{name}: cache folders of the sector key");
+    assert_eq!(our_aux, their_aux, "{name}: t_aux of the sector key");
     assert_eq!(ours.0["p_aux"], before.1.0["p_aux"]);
     (world, comms, proofs)
 }
@@ -175,7 +187,7 @@ impl Peer {
         let file = self.folder.join("proof-to-verify");
         fs::write(&file, proof).unwrap();
         let mut command = self.step("verify", "other.json");
-        command.arg("--proof").arg(file).stderr(Stdio::null()).status().unwrap().success()
+        accepts(command.arg("--proof").arg(file))
     }
 
     fn write_update(&self, name: &str, comms: &UpdateCommitments) {

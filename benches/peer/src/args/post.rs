@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use filecoin_proofs_api::RegisteredPoStProof;
 use serde_json::{Value, json};
 
-use super::hex32;
+use super::{hex32, judged};
 use crate::phases::post::{self, Round, Sector};
 use crate::phases::read_json;
 
@@ -136,8 +136,9 @@ pub(super) fn run(step: Post) -> Result<(&'static str, bool, Value)> {
         }
         Post::Verify { round, sectors, proof } => {
             let bytes = fs::read(&proof).with_context(|| format!("reading {}", proof.display()))?;
-            let holds = post::verify(&round.into(), &read_json::<Vec<Sector>>(&sectors)?, &bytes)?;
-            ("post verify", holds, json!({ "holds": holds }))
+            let sectors: Vec<Sector> = read_json(&sectors)?;
+            let (holds, result) = judged(post::verify(&round.into(), &sectors, &bytes))?;
+            ("post verify", holds, result)
         }
     })
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::super::phases::update::{self, Proof, Replica, Update};
 use super::super::phases::{read_json, write_json};
+use super::judged;
 
 /// A step of an update.
 #[derive(Debug, Subcommand)]
@@ -116,7 +117,6 @@ fn proof(text: &str) -> Result<Proof> {
 
 /// Does a step; gives its name, whether what it checks holds, and what it found.
 pub fn run(phase: UpdatePhase) -> Result<(&'static str, bool, Value)> {
-    let accepted = |name, holds: bool| (name, holds, json!({ "holds": holds }));
     Ok(match phase {
         UpdatePhase::Params => {
             ("update-params", true, json!({ "params": update::params(RegisteredUpdateProof::StackedDrg2KiBV1)? }))
@@ -140,7 +140,8 @@ pub fn run(phase: UpdatePhase) -> Result<(&'static str, bool, Value)> {
         }
         UpdatePhase::VerifyVanilla { update, vanilla } => {
             let statement: Update = read_json(&update)?;
-            accepted("update-verify-vanilla", update::verify_vanilla(&statement, &update::read_proofs(&vanilla)?)?)
+            let (holds, result) = judged(update::verify_vanilla(&statement, &update::read_proofs(&vanilla)?))?;
+            ("update-verify-vanilla", holds, result)
         }
         UpdatePhase::Prove { update, vanilla, out } => {
             let proof = update::prove(&read_json(&update)?, update::read_proofs(&vanilla)?)?;
@@ -149,7 +150,8 @@ pub fn run(phase: UpdatePhase) -> Result<(&'static str, bool, Value)> {
         }
         UpdatePhase::Verify { update, proof_file } => {
             let bytes = fs::read(&proof_file).with_context(|| format!("reading {}", proof_file.display()))?;
-            accepted("update-verify", update::verify(&read_json(&update)?, &bytes)?)
+            let (holds, result) = judged(update::verify(&read_json(&update)?, &bytes))?;
+            ("update-verify", holds, result)
         }
     })
 }

@@ -1,3 +1,5 @@
+use hex::FromHex;
+
 use super::*;
 use crate::sector::{PoRepId, SealProof, params};
 
@@ -202,8 +204,7 @@ fn streams_are_read_at_any_place() {
 #[test]
 fn small_sectors_match_reference() {
     let of = |profile, size, replica_id: &str, seed: [u8; 32]| {
-        let mut id = [0; 32];
-        hex::decode_to_slice(replica_id, &mut id).unwrap();
+        let id = <[u8; 32]>::from_hex(replica_id).unwrap();
         let params = params::for_size(profile, size).unwrap();
         let config = PoRepConfig::interactive(params, profile, PoRepId::from_number(5), ApiVersion::V1_1_0);
         Challenges { config: &config, replica_id: &id, comm_r: &[7; 32], seed: &seed }.all().unwrap()
@@ -245,11 +246,7 @@ fn pow2(exponent: u32, modulus: u64) -> u64 {
 #[test]
 fn small_sectors_of_both_features_match_reference() {
     let of = |id, replica_id: &str, comm_r: &str| {
-        let [replica_id, comm_r] = [replica_id, comm_r].map(|text| {
-            let mut bytes = [0; 32];
-            hex::decode_to_slice(text, &mut bytes).unwrap();
-            bytes
-        });
+        let [replica_id, comm_r] = [replica_id, comm_r].map(|text| <[u8; 32]>::from_hex(text).unwrap());
         let config = SealProof::by_id(Profile::Filecoin, id).unwrap().config();
         Challenges { config: &config, replica_id: &replica_id, comm_r: &comm_r, seed: &[2; 32] }.all().unwrap()
     };

@@ -78,7 +78,9 @@ fn records_are_those_of_plainly_opened_proofs() {
         let proofs = sector.with(|_| {}, |commit| commit.open_nodes(&set.members(0..set.len())));
         let (head, records) = written.split_at(HEAD_BYTES as usize);
         assert_eq!(head[..32], sector.sealed.commitments.comm_d);
-        for (record, proof) in records.chunks(record_bytes(&shape) as usize).zip(&proofs) {
+        let records = records.chunks_exact(record_bytes(&shape) as usize);
+        assert_eq!((records.len() as u64, proofs.len() as u64), (set.len(), set.len()), "{size}");
+        for (record, proof) in records.zip(&proofs) {
             assert_eq!(record, encode(proof), "{size}: node {}", proof.challenge());
         }
     }

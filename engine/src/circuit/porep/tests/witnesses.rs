@@ -1,26 +1,18 @@
 //! Whole witnesses: `spec/snark.md` 7.3 and 7.4.
 
-use crate::circuit::ProofCircuit;
 use ff::{Field, PrimeField};
-use sha2::{Digest, Sha256};
 
 use super::model::{Sector, challenges, counting_data, sector_of_spec};
-use crate::circuit::cs::DebugSystem;
 use crate::circuit::porep::{PoRepCircuit, PoRepPartition, PoRepShape, PoRepWitnessError};
 use crate::circuit::values::{Class, Values};
-use crate::circuit::{Evaluations, Witness};
+use crate::circuit::witness_checks::{broken, changes_are_found, digest};
+use crate::circuit::{Evaluations, ProofCircuit};
 use crate::field::{Fr, Node};
 use crate::graph::Graph;
 use crate::hash::sha256::trim;
 use crate::sector::Profile::{self, Filecash, Filecoin};
 use crate::sector::params::for_size;
 use crate::sector::{ApiVersion, PoRepConfig, PoRepId, TreeShape};
-
-fn digest(values: impl IntoIterator<Item = Fr>) -> String {
-    let mut hasher = Sha256::new();
-    values.into_iter().for_each(|value| hasher.update(value.to_repr()));
-    hex::encode(hasher.finalize())
-}
 
 /// How many zeros, ones and others.
 fn classes(values: &Values) -> [usize; 3] {
@@ -99,13 +91,6 @@ fn filecash_2kib_witness_matches_the_fork() {
     );
 }
 
-/// Where the first constraint fails, by the names around it.
-fn broken(circuit: &PoRepCircuit) -> Option<String> {
-    let mut debug = DebugSystem::new();
-    circuit.read(&mut debug).unwrap();
-    debug.first_unsatisfied()
-}
-
 /// Labels of 2 layers in a tree of 8 nodes: the smallest PoRep.
 fn smallest() -> PoRepShape {
     let tree = TreeShape { base: 8, sub: 0, top: 0 };
@@ -143,26 +128,13 @@ fn each_wrong_value_is_found_where_it_matters() {
     }
 }
 
+/// One variable in 80,000, so that every part of the circuit has some.
 #[test]
-fn each_flipped_bit_of_a_witness_is_found() {
+fn changed_values_here_and_there_in_a_witness_and_changed_inputs_are_found() {
     let graph = Graph::over(8, PoRepId([0x55; 32]), false);
     let sector = Sector::seal(graph, smallest(), [0x11; 32], counting_data(8));
     let witness = PoRepCircuit::new(sector.shape, sector.open(&[5])).unwrap().witness().unwrap();
-    let shape = sector.shape.blank().record();
-    assert_eq!(shape.evaluate(&witness).first_unsatisfied(), None);
-    let values: Vec<Fr> = witness.aux.iter().collect();
-    // One variable in 80,000, so that every part of the circuit has some.
-    for flipped in (0..values.len()).step_by(80_009) {
-        let mut values = values.clone();
-        values[flipped] = if values[flipped] == Fr::ONE { Fr::ZERO } else { values[flipped] + Fr::ONE };
-        let changed = Witness { inputs: witness.inputs.clone(), aux: values.into_iter().collect() };
-        assert!(shape.evaluate(&changed).first_unsatisfied().is_some(), "aux {flipped}");
-    }
-    for input in 1..witness.inputs.len() {
-        let mut changed = witness.clone();
-        changed.inputs[input] += Fr::ONE;
-        assert!(shape.evaluate(&changed).first_unsatisfied().is_some(), "input {input}");
-    }
+    changes_are_found(&sector.shape.blank().record(), &witness, 80_009);
 }
 
 #[test]

@@ -5,12 +5,12 @@ use rand_core::SeedableRng;
 use rand_xorshift::XorShiftRng;
 use sha2::{Digest, Sha256};
 
-use crate::circuit::cs::DebugSystem;
 use crate::circuit::gadgets::path::Level;
 use crate::circuit::post::{
     LeafWitness, PoStCircuit, PoStShape, PoStWitnessError, SlotInputs, SlotWitness, public_inputs,
 };
-use crate::circuit::{Evaluations, ProofCircuit, Witness};
+use crate::circuit::witness_checks::{broken, changes_are_found, digest};
+use crate::circuit::{Evaluations, ProofCircuit};
 use crate::config::Config;
 use crate::field::Fr;
 use crate::groth16::{Density, ParamsFile, Proof, Toxic, Verifier, prove, setup};
@@ -19,12 +19,6 @@ use crate::job::{Cancel, Job, Quiet};
 use crate::post::PoStRound;
 use crate::sector::params::{Profile, for_size};
 use crate::sector::{PoStKind, PoStProof, TreeShape};
-
-fn digest(values: impl IntoIterator<Item = Fr>) -> String {
-    let mut hasher = Sha256::new();
-    values.into_iter().for_each(|value| hasher.update(value.to_repr()));
-    hex::encode(hasher.finalize())
-}
 
 /// A tree over leaves `1000 + i`, and comm_c = 77.
 struct Sector {
@@ -157,13 +151,6 @@ fn winning_2kib_witness_matches_the_reference() {
     );
 }
 
-/// Where the first constraint fails, by the names around it.
-fn broken(circuit: &PoStCircuit) -> Option<String> {
-    let mut debug = DebugSystem::new();
-    circuit.read(&mut debug).unwrap();
-    debug.first_unsatisfied()
-}
-
 /// Two slots with two challenges in trees of every kind of level.
 fn small() -> PoStShape {
     PoStShape { slots: 2, challenges: 2, log2_nodes: 6, tree: TreeShape { base: 8, sub: 4, top: 2 } }
@@ -195,24 +182,12 @@ fn each_wrong_value_is_found_where_it_matters() {
     }
 }
 
+/// One variable in 97.
 #[test]
-fn each_flipped_value_of_a_witness_is_found() {
+fn changed_values_here_and_there_in_a_witness_and_changed_inputs_are_found() {
     let sector = Sector::new(&small());
     let witness = PoStCircuit::new(small(), vec![sector.slot(&[5, 62])]).unwrap().witness().unwrap();
-    let shape = small().blank().record();
-    assert_eq!(shape.evaluate(&witness).first_unsatisfied(), None);
-    let values: Vec<Fr> = witness.aux.iter().collect();
-    for changed in (0..values.len()).step_by(97) {
-        let mut values = values.clone();
-        values[changed] += Fr::ONE;
-        let changed_witness = Witness { inputs: witness.inputs.clone(), aux: values.into_iter().collect() };
-        assert!(shape.evaluate(&changed_witness).first_unsatisfied().is_some(), "aux {changed}");
-    }
-    for input in 1..witness.inputs.len() {
-        let mut changed = witness.clone();
-        changed.inputs[input] += Fr::ONE;
-        assert!(shape.evaluate(&changed).first_unsatisfied().is_some(), "input {input}");
-    }
+    changes_are_found(&small().blank().record(), &witness, 97);
 }
 
 #[test]

@@ -1,21 +1,14 @@
 //! Whole witnesses: `spec/snark.md` 7.5.
 
-use ff::{Field, PrimeField};
-use sha2::{Digest, Sha256};
+use ff::Field;
 
 use super::model::{Updated, counting};
-use crate::circuit::cs::DebugSystem;
 use crate::circuit::update::{UpdateCircuit, UpdatePartition, UpdateWitnessError, public_inputs};
-use crate::circuit::{Evaluations, ProofCircuit, Witness};
+use crate::circuit::witness_checks::{broken, changes_are_found, digest};
+use crate::circuit::{Evaluations, ProofCircuit};
 use crate::field::Fr;
 use crate::sector::TreeShape;
 use crate::update::{UpdateCommitments, UpdateShape};
-
-fn digest(values: impl IntoIterator<Item = Fr>) -> String {
-    let mut hasher = Sha256::new();
-    values.into_iter().for_each(|value| hasher.update(value.to_repr()));
-    hex::encode(hasher.finalize())
-}
 
 fn shape(log2_nodes: usize, [base, sub, top]: [usize; 3]) -> UpdateShape {
     UpdateShape::new(log2_nodes, TreeShape { base, sub, top })
@@ -94,13 +87,6 @@ fn every_partition_of_every_kind_of_tree_is_satisfied() {
     assert_eq!((selected.h(), selected.h_select()), (2, 8));
 }
 
-/// Where the first constraint fails, by the names around it.
-fn broken(circuit: &UpdateCircuit) -> Option<String> {
-    let mut debug = DebugSystem::new();
-    circuit.read(&mut debug).unwrap();
-    debug.first_unsatisfied()
-}
-
 /// Two partitions of a sector of 64 nodes with two challenges each.
 fn smallest() -> UpdateShape {
     let mut shape = shape(6, [8, 0, 0]);
@@ -139,24 +125,12 @@ fn each_wrong_value_is_found_where_it_matters() {
     }
 }
 
+/// One variable in 40,000, so that every part of the circuit has some.
 #[test]
-fn each_flipped_bit_of_a_witness_is_found() {
+fn changed_values_here_and_there_in_a_witness_and_changed_inputs_are_found() {
     let updated = updated(smallest());
     let witness = UpdateCircuit::new(updated.shape, updated.open(0)).unwrap().witness().unwrap();
-    let shape = UpdateCircuit::blank(updated.shape).record();
-    assert_eq!(shape.evaluate(&witness).first_unsatisfied(), None);
-    let values: Vec<Fr> = witness.aux.iter().collect();
-    for flipped in (0..values.len()).step_by(40_009) {
-        let mut values = values.clone();
-        values[flipped] = if values[flipped] == Fr::ONE { Fr::ZERO } else { values[flipped] + Fr::ONE };
-        let changed = Witness { inputs: witness.inputs.clone(), aux: values.into_iter().collect() };
-        assert!(shape.evaluate(&changed).first_unsatisfied().is_some(), "aux {flipped}");
-    }
-    for input in 1..witness.inputs.len() {
-        let mut changed = witness.clone();
-        changed.inputs[input] += Fr::ONE;
-        assert!(shape.evaluate(&changed).first_unsatisfied().is_some(), "input {input}");
-    }
+    changes_are_found(&UpdateCircuit::blank(updated.shape).record(), &witness, 40_009);
 }
 
 #[test]
