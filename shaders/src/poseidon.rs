@@ -89,10 +89,10 @@ impl Table {
 
         // A canonical input and a constant, each below r.
         let _ = writeln!(text, "fn keyed(x: FrLimbs, y: FrLimbs) -> FrLimbs {{");
-        let sums: Vec<_> = (0..limbs).map(|limb| format!("x.l{limb} + y.l{limb}")).collect();
-        let _ = writeln!(text, "    let r0 = {};", sums[0]);
+        let _ = writeln!(text, "    let r0 = x.l0 + y.l0;");
         for limb in 1..limbs {
-            let _ = writeln!(text, "    let r{limb} = {} + (r{} >> {}u);", sums[limb], limb - 1, self.bits());
+            let below = limb - 1;
+            let _ = writeln!(text, "    let r{limb} = x.l{limb} + y.l{limb} + (r{below} >> {}u);", self.bits());
         }
         let masked =
             |limb| if limb + 1 == limbs { format!("r{limb}") } else { format!("r{limb} & {}u", mask(self.bits())) };

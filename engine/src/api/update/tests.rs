@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::api::SectorIdentity;
 use crate::api::seal::{add_piece, pre_commit_phase1, pre_commit_phase2};
+use crate::backend::cpu::Cpu;
 use crate::config::Config;
 use crate::job::{Cancel, Quiet};
 use crate::merkle::path::ProofData;
