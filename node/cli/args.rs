@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use filecash_engine::backend::DeviceChoice;
 use filecash_engine::field::Node;
 use filecash_engine::sector::cid::{self, CidError};
 use filecash_engine::sector::id::prover_id;
@@ -61,6 +62,15 @@ pub struct Global {
     /// Threads, 0 for one per core
     #[arg(long, global = true, value_name = "N", help_heading = SETTINGS, hide_short_help = true)]
     pub threads: Option<usize>,
+    /// What computes: auto (GPUs and the CPU), cpu, gpu, or numbers and names as `filecash devices` lists them
+    #[arg(long, global = true, value_name = "DEVICES", help_heading = SETTINGS)]
+    pub device: Option<DeviceChoice>,
+    /// Memory of a GPU that may be used, such as 4GiB
+    #[arg(long, global = true, value_name = "SIZE", help_heading = SETTINGS, hide_short_help = true)]
+    pub max_vram: Option<ByteSize>,
+    /// Fail rather than let the CPU do what a GPU cannot
+    #[arg(long, global = true, help_heading = SETTINGS, hide_short_help = true)]
+    pub require_gpu: bool,
     /// Folder of parameter files
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = SETTINGS, hide_short_help = true)]
     pub parameter_cache: Option<PathBuf>,
@@ -82,6 +92,8 @@ impl Global {
             profile: self.profile,
             memory: self.memory,
             threads: self.threads,
+            device: self.device.clone(),
+            max_vram: self.max_vram,
             rows_to_discard: self.rows_to_discard,
             parameter_cache: self.parameter_cache.clone(),
             parent_cache: self.parent_cache.clone(),
@@ -113,6 +125,8 @@ pub enum Verb {
     /// Groth16 parameter files
     #[command(subcommand)]
     Params(Params),
+    /// The GPUs of this machine: what they are, whether they compute rightly, how fast
+    Devices,
     /// The settings in force
     #[command(subcommand)]
     Config(Config),

@@ -32,6 +32,18 @@ fn show(context: &Context) -> Report {
         ),
         ("threads", threads, json!(settings.threads.value), &settings.threads.source),
         (
+            "device",
+            settings.device.value.to_string(),
+            json!(settings.device.value.to_string()),
+            &settings.device.source,
+        ),
+        (
+            "max_vram",
+            ByteSize(settings.max_vram.value).to_string(),
+            json!(settings.max_vram.value),
+            &settings.max_vram.source,
+        ),
+        (
             "rows_to_discard",
             settings.rows_to_discard.value.to_string(),
             json!(settings.rows_to_discard.value),

@@ -5,19 +5,23 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::process;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
+use filecash_engine::backend::DeviceChoice;
 use filecash_engine::config::Config;
 use filecash_engine::job::{Cancel, Job};
 use filecash_engine::sector::Profile;
 use filecash_node::config::{self, Settings, Source, Sourced};
 
 use crate::args::Global;
+use crate::devices;
 use crate::log;
 use crate::progress::{Style, Teller};
 use crate::report::{Failure, Kind, print};
 
+/// Sectors below this are sealed in seconds.
+const WORTH_DEVICES: u64 = 512 << 20;
 /// Exit status after a second Ctrl-C, as a shell gives it.
 const INTERRUPTED: i32 = 130;
 
@@ -36,6 +40,9 @@ pub struct Context {
     /// Tells progress.
     pub teller: Teller,
     cancel: Arc<Cancel>,
+    require_gpu: bool,
+    /// The settings with the devices that were opened.
+    on_devices: OnceLock<Config>,
 }
 
 impl Context {
@@ -74,6 +81,8 @@ impl Context {
             json: global.json,
             settings,
             cancel,
+            require_gpu: global.require_gpu,
+            on_devices: OnceLock::new(),
         })
     }
 
@@ -111,6 +120,23 @@ impl Context {
     /// What the engine's long computations are handed.
     pub fn job(&self) -> Job<'_> {
         Job { config: &self.config, progress: &self.teller, cancel: &self.cancel }
+    }
+
+    /// [`Self::job`] for a phase that devices take part in, on a sector of so many bytes. Devices are opened once, and not
+    /// for a small sector unless they were asked for: it would be done before they are ready.
+    pub fn job_on_devices(&self, size_bytes: u64) -> anyhow::Result<Job<'_>> {
+        let choice = &self.settings.device.value;
+        if *choice == DeviceChoice::Auto && !self.require_gpu && size_bytes < WORTH_DEVICES {
+            return Ok(self.job());
+        }
+        let config = match self.on_devices.get() {
+            Some(config) => config,
+            None => {
+                let backend = devices::open(choice, self.settings.max_vram.value, self.require_gpu)?;
+                self.on_devices.get_or_init(|| Config { backend, ..self.config.clone() })
+            }
+        };
+        Ok(Job { config, ..self.job() })
     }
 }
 

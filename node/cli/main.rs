@@ -9,6 +9,7 @@ mod args;
 mod config;
 mod context;
 mod deep;
+mod devices;
 mod extract;
 mod files;
 mod filler;
@@ -50,6 +51,7 @@ fn run(command: &Command) -> anyhow::Result<Report> {
     let context = Context::new(&command.global)?;
     match &command.verb {
         Verb::Config(verb) => Ok(config::run(verb, &context)),
+        Verb::Devices => devices::run(&context),
         Verb::Params(verb) => params::run(verb, &context),
         Verb::Piece(verb) => piece::run(verb, &context),
         Verb::Post(verb) => post::run(verb, &context),

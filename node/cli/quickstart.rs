@@ -190,7 +190,7 @@ impl Run<'_> {
         let (cache, sealed) = (self.folder.cache(), self.folder.sealed());
         let pc1 = self.phase("PC1", |run| {
             let staged = run.folder.staged();
-            let job = run.context.job();
+            let job = run.context.job_on_devices(config.params.size_bytes)?;
             run.folder.write_identity(&run.description(), false)?;
             let output = seal::pre_commit_phase1(&job, &config, &cache, &staged, &sealed, &run.identity, &pieces)
                 .inspect_err(|_| drop(fs::remove_file(&sealed)))?;
@@ -198,7 +198,8 @@ impl Run<'_> {
             Ok(output)
         })?;
         let pc2 = self.phase("PC2", |run| {
-            let output = seal::pre_commit_phase2(&run.context.job(), &config, &pc1, &cache, &sealed)?;
+            let job = run.context.job_on_devices(config.params.size_bytes)?;
+            let output = seal::pre_commit_phase2(&job, &config, &pc1, &cache, &sealed)?;
             output.write_file(&proof, &run.folder.pc2(), false)?;
             Ok(output)
         })?;

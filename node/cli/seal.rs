@@ -138,9 +138,9 @@ fn pc1(args: &args::Pc1, context: &Context) -> anyhow::Result<Report> {
     }
     fs::create_dir_all(&cache).with_context(|| format!("cannot make the cache folder {}", cache.display()))?;
 
+    let job = context.job_on_devices(proof.config().params.size_bytes)?;
     let meter = Meter::start();
-    let outcome =
-        seal::pre_commit_phase1(&context.job(), &proof.config(), &cache, &staged, &sealed, &identity, &pieces);
+    let outcome = seal::pre_commit_phase1(&job, &proof.config(), &cache, &staged, &sealed, &identity, &pieces);
     if outcome.is_err() && sealed_is_ours {
         // Only a copy of the staged file so far, and in the way of the next attempt.
         drop(fs::remove_file(&sealed));
@@ -175,8 +175,9 @@ fn pc2(args: &args::Pc2, context: &Context) -> anyhow::Result<Report> {
     files::require_file(&sealed, "sealed file")?;
     files::refuse_existing(&out, given.force)?;
 
+    let job = context.job_on_devices(proof.config().params.size_bytes)?;
     let meter = Meter::start();
-    let outcome = seal::pre_commit_phase2(&context.job(), &proof.config(), &pc1, &cache, &sealed);
+    let outcome = seal::pre_commit_phase2(&job, &proof.config(), &pc1, &cache, &sealed);
     let output = context.kept(outcome, || "finished trees stay; the same command goes on".to_owned())?;
     output.write_file(&proof, &out, given.force)?;
     let cost = meter.stop();

@@ -136,8 +136,8 @@ fn encode(args: &args::UpdateEncode, context: &Context) -> anyhow::Result<Report
         Some(encoded) => encoded,
         None => {
             refuse_other_sector(&new, given.force)?;
-            let outcome =
-                update::encode_into(&context.job(), &config, new.as_replica(), old.as_replica(), &staged, &pieces);
+            let job = context.job_on_devices(config.params.size_bytes)?;
+            let outcome = update::encode_into(&job, &config, new.as_replica(), old.as_replica(), &staged, &pieces);
             context.kept(outcome, || "nothing was written; the same command begins anew".to_owned())?
         }
     };
@@ -340,7 +340,8 @@ fn remove(args: &args::UpdateRemove, context: &Context) -> anyhow::Result<Report
 
     let meter = Meter::start();
     let (key, replica) = (old.as_replica(), new.as_replica());
-    let outcome = update::remove_encoded_data(&context.job(), &config, key, replica, &staged, &encoded.commitments);
+    let job = context.job_on_devices(config.params.size_bytes)?;
+    let outcome = update::remove_encoded_data(&job, &config, key, replica, &staged, &encoded.commitments);
     context.kept(outcome, || "the replica is as it was; the same command begins anew".to_owned())?;
     let cost = meter.stop();
 

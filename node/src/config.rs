@@ -9,6 +9,8 @@
 //! profile = "filecoin"
 //! memory = "4GiB"
 //! threads = 8
+//! device = "auto"
+//! max_vram = "8GiB"
 //! parameter_cache = "~/filecoin-proof-parameters"
 //! ```
 
@@ -17,6 +19,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use filecash_engine::backend::{DeviceChoice, NoDeviceNamed};
 use filecash_engine::config::Config;
 use filecash_engine::sector::Profile;
 use filecash_engine::sector::params::UnknownProfile;
@@ -30,6 +33,10 @@ pub const PROFILE_VARIABLE: &str = "FILECASH_PROFILE";
 pub const MEMORY_VARIABLE: &str = "FILECASH_MEMORY";
 /// Number of threads, 0 for one per core.
 pub const THREADS_VARIABLE: &str = "FILECASH_THREADS";
+/// Devices that compute.
+pub const DEVICE_VARIABLE: &str = "FILECASH_DEVICE";
+/// Memory of a GPU that may be used, as a size.
+pub const MAX_VRAM_VARIABLE: &str = "FILECASH_MAX_VRAM";
 /// Path of the settings file.
 pub const CONFIG_VARIABLE: &str = "FILECASH_CONFIG";
 /// The reference's: folder of parameter files.
@@ -43,6 +50,9 @@ pub const ROWS_TO_DISCARD_VARIABLE: &str = "FIL_PROOFS_ROWS_TO_DISCARD";
 
 /// The least memory budget that is taken seriously: smaller ones are slips, such as a missing unit.
 pub const MIN_MEMORY_BYTES: u64 = 64 << 20;
+
+/// Memory of a GPU that is used unless somebody says otherwise.
+pub const DEFAULT_MAX_VRAM: u64 = 1 << 30;
 
 const PARENT_FOLDER: &str = "filecoin-parents";
 
@@ -88,6 +98,10 @@ pub struct Flags {
     pub memory: Option<ByteSize>,
     /// `--threads`.
     pub threads: Option<usize>,
+    /// `--device`.
+    pub device: Option<DeviceChoice>,
+    /// `--max-vram`.
+    pub max_vram: Option<ByteSize>,
     /// `--rows-to-discard`.
     pub rows_to_discard: Option<usize>,
     /// `--parameter-cache`.
@@ -105,6 +119,10 @@ pub struct Settings {
     pub memory_bytes: Sourced<u64>,
     /// Threads, 0 for one per core.
     pub threads: Sourced<usize>,
+    /// Devices that compute.
+    pub device: Sourced<DeviceChoice>,
+    /// Bytes of a GPU's memory that may be used.
+    pub max_vram: Sourced<u64>,
     /// Rows that TreeR-last files leave out.
     pub rows_to_discard: Sourced<usize>,
     /// Folder of parameter files.
@@ -133,6 +151,8 @@ struct SettingsFile {
     profile: Option<Profile>,
     memory: Option<ByteSize>,
     threads: Option<usize>,
+    device: Option<DeviceChoice>,
+    max_vram: Option<ByteSize>,
     rows_to_discard: Option<usize>,
     parameter_cache: Option<PathBuf>,
     parent_cache: Option<PathBuf>,
@@ -197,6 +217,22 @@ impl Settings {
                 parsed(environment, THREADS_VARIABLE, count)?,
                 layers.file.threads,
                 0,
+            ),
+            device: layers.pick(
+                flags.device.clone().map(|value| ("--device", value)),
+                parsed(environment, DEVICE_VARIABLE, |text| {
+                    text.parse().map_err(|error: NoDeviceNamed| error.to_string())
+                })?,
+                layers.file.device.clone(),
+                DeviceChoice::Auto,
+            ),
+            max_vram: layers.pick(
+                flags.max_vram.map(|size| ("--max-vram", size.0)),
+                parsed(environment, MAX_VRAM_VARIABLE, |text| {
+                    text.parse().map(|size: ByteSize| size.0).map_err(|error: SizeError| error.to_string())
+                })?,
+                layers.file.max_vram.map(|size| size.0),
+                DEFAULT_MAX_VRAM,
             ),
             rows_to_discard: layers.pick(
                 flags.rows_to_discard.map(|value| ("--rows-to-discard", value)),
@@ -365,12 +401,18 @@ mod tests {
     #[test]
     fn every_key_of_the_file_is_read() {
         let file = "profile = \"filecash\"\nmemory = 134217728\nthreads = 3\nrows_to_discard = 1\n\
+                    device = \"Arc,cpu\"\nmax_vram = \"3GiB\"\n\
                     parameter_cache = \"params\"\nparent_cache = \"/abs\"";
         let settings = resolve(Flags::default(), &[], Some(file)).unwrap();
         assert_eq!(settings.profile, Sourced { value: Profile::Filecash, source: in_file() });
         assert_eq!(settings.memory_bytes, Sourced { value: 128 << 20, source: in_file() });
         assert_eq!(settings.threads, Sourced { value: 3, source: in_file() });
         assert_eq!(settings.rows_to_discard, Sourced { value: 1, source: in_file() });
+        let these = DeviceChoice::These(vec!["Arc".to_owned(), "cpu".to_owned()]);
+        assert_eq!(settings.device, Sourced { value: these, source: in_file() });
+        assert_eq!(settings.max_vram, Sourced { value: 3 << 30, source: in_file() });
+        let error = resolve(Flags::default(), &[], Some("device = \"\"")).unwrap_err().to_string();
+        assert!(error.contains("names no device"), "{error}");
         assert_eq!(settings.parameter_cache, Sourced { value: "/etc/f/params".into(), source: in_file() });
         assert_eq!(settings.parent_cache, Sourced { value: "/abs".into(), source: in_file() });
     }
@@ -381,6 +423,8 @@ mod tests {
             profile: Some(Profile::Filecash),
             memory: Some(ByteSize(1 << 27)),
             threads: Some(2),
+            device: Some(DeviceChoice::Gpu),
+            max_vram: Some(ByteSize(7)),
             rows_to_discard: Some(0),
             parameter_cache: Some("p".into()),
             parent_cache: Some("q".into()),
@@ -389,6 +433,8 @@ mod tests {
         assert_eq!(settings.profile.source, Source::Flag("--profile"));
         assert_eq!(settings.memory_bytes.source, Source::Flag("--memory"));
         assert_eq!(settings.threads, Sourced { value: 2, source: Source::Flag("--threads") });
+        assert_eq!(settings.device, Sourced { value: DeviceChoice::Gpu, source: Source::Flag("--device") });
+        assert_eq!(settings.max_vram, Sourced { value: 7, source: Source::Flag("--max-vram") });
         assert_eq!(settings.rows_to_discard, Sourced { value: 0, source: Source::Flag("--rows-to-discard") });
         assert_eq!(settings.parameter_cache, Sourced { value: "p".into(), source: Source::Flag("--parameter-cache") });
         assert_eq!(settings.parent_cache, Sourced { value: "q".into(), source: Source::Flag("--parent-cache") });

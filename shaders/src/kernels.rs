@@ -2,7 +2,7 @@
 
 use crate::compose::{ComposeError, compose};
 use crate::field::{Field, Form};
-use crate::poseidon::Table;
+use crate::poseidon::{INSTANCES, Table};
 use crate::sha256;
 
 /// A kernel and what its text depends on.
@@ -19,6 +19,13 @@ pub enum Kernel {
 }
 
 impl Kernel {
+    /// The Poseidon kernels of a form.
+    pub fn poseidon_levels(form: Form) -> impl Iterator<Item = Self> {
+        INSTANCES
+            .into_iter()
+            .map(move |(arity, partial_rounds)| Self::PoseidonLevel(Table { width: arity + 1, partial_rounds, form }))
+    }
+
     /// For reports and caches: unique for the text.
     pub fn name(&self) -> String {
         match self {

@@ -14,6 +14,9 @@ use crate::field::{Field, Form, Generator, mask};
 /// Full rounds before the partial ones, and after them.
 pub const HALF_FULL_ROUNDS: usize = 4;
 
+/// Arities that have a kernel, with the partial rounds of their permutations: trees, and columns of every number of layers.
+pub const INSTANCES: [(usize, usize); 5] = [(2, 55), (4, 56), (5, 56), (8, 57), (11, 57)];
+
 /// An instance of the permutation in one form: where its constants are in their buffer of 32-bit words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Table {

@@ -1,9 +1,11 @@
 //! What every backend has to compute, on every adapter of this machine, in both forms of elements.
 //!
-//! A machine without an adapter fails: Mesa's software Vulkan is one.
+//! Mesa's software Vulkan is an adapter. Where there is none nothing is tested, which is said, and which is a failure
+//! where `FILECASH_TESTS_NEED_GPU` is set, as `.ci/run` does.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "tests")]
 
+use std::env;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,12 +15,18 @@ use filecash_engine::backend::{Backend, BackendError};
 use filecash_engine::field::Node;
 use filecash_shaders::field::Form;
 
-/// Every adapter; there is one at least.
-static ADAPTERS: LazyLock<Vec<Adapter>> = LazyLock::new(Adapter::all);
+/// Every adapter.
+static ADAPTERS: LazyLock<Vec<Adapter>> = LazyLock::new(|| {
+    let found = Adapter::all();
+    if found.is_empty() {
+        assert!(env::var_os("FILECASH_TESTS_NEED_GPU").is_none(), "no adapter: a software Vulkan driver will do");
+        eprintln!("no adapter, GPU kernels are not tested");
+    }
+    found
+});
 
 /// Runs a test on each adapter in each form that it can have.
 fn on_every_adapter(limits: GpuLimits, test: impl Fn(Gpu)) {
-    assert!(!ADAPTERS.is_empty(), "no adapter: install a Vulkan driver, a software one will do");
     for adapter in ADAPTERS.iter() {
         for form in Form::ALL {
             if form == Form::Wide && !adapter.has_wide_integers() {

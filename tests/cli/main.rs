@@ -7,6 +7,7 @@
 
 #[cfg(unix)]
 mod adverse;
+mod devices;
 mod features;
 mod many;
 mod post;
@@ -21,7 +22,7 @@ use support::{Sandbox, json};
 fn help_names_every_verb() {
     let sandbox = Sandbox::new();
     let help = sandbox.run(&["--help"]).succeeds();
-    for verb in ["quickstart", "seal", "post", "piece", "sector", "params", "config"] {
+    for verb in ["quickstart", "seal", "post", "piece", "sector", "params", "devices", "config"] {
         assert!(help.contains(&format!("\n  {verb} ")), "{help}");
     }
     let help = sandbox.run(&["seal", "--help"]).succeeds();

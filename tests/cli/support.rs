@@ -67,6 +67,9 @@ impl Sandbox {
             .env_clear()
             .env("HOME", self.path("home"))
             .env("FIL_PROOFS_PARAMETER_CACHE", self.path("parameters"))
+            // Which drivers there are is the machine's affair, and Mesa need not compile a kernel for every test.
+            .envs(std::env::var_os("VK_ICD_FILENAMES").map(|drivers| ("VK_ICD_FILENAMES", drivers)))
+            .env("MESA_SHADER_CACHE_DIR", cache().join("mesa"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -128,7 +131,12 @@ pub fn data(bytes: usize) -> Vec<u8> {
 /// A folder of test parameters that is kept between runs, as the interop tests keep theirs: those of a PoRep take a minute
 /// and a gigabyte. Whoever does not find them there makes them.
 pub fn kept_parameters() -> PathBuf {
+    cache().join("params")
+}
+
+/// What tests keep.
+fn cache() -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
-    cache.expect("XDG_CACHE_HOME or HOME is set").join("filecash-tests/params")
+    cache.expect("XDG_CACHE_HOME or HOME is set").join("filecash-tests")
 }

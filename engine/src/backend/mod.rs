@@ -1,8 +1,11 @@
 //! The heavy stages, each over a whole batch, each equal bit for bit to the CPU's.
 
+mod choice;
 pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+
+pub use choice::{DeviceChoice, NoDeviceNamed};
 
 use std::fmt;
 use std::ops::Deref;

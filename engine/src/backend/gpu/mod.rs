@@ -17,8 +17,10 @@ pub use error::GpuError;
 pub use team::{Member, Team, TeamOptions, Worker};
 
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use filecash_shaders::kernels::Kernel;
+use filecash_shaders::poseidon::INSTANCES;
 use filecash_shaders::sha256;
 
 use self::levels::Levels;
@@ -28,9 +30,11 @@ use crate::field::Node;
 use crate::sector::params::NODE_SIZE;
 
 /// Arities of trees, and numbers of layers, that have a kernel.
-pub const ARITIES: [usize; 5] = [2, 4, 5, 8, 11];
+pub const ARITIES: [usize; 5] = [INSTANCES[0].0, INSTANCES[1].0, INSTANCES[2].0, INSTANCES[3].0, INSTANCES[4].0];
 /// Parents of a known-answer test: more than a workgroup, and not a multiple of one.
 const TEST_PARENTS: usize = 131;
+/// Most hashes at a time when timing: 16 MiB of results.
+const MAX_CALIBRATED: usize = 1 << 19;
 /// Turns of the loop that some drivers cut off.
 const LONG_LOOP: u32 = 70_000;
 
@@ -70,6 +74,36 @@ impl Gpu {
     /// [`GpuError::Wrong`] names the first kernel that differs; [`GpuError`] when the device fails.
     pub fn self_test(&self) -> Result<(), GpuError> {
         ARITIES.into_iter().map(Some).chain([None]).try_for_each(|arity| self.tested(arity))
+    }
+
+    /// Hashes a second of a kernel, Poseidon of an arity or SHA-256, transfers included: runs it for at least so long, on
+    /// as much at a time as it takes in a block.
+    ///
+    /// # Errors
+    /// [`GpuError`] when the device fails.
+    ///
+    /// # Panics
+    /// When there is no kernel for the arity.
+    pub fn calibrate(&self, arity: Option<usize>, least: Duration) -> Result<f64, GpuError> {
+        let (mut parents, mut best, start) = (1 << 10, 0_f64, Instant::now());
+        loop {
+            let children = vec![[1; NODE_SIZE]; parents * arity.unwrap_or(2)];
+            let mut outputs = vec![[0; NODE_SIZE]; parents];
+            let began = Instant::now();
+            match arity {
+                Some(arity) => self.poseidon_level(arity, &children, &mut outputs)?,
+                None => self.sha_level(&children, &mut outputs)?,
+            }
+            let seconds = began.elapsed().as_secs_f64().max(f64::EPSILON);
+            best = best.max(parents as f64 / seconds);
+            if start.elapsed() >= least {
+                return Ok(best);
+            }
+            // Twice as many while that ends in time.
+            if seconds * 2.0 < least.as_secs_f64() && parents < MAX_CALIBRATED {
+                parents *= 2;
+            }
+        }
     }
 
     /// Has a kernel, Poseidon of an arity or SHA-256, compute what the CPU knows, unless it has done so before.

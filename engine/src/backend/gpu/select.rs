@@ -1,57 +1,9 @@
 //! From what a user asks for to a backend.
 
-use std::fmt;
-use std::str::FromStr;
-
 use tracing::{info, warn};
 
 use super::{Adapter, Gpu, GpuError, GpuLimits, Team, TeamOptions, Worker};
-use crate::backend::SharedBackend;
-
-/// Which devices are to compute.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum DeviceChoice {
-    /// Every GPU that can, and the CPU.
-    #[default]
-    Auto,
-    /// The CPU alone.
-    Cpu,
-    /// Every GPU that can; software ones if there are no others.
-    Gpu,
-    /// Adapters by their number, or by a part of their name; `cpu` among them has the CPU help.
-    These(Vec<String>),
-}
-
-/// A list of devices with an empty entry.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} names no device; auto, cpu, gpu, or numbers and names of adapters with commas between")]
-pub struct NoDeviceNamed(pub String);
-
-impl FromStr for DeviceChoice {
-    type Err = NoDeviceNamed;
-
-    fn from_str(text: &str) -> Result<Self, NoDeviceNamed> {
-        let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
-        match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "gpu" => Ok(Self::Gpu),
-            _ if names.iter().any(String::is_empty) => Err(NoDeviceNamed(text.to_owned())),
-            _ => Ok(Self::These(names)),
-        }
-    }
-}
-
-impl fmt::Display for DeviceChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::Cpu => f.write_str("cpu"),
-            Self::Gpu => f.write_str("gpu"),
-            Self::These(names) => f.write_str(&names.join(",")),
-        }
-    }
-}
+use crate::backend::{DeviceChoice, SharedBackend};
 
 /// Why there is no backend as asked for.
 #[derive(Debug, thiserror::Error)]
@@ -146,24 +98,6 @@ fn find<'a>(adapters: &'a [Adapter], name: &str) -> Result<&'a Adapter, SelectEr
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn choices_come_from_text_and_go_back() {
-        let these = |names: &[&str]| DeviceChoice::These(names.iter().map(|name| (*name).to_owned()).collect());
-        for (text, choice) in [
-            ("auto", DeviceChoice::Auto),
-            ("cpu", DeviceChoice::Cpu),
-            ("gpu", DeviceChoice::Gpu),
-            ("0", these(&["0"])),
-            ("Arc A770,cpu", these(&["Arc A770", "cpu"])),
-        ] {
-            assert_eq!(text.parse(), Ok(choice.clone()));
-            assert_eq!(choice.to_string(), text);
-        }
-        for text in ["", ",", "0,", " "] {
-            assert_eq!(text.parse::<DeviceChoice>(), Err(NoDeviceNamed(text.to_owned())));
-        }
-    }
 
     #[test]
     fn unknown_adapters_are_named() {

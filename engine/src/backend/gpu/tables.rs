@@ -52,3 +52,17 @@ fn words<const L: usize>(table: &Table) -> Vec<u32> {
     }
     words
 }
+
+#[cfg(test)]
+mod tests {
+    use filecash_shaders::poseidon::INSTANCES;
+
+    use super::*;
+
+    #[test]
+    fn kernels_are_those_of_the_constants() {
+        for (arity, partial_rounds) in INSTANCES {
+            assert_eq!(constants(arity, Tag::Merkle).partial_rounds, partial_rounds, "{arity}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! `filecash devices`, and opening the devices that a run is to use.
+
+use filecash_engine::backend::{DeviceChoice, SharedBackend};
+
+use crate::context::Context;
+use crate::report::{Failure, Kind, Report};
+
+/// Opens the devices of a choice.
+#[cfg(feature = "gpu")]
+pub fn open(choice: &DeviceChoice, max_vram: u64, require_gpu: bool) -> anyhow::Result<SharedBackend> {
+    use filecash_engine::backend::gpu::{GpuLimits, select};
+
+    let limits = GpuLimits { max_vram, ..GpuLimits::default() };
+    select::open(choice, limits, require_gpu).map_err(|error| {
+        Failure::new(Kind::Usage, error.to_string()).hint("filecash devices lists what there is").into()
+    })
+}
+
+/// Without GPUs built in there is the CPU.
+#[cfg(not(feature = "gpu"))]
+pub fn open(choice: &DeviceChoice, _max_vram: u64, require_gpu: bool) -> anyhow::Result<SharedBackend> {
+    match choice {
+        DeviceChoice::Auto | DeviceChoice::Cpu if !require_gpu => Ok(SharedBackend::default()),
+        _ => Err(without_gpus().into()),
+    }
+}
+
+#[cfg(not(feature = "gpu"))]
+fn without_gpus() -> Failure {
+    Failure::new(Kind::Usage, "this program was built without GPUs")
+}
+
+/// Runs the verb.
+#[cfg(not(feature = "gpu"))]
+pub fn run(_context: &Context) -> anyhow::Result<Report> {
+    Err(without_gpus().into())
+}
+
+/// Runs the verb.
+#[cfg(feature = "gpu")]
+pub fn run(context: &Context) -> anyhow::Result<Report> {
+    use filecash_engine::backend::gpu::{Adapter, GpuLimits};
+
+    let limits = GpuLimits { max_vram: context.settings.max_vram.value, ..GpuLimits::default() };
+    let found: Vec<_> = Adapter::all().iter().map(|adapter| listed::Listed::of(adapter, limits)).collect();
+    Ok(listed::report(&found, &context.settings.device.value))
+}
+
+#[cfg(feature = "gpu")]
+mod listed {
+    use std::time::Duration;
+
+    use filecash_engine::backend::DeviceChoice;
+    use filecash_engine::backend::gpu::{ARITIES, Adapter, Gpu, GpuLimits};
+    use filecash_node::size::ByteSize;
+    use serde_json::{Value, json};
+
+    use crate::report::Report;
+
+    /// How long each kernel is timed.
+    const CALIBRATION: Duration = Duration::from_millis(300);
+
+    /// An adapter and how it did.
+    pub struct Listed {
+        index: usize,
+        name: String,
+        kind: String,
+        api: String,
+        driver: String,
+        is_software: bool,
+        wide: bool,
+        binding_bytes: u64,
+        buffer_bytes: u64,
+        /// Kernels and their hashes a second, or what went wrong.
+        outcome: Result<Vec<(String, f64)>, String>,
+    }
+
+    impl Listed {
+        /// Opens an adapter, has it show that it computes rightly, and times its kernels.
+        pub fn of(adapter: &Adapter, limits: GpuLimits) -> Self {
+            let (info, own) = (adapter.info(), adapter.limits());
+            let outcome = Gpu::open(adapter, limits).and_then(|gpu| {
+                gpu.self_test()?;
+                let mut rates = Vec::new();
+                for arity in ARITIES.into_iter().map(Some).chain([None]) {
+                    let rate = gpu.calibrate(arity, CALIBRATION)?;
+                    rates.push((arity.map_or("sha256".to_owned(), |arity| format!("poseidon {arity}")), rate));
+                }
+                Ok(rates)
+            });
+            Self {
+                index: adapter.index,
+                name: info.name,
+                kind: format!("{:?}", info.device_type),
+                api: info.backend.to_string(),
+                driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+                is_software: adapter.is_software(),
+                wide: adapter.has_wide_integers(),
+                binding_bytes: own.max_storage_buffer_binding_size,
+                buffer_bytes: own.max_buffer_size,
+                outcome: outcome.map_err(|error| error.to_string()),
+            }
+        }
+
+        /// Why a choice does not use it; `None` when it does.
+        fn unused(&self, choice: &DeviceChoice, has_hardware: bool) -> Option<String> {
+            if let Err(error) = &self.outcome {
+                return Some(error.clone());
+            }
+            let is_named = |name: &String| match name.parse::<usize>() {
+                Ok(index) => index == self.index,
+                Err(_) => self.name.to_lowercase().contains(&name.to_lowercase()),
+            };
+            match choice {
+                DeviceChoice::Cpu => Some("the CPU alone was asked for".to_owned()),
+                DeviceChoice::Auto if self.is_software => {
+                    Some("a program on the CPU, slower than the CPU itself".to_owned())
+                }
+                DeviceChoice::Gpu if self.is_software && has_hardware => Some("there is hardware".to_owned()),
+                DeviceChoice::These(names) if !names.iter().any(is_named) => Some("not asked for".to_owned()),
+                _ => None,
+            }
+        }
+
+        fn json(&self, unused: Option<&String>) -> Value {
+            let rates = self.outcome.as_ref().ok().map(|rates| {
+                rates.iter().map(|(kernel, rate)| (kernel.clone(), json!(rate))).collect::<serde_json::Map<_, _>>()
+            });
+            json!({
+                "index": self.index,
+                "name": self.name,
+                "type": self.kind,
+                "api": self.api,
+                "driver": self.driver,
+                "software": self.is_software,
+                "wide_integers": self.wide,
+                "max_binding_bytes": self.binding_bytes,
+                "max_buffer_bytes": self.buffer_bytes,
+                "self_test": if self.outcome.is_ok() { "passed" } else { "failed" },
+                "hashes_per_second": rates,
+                "used": unused.is_none(),
+                "reason": unused,
+            })
+        }
+
+        fn text(&self, unused: Option<&String>) -> String {
+            let integers = if self.wide { "64-bit integers" } else { "32-bit integers only" };
+            let mut text = format!(
+                "  {} {} ({}, {})\n      driver      {}\n      limits      {integers}, {} a binding, {} a buffer\n",
+                self.index,
+                self.name,
+                self.kind,
+                self.api,
+                self.driver,
+                ByteSize(self.binding_bytes),
+                ByteSize(self.buffer_bytes)
+            );
+            match &self.outcome {
+                Ok(rates) => {
+                    let rates: Vec<_> =
+                        rates.iter().map(|(kernel, rate)| format!("{kernel} {}", counted(*rate))).collect();
+                    text += "      self-test   passed\n";
+                    text += &format!("      hashes/s    {}\n", rates.join(", "));
+                }
+                Err(error) => text += &format!("      self-test   failed: {error}\n"),
+            }
+            let phases = "PC1 (TreeD), PC2, update encode and remove";
+            text + &match unused {
+                None => format!("      used for    {phases}; proofs are the CPU's\n"),
+                Some(reason) => format!("      not used    {reason}\n"),
+            }
+        }
+    }
+
+    /// A rate with three digits.
+    fn counted(rate: f64) -> String {
+        match rate {
+            1e9.. => format!("{:.2} G", rate / 1e9),
+            1e6.. => format!("{:.2} M", rate / 1e6),
+            1e3.. => format!("{:.1} k", rate / 1e3),
+            _ => format!("{rate:.0}"),
+        }
+    }
+
+    /// All of them, as text and as JSON.
+    pub fn report(found: &[Listed], choice: &DeviceChoice) -> Report {
+        let has_hardware = found.iter().any(|listed| !listed.is_software && listed.outcome.is_ok());
+        let with_reasons: Vec<_> = found.iter().map(|listed| (listed, listed.unused(choice, has_hardware))).collect();
+        let text = match found {
+            [] => {
+                "No GPU was found: no driver for Vulkan, Metal or DirectX 12 names one. The CPU computes.\n".to_owned()
+            }
+            _ => with_reasons.iter().map(|(listed, unused)| listed.text(unused.as_ref())).collect(),
+        };
+        let devices: Vec<_> = with_reasons.iter().map(|(listed, unused)| listed.json(unused.as_ref())).collect();
+        Report::done(text, json!({ "device": choice.to_string(), "devices": devices }))
+    }
+}

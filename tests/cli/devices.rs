@@ -1,0 +1,68 @@
+//! GPUs on the command line. Without an adapter only what is said then is tested; `FILECASH_TESTS_NEED_GPU` makes that a
+//! failure.
+
+use std::env;
+
+use crate::steps::{COMM_R, hex32};
+use crate::support::{Sandbox, data, json};
+
+/// Whether there is an adapter.
+fn has_adapter(sandbox: &Sandbox) -> bool {
+    let found = json(&sandbox.run(&["devices", "--json"]).succeeds());
+    let devices = found["devices"].as_array().unwrap();
+    assert!(!devices.is_empty() || env::var_os("FILECASH_TESTS_NEED_GPU").is_none(), "no adapter");
+    !devices.is_empty()
+}
+
+#[test]
+fn devices_are_listed_with_what_they_can() {
+    let sandbox = Sandbox::new();
+    let text = sandbox.run(&["devices"]).succeeds();
+    if !has_adapter(&sandbox) {
+        assert!(text.starts_with("No GPU was found"), "{text}");
+        return;
+    }
+    assert!(text.contains("self-test   passed") && text.contains("hashes/s    poseidon 2 "), "{text}");
+    let found = json(&sandbox.run(&["devices", "--json", "--device", "cpu"]).succeeds());
+    assert_eq!(found["device"], "cpu");
+    for device in found["devices"].as_array().unwrap() {
+        assert_eq!((&device["used"], &device["reason"]), (&false.into(), &"the CPU alone was asked for".into()));
+        assert!(device["hashes_per_second"]["poseidon 8"].as_f64().unwrap() > 0.0, "{device}");
+        assert!(device["name"].is_string() && device["driver"].is_string(), "{device}");
+    }
+}
+
+#[test]
+fn devices_that_are_not_there_are_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data", &data(2032));
+    sandbox.run(&["seal", "add-piece", "--dir", "s", "--sector-size", "2KiB", "data"]).succeeds();
+    let identity = ["--prover-id", &hex32("09"), "--sector", "12345", "--ticket", &hex32("01")];
+    let pc1 = [&["seal", "pc1", "--dir", "s", "--registered-proof", "5"], &identity[..]].concat();
+    let run = sandbox.run(&[&pc1[..], &["--device", "Voodoo 2"]].concat());
+    assert_eq!(run.status, 2);
+    assert!(run.stderr.contains("no adapter is called \"Voodoo 2\""), "{}", run.stderr);
+    let run = sandbox.run(&[&pc1[..], &["--device", "0,"]].concat());
+    assert_eq!(run.status, 2);
+    assert!(run.stderr.contains("names no device"), "{}", run.stderr);
+    assert!(!sandbox.path("s/pc1.json").exists());
+}
+
+#[test]
+fn sectors_that_gpus_seal_are_the_same() {
+    let sandbox = Sandbox::new();
+    if !has_adapter(&sandbox) {
+        return;
+    }
+    sandbox.write("data", &data(2032));
+    let step = |name: &str, flags: &[&str]| {
+        let gpu = ["--device", "gpu", "--require-gpu", "--json", "--quiet"];
+        json(&sandbox.run(&[&["seal", name, "--dir", "s"], flags, &gpu[..]].concat()).succeeds())
+    };
+    step("add-piece", &["--sector-size", "2KiB", "data"]);
+    step(
+        "pc1",
+        &["--registered-proof", "5", "--prover-id", &hex32("09"), "--sector", "12345", "--ticket", &hex32("01")],
+    );
+    assert_eq!(step("pc2", &[])["comm_r"]["hex"], COMM_R);
+}
