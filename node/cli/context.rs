@@ -122,6 +122,11 @@ impl Context {
         Job { config: &self.config, progress: &self.teller, cancel: &self.cancel }
     }
 
+    /// The devices that phases have been computed on, by name.
+    pub fn devices(&self) -> &str {
+        self.on_devices.get().map_or("cpu", |config| config.backend.name())
+    }
+
     /// [`Self::job`] for a phase that devices take part in, on a sector of so many bytes. Devices are opened once, and not
     /// for a small sector unless they were asked for: it would be done before they are ready.
     pub fn job_on_devices(&self, size_bytes: u64) -> anyhow::Result<Job<'_>> {

@@ -49,6 +49,8 @@ const EPOCH: &str = "30 s";
 const WINDOW: &str = "30 min";
 
 /// Names of phases that the report mentions.
+const PC1: &str = "PC1";
+const PC2: &str = "PC2";
 const SYNTH: &str = "synthetic proofs";
 const WINNING_POST: &str = "winning PoSt";
 const WINDOW_POST: &str = "window PoSt";
@@ -188,7 +190,7 @@ impl Run<'_> {
         let pieces = self.phase("add piece", Self::add_pieces)?;
 
         let (cache, sealed) = (self.folder.cache(), self.folder.sealed());
-        let pc1 = self.phase("PC1", |run| {
+        let pc1 = self.phase(PC1, |run| {
             let staged = run.folder.staged();
             let job = run.context.job_on_devices(config.params.size_bytes)?;
             run.folder.write_identity(&run.description(), false)?;
@@ -197,7 +199,7 @@ impl Run<'_> {
             output.write_file(&proof, &run.folder.pc1(), false)?;
             Ok(output)
         })?;
-        let pc2 = self.phase("PC2", |run| {
+        let pc2 = self.phase(PC2, |run| {
             let job = run.context.job_on_devices(config.params.size_bytes)?;
             let output = seal::pre_commit_phase2(&job, &config, &pc1, &cache, &sealed)?;
             output.write_file(&proof, &run.folder.pc2(), false)?;
@@ -384,7 +386,7 @@ impl Run<'_> {
         let phases: Vec<_> = self
             .costs
             .iter()
-            .map(|(name, cost)| json!({ "phase": name, "cost": cost.json(), "device": DEVICE }))
+            .map(|(name, cost)| json!({ "phase": name, "cost": cost.json(), "device": self.device(name) }))
             .collect();
         let json = json!({
             "file": self.subject.path,
@@ -407,6 +409,11 @@ impl Run<'_> {
         Ok(Report::done(text, json))
     }
 
+    /// What computed a phase.
+    fn device(&self, phase: &str) -> &str {
+        if [PC1, PC2].contains(&phase) { self.context.devices() } else { "cpu" }
+    }
+
     /// A row for each phase.
     fn cost_table(&self) -> Table {
         let columns = [
@@ -422,14 +429,14 @@ impl Run<'_> {
         let size = self.proof.config().params.size_bytes;
         for (name, cost) in &self.costs {
             // The other phases do not work through the sector's bytes.
-            let streams = ["add piece", "PC1", "PC2", "unseal"].contains(name);
+            let streams = ["add piece", PC1, PC2, "unseal"].contains(name);
             table.row([
                 (*name).to_owned(),
                 text::duration(cost.wall),
                 if streams { text::rate(size, cost.wall) } else { String::new() },
                 cost.cpu.map_or_else(unknown, text::duration),
                 cost.peak_bytes.map_or_else(unknown, |bytes| ByteSize(bytes).to_string()),
-                DEVICE.to_owned(),
+                self.device(name).to_owned(),
             ]);
         }
         let time = self.costs.iter().map(|(_, cost)| cost.wall).sum();
@@ -437,9 +444,6 @@ impl Run<'_> {
         table
     }
 }
-
-/// Where everything is computed so far.
-const DEVICE: &str = "cpu";
 
 /// Compares what is written with a source.
 struct Compare<R> {

@@ -231,7 +231,7 @@ impl Generator {
     }
 
     /// Word number `word` of `x` as an expression.
-    fn word(&self, x: &str, word: usize) -> String {
+    pub(crate) fn word(&self, x: &str, word: usize) -> String {
         let places: &[&str] = if self.field.words() == 8 { &["lo", "hi"] } else { &["lo", "mid", "hi"] };
         format!("{x}.{}.{}", places[word / 4], ["x", "y", "z", "w"][word % 4])
     }
@@ -372,7 +372,7 @@ impl Generator {
             columns = (0..n).map(|j| format!("a{i}_{j}")).collect();
             columns = self.montgomery_step(text, &format!("{i}"), &columns);
         }
-        self.carried(text, &columns);
+        self.carried(text, &columns, false);
         let _ = writeln!(text, "}}\n");
         let _ = writeln!(text, "fn {prefix}_mul(x: {name}, y: {name}) -> {name} {{");
         let _ = writeln!(
@@ -415,8 +415,8 @@ impl Generator {
             .collect()
     }
 
-    /// Returns the columns as limbs: carries all but the highest.
-    pub(crate) fn carried(&self, text: &mut String, columns: &[String]) {
+    /// Returns the columns as limbs, or packed: carries all but the highest.
+    pub(crate) fn carried(&self, text: &mut String, columns: &[String], packed: bool) {
         let _ = writeln!(text, "    let r0 = {};", columns[0]);
         for (limb, column) in columns.iter().enumerate().take(self.limbs).skip(1) {
             let _ = writeln!(text, "    let r{limb} = {column} + (r{} >> {}u);", limb - 1, self.bits);
@@ -431,6 +431,8 @@ impl Generator {
                 if limb + 1 == self.limbs { low } else { format!("{low} & {}u", mask(self.bits)) }
             })
             .collect();
-        let _ = writeln!(text, "    return {}Limbs({});", self.field.type_name(), limbs.join(", "));
+        let limbs = format!("{}Limbs({})", self.field.type_name(), limbs.join(", "));
+        let value = if packed { format!("{}_pack({limbs})", self.field.prefix()) } else { limbs };
+        let _ = writeln!(text, "    return {value};");
     }
 }

@@ -14,6 +14,9 @@ use crate::field::{Field, Form, Generator, mask};
 /// Full rounds before the partial ones, and after them.
 pub const HALF_FULL_ROUNDS: usize = 4;
 
+/// Invocations of a workgroup.
+pub const WORKGROUP: usize = 64;
+
 /// Arities that have a kernel, with the partial rounds of their permutations: trees, and columns of every number of layers.
 pub const INSTANCES: [(usize, usize); 5] = [(2, 55), (4, 56), (5, 56), (8, 57), (11, 57)];
 
@@ -43,6 +46,26 @@ impl Table {
     pub fn digits(&self) -> usize {
         let largest = common_multiple(self.width) / self.width as u64;
         (u64::BITS - largest.leading_zeros()).div_ceil(self.bits()) as usize
+    }
+
+    /// Whether elements of the state are packed words between operations: 20 limbs would take too many registers.
+    fn is_packed(&self) -> bool {
+        self.form == Form::Narrow
+    }
+
+    /// Whether the rows of a round wait in workgroup memory for the round to end, because registers do not hold two states.
+    fn is_shared(&self) -> bool {
+        // Measured by what RADV and software Vulkan make of either: without need, memory is no faster.
+        let widest = match self.form {
+            Form::Narrow => 6,
+            Form::Wide => 9,
+        };
+        self.width > widest
+    }
+
+    /// Words of an element of the state.
+    fn state_words(&self) -> usize {
+        if self.is_packed() { Field::Fr.words() } else { self.limbs() }
     }
 
     /// Rounds of both kinds.
@@ -80,7 +103,8 @@ impl Table {
         self.unscale() + self.limbs()
     }
 
-    /// The WGSL text: `fn poseidon(parent: u32) -> Fr`, the hash of the inputs `children[parent·arity…]`.
+    /// The WGSL text: `fn poseidon(parent: u32, lane: u32) -> Fr`, the hash of the inputs `children[parent·arity…]` by an
+    /// invocation of this number in its workgroup.
     pub fn source(&self) -> String {
         let generator = Generator::new(Field::Fr, self.form);
         let (t, limbs, digits) = (self.width, self.limbs(), self.digits());
@@ -111,15 +135,39 @@ impl Table {
             }
             let _ = writeln!(text, "            {} = {last};", names[t - 1]);
         };
-        let _ = writeln!(text, "fn poseidon(parent: u32) -> Fr {{");
+        // How elements are kept, and how they are multiplied.
+        let packed = self.is_packed();
+        let (element, multiply) = if packed { ("Fr", "fr_mul") } else { ("FrLimbs", "fr_limbs_mul") };
+        let kept = |limbs: String| if packed { format!("fr_pack({limbs})") } else { limbs };
+
+        let (shared, state_words) = (self.is_shared(), self.state_words());
+        if shared {
+            let words = t * state_words * WORKGROUP;
+            let _ = writeln!(text, "var<workgroup> rows_done: array<u32, {words}>;\n");
+        }
+        let place =
+            |row: &str, word: usize| format!("rows_done[({row} * {state_words}u + {word}u) * {WORKGROUP}u + lane]");
+        let word_of = |x: &str, word: usize| {
+            if packed { Generator::new(Field::Fr, self.form).word(x, word) } else { format!("{x}.l{word}") }
+        };
+        let loaded = |row: usize| {
+            let words: Vec<_> = (0..state_words).map(|word| place(&format!("{row}u"), word)).collect();
+            if packed {
+                format!("Fr(vec4<u32>({}), vec4<u32>({}))", words[..4].join(", "), words[4..].join(", "))
+            } else {
+                format!("FrLimbs({})", words.join(", "))
+            }
+        };
+
+        let _ = writeln!(text, "fn poseidon(parent: u32, lane: u32) -> Fr {{");
         let _ = writeln!(text, "    let first = parent * {}u;", t - 1);
-        let zeros = fields(&|_| "0u".to_owned());
-        let _ = writeln!(text, "    var s0 = FrLimbs({zeros});");
+        let _ = writeln!(text, "    var s0 = {element}();");
         for i in 1..t {
             let (input, key) = (i - 1, self.input_key(i - 1));
-            let _ = writeln!(text, "    var s{i} = keyed(fr_unpack(children[first + {input}u]), constant({key}u));");
+            let limbs = format!("keyed(fr_unpack(children[first + {input}u]), constant({key}u))");
+            let _ = writeln!(text, "    var s{i} = {};", kept(limbs));
         }
-        for name in &next {
+        for name in next.iter().filter(|_| !shared) {
             let _ = writeln!(text, "    var {name} = s0;");
         }
         let (half, partial) = (HALF_FULL_ROUNDS, HALF_FULL_ROUNDS + self.partial_rounds);
@@ -129,14 +177,14 @@ impl Table {
         let _ = writeln!(text, "        let boxes = select({t}u, 1u, is_partial);");
         let _ = writeln!(text, "        for (var i = 0u; i < boxes; i++) {{");
         let _ = writeln!(text, "            var y = s0;");
-        let _ = writeln!(text, "            var square = fr_limbs_mul(y, y);");
-        let _ = writeln!(text, "            square = fr_limbs_mul(square, square);");
-        let _ = writeln!(text, "            y = fr_limbs_mul(square, y);");
+        let _ = writeln!(text, "            var square = {multiply}(y, y);");
+        let _ = writeln!(text, "            square = {multiply}(square, square);");
+        let _ = writeln!(text, "            y = {multiply}(square, y);");
         let _ = writeln!(text, "            if is_partial {{");
         let _ = writeln!(
             text,
-            "                s0 = fr_limbs_mul(y, constant({}u + (round - {half}u) * {limbs}u));",
-            self.scale(0)
+            "                s0 = {multiply}(y, {});",
+            kept(format!("constant({}u + (round - {half}u) * {limbs}u)", self.scale(0)))
         );
         let _ = writeln!(text, "                continue;\n            }}");
         rotate(&mut text, &state, "y");
@@ -145,17 +193,26 @@ impl Table {
         let _ = writeln!(text, "        let rows = select({t}u, 2u, is_last);");
         let _ = writeln!(text, "        for (var row = select(0u, 1u, is_last); row < rows; row++) {{");
         let _ = writeln!(text, "            let sum = row_sum({}, round, row);", state.join(", "));
-        rotate(&mut text, &next, "sum");
+        if shared {
+            for word in 0..state_words {
+                let _ = writeln!(text, "            {} = {};", place("row", word), word_of("sum", word));
+            }
+        } else {
+            rotate(&mut text, &next, "sum");
+        }
         let _ = writeln!(text, "        }}");
-        for (state, next) in state.iter().zip(&next) {
-            let _ = writeln!(text, "        {state} = {next};");
+        for (row, (state, next)) in state.iter().zip(&next).enumerate() {
+            let value = if shared { loaded(row) } else { next.clone() };
+            let _ = writeln!(text, "        {state} = {value};");
         }
         let _ = writeln!(text, "    }}");
         let _ = writeln!(
             text,
-            "    let hash = fr_limbs_mul(s{}, constant({}u));\n    return fr_less_p(fr_pack(hash));\n}}",
-            t - 1,
-            self.unscale()
+            "    let hash = {multiply}(s{}, {});\n    return fr_less_p({});\n}}",
+            // Rotated once, the row that was computed in the last round is the last.
+            if shared { 1 } else { t - 1 },
+            kept(format!("constant({}u)", self.unscale())),
+            if packed { "hash" } else { "fr_pack(hash)" }
         );
         debug_assert!(digits > 0);
         text
@@ -168,8 +225,10 @@ impl Table {
     /// sum up to less than 2^53 and elements are below 2^257, so the row comes out below 2^252 + r.
     fn row(&self, generator: &Generator, text: &mut String) {
         let (t, limbs, digits) = (self.width, self.limbs(), self.digits());
-        let parameters: Vec<_> = (0..t).map(|i| format!("s{i}: FrLimbs")).collect();
-        let _ = writeln!(text, "fn row_sum({}, round: u32, row: u32) -> FrLimbs {{", parameters.join(", "));
+        let packed = self.is_packed();
+        let element = if packed { "Fr" } else { "FrLimbs" };
+        let parameters: Vec<_> = (0..t).map(|i| format!("s{i}: {element}")).collect();
+        let _ = writeln!(text, "fn row_sum({}, round: u32, row: u32) -> {element} {{", parameters.join(", "));
         let _ = writeln!(text, "    let at = {}u + (round * {t}u + row) * {limbs}u;", self.key(0, 0));
         let sum_type = generator.sum_type();
         let mut columns: Vec<String> = (0..limbs).map(|limb| format!("{sum_type}(constants[at + {limb}u])")).collect();
@@ -181,9 +240,13 @@ impl Table {
             for digit in 0..digits {
                 let _ = writeln!(text, "    let e{i}_{digit} = constants[(row + {i}u) * {digits}u + {digit}u];");
             }
+            let name = if packed { format!("x{i}") } else { format!("s{i}") };
+            if packed {
+                let _ = writeln!(text, "    let x{i} = fr_unpack(s{i});");
+            }
             for limb in 0..limbs {
                 for digit in 0..digits {
-                    let product = generator.product(&format!("e{i}_{digit}"), &format!("s{i}.l{limb}"));
+                    let product = generator.product(&format!("e{i}_{digit}"), &format!("{name}.l{limb}"));
                     let _ = writeln!(text, "    k{} += {product};", limb + digit);
                 }
             }
@@ -192,7 +255,7 @@ impl Table {
         for digit in 0..digits {
             columns = generator.montgomery_step(text, &format!("{digit}"), &columns);
         }
-        generator.carried(text, &columns);
+        generator.carried(text, &columns, packed);
         let _ = writeln!(text, "}}\n");
     }
 }

@@ -11,13 +11,11 @@ var<immediate> params: Params;
 
 #import hash/poseidon
 
-override WORKGROUP_SIZE: u32 = 64u;
-
-@compute @workgroup_size(WORKGROUP_SIZE)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let parent = id.x + id.y * groups.x * WORKGROUP_SIZE;
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let parent = id.x;
     if parent >= params.parents {
         return;
     }
-    parents[parent] = poseidon(parent);
+    parents[parent] = poseidon(parent, lane);
 }

@@ -10,11 +10,9 @@ var<immediate> params: Params;
 
 #import hash/sha256
 
-override WORKGROUP_SIZE: u32 = 64u;
-
-@compute @workgroup_size(WORKGROUP_SIZE)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let parent = id.x + id.y * groups.x * WORKGROUP_SIZE;
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let parent = id.x;
     if parent >= params.parents {
         return;
     }

@@ -16,6 +16,8 @@ const FEATURES: wgpu::Features = wgpu::Features::IMMEDIATES.union(wgpu::Features
 pub(super) const IMMEDIATE_BYTES: u32 = 16;
 /// Bytes of a binding that hold every kernel's constants.
 const MIN_BINDING: u64 = 128 << 10;
+/// Bytes of workgroup memory, which every GPU of the last ten years has.
+const SHARED_BYTES: u32 = 32 << 10;
 /// Bindings of a kernel that has most of them.
 const MAX_BINDINGS: u32 = 8;
 
@@ -124,12 +126,15 @@ impl Device {
         if max_binding < MIN_BINDING {
             return Err(unfit("bindings of 128 KiB"));
         }
+        if own.max_compute_workgroup_storage_size < SHARED_BYTES {
+            return Err(unfit("32 KiB of workgroup memory"));
+        }
         let required_limits = wgpu::Limits {
             max_storage_buffer_binding_size: max_binding,
             max_buffer_size: own.max_buffer_size.min(max_binding),
             max_immediate_size: IMMEDIATE_BYTES,
             max_storage_buffers_per_shader_stage: MAX_BINDINGS.min(own.max_storage_buffers_per_shader_stage),
-            max_compute_workgroup_storage_size: own.max_compute_workgroup_storage_size,
+            max_compute_workgroup_storage_size: SHARED_BYTES,
             ..wgpu::Limits::downlevel_defaults().using_resolution(own.clone()).using_alignment(own)
         };
         let descriptor = wgpu::DeviceDescriptor {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use filecash_shaders::kernels::Kernel;
+use filecash_shaders::poseidon::WORKGROUP;
 
 use super::device::{Device, IMMEDIATE_BYTES};
 use super::error::GpuError;
@@ -22,8 +23,6 @@ const SLOTS: usize = 3;
 const TARGET: Duration = Duration::from_millis(100);
 /// Groups of the first slice of a kernel, before its speed is known.
 const FIRST_SLICE: usize = 256;
-/// Invocations of a workgroup.
-const WORKGROUP: usize = 64;
 /// Workgroups in one dimension of a dispatch, on every adapter.
 const MAX_WORKGROUPS: usize = 65_535;
 /// A slice that takes longer will not end.
