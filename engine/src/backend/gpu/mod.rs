@@ -25,8 +25,9 @@ use filecash_shaders::sha256;
 
 use self::levels::Levels;
 use self::pipeline::Pipelines;
-use super::cpu::trees;
 use crate::field::Node;
+use crate::hash::poseidon;
+use crate::hash::sha256::sha_nodes;
 use crate::sector::params::NODE_SIZE;
 
 /// Arities of trees, and numbers of layers, that have a kernel.
@@ -106,7 +107,8 @@ impl Gpu {
         }
     }
 
-    /// Has a kernel, Poseidon of an arity or SHA-256, compute what the CPU knows, unless it has done so before.
+    /// Has a kernel, Poseidon of an arity or SHA-256, compute what the CPU knows, unless it has done so before. The CPU's
+    /// part is on this thread: those of rayon's pool may all be waiting for it.
     fn tested(&self, arity: Option<usize>) -> Result<(), GpuError> {
         // Held meanwhile, so that nobody uses a kernel before it is known to be right.
         let mut tested = self.tested.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,12 +127,12 @@ impl Gpu {
         let kernel = match arity {
             Some(arity) => {
                 self.poseidon(arity, &children, &mut parents)?;
-                trees::poseidon_level(arity, &children, &mut expected).expect("the nodes are below 2²⁵⁴");
+                poseidon::hash_batch(arity, &children, &mut expected).expect("the nodes are below 2²⁵⁴");
                 self.poseidon_kernel(arity)
             }
             None => {
                 self.sha(&children, &mut parents)?;
-                trees::sha_level(&children, &mut expected);
+                sha_nodes(&children, &mut expected);
                 Kernel::ShaLevel
             }
         };

@@ -4,6 +4,8 @@
 //! member computes in a fraction of a second. What a device gives is checked by sample. A block that a device could not
 //! do is done by whoever is next, on the CPU if nobody else is left; a device that was lost, gave a wrong result or
 //! failed twice in a row gets no more work.
+//!
+//! Each device has a thread of its own, which must not wait for rayon's: those may be waiting for it.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -285,6 +287,7 @@ impl Team {
             let len = (block.parents.len() - first).min(self.options.sample.max(1) as usize);
             let parent = first + OsRng.next_u64() as usize % len;
             let mut expected = [[0; 32]];
+            // One parent is computed on this thread.
             let computed = level.on_cpu(&block.children[parent * arity..][..arity], &mut expected);
             if computed.is_err() || expected[0] != block.parents[parent] {
                 return Err(GpuError::Wrong { adapter: member.worker.name().to_owned(), kernel: level.kernel() });
