@@ -105,6 +105,19 @@ fn small_limits_mean_many_slices() {
     });
 }
 
+/// A slice of one parent, whose time at first is that of compiling the kernel.
+#[test]
+fn a_budget_for_one_parent_will_do() {
+    on_every_adapter(GpuLimits { max_vram: 2 << 10, ..GpuLimits::default() }, |gpu| {
+        for arity in ARITIES {
+            let children = nodes(arity * 5);
+            let mut parents = vec![[0xff; 32]; 5];
+            gpu.poseidon_level(arity, &children, &mut parents).unwrap();
+            assert_eq!(parents, level(&Cpu, Some(arity), &children).unwrap(), "{arity}");
+        }
+    });
+}
+
 #[test]
 fn a_budget_too_small_for_anything_is_an_error() {
     on_every_adapter(GpuLimits { max_vram: 100, ..GpuLimits::default() }, |gpu| {

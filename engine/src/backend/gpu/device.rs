@@ -105,6 +105,11 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What wgpu says, which has lines and indents.
+fn one_line(error: &wgpu::Error) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 impl Device {
     /// Opens a device.
     ///
@@ -153,7 +158,7 @@ impl Device {
         });
         let kept = Arc::clone(&reports);
         device.on_uncaptured_error(Arc::new(move |error| {
-            locked(&kept).error.get_or_insert(error.to_string());
+            locked(&kept).error.get_or_insert(one_line(&error));
         }));
         Ok(Self { name, form, max_binding, max_vram: limits.max_vram, wgpu: device, queue, reports })
     }
@@ -186,7 +191,7 @@ impl Device {
             return Err(GpuError::OutOfMemory { adapter: self.name.clone(), bytes });
         }
         if let Some(error) = rejected.into_iter().flatten().next() {
-            locked(&self.reports).error.get_or_insert(error.to_string());
+            locked(&self.reports).error.get_or_insert(one_line(&error));
         }
         self.check(what)?;
         Ok(made)

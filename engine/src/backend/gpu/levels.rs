@@ -117,7 +117,8 @@ impl Levels {
         let speeds = self.speed.lock().unwrap_or_else(PoisonError::into_inner);
         let known = speeds.iter().find(|(other, _)| *other == kernel);
         let groups = known.map_or(FIRST_SLICE, |(_, seconds)| (TARGET.as_secs_f64() / seconds.max(1e-12)) as usize);
-        groups.next_multiple_of(WORKGROUP)
+        // One at least: the first slice of a kernel also has the time of its compilation.
+        groups.max(1).next_multiple_of(WORKGROUP)
     }
 
     /// Keeps a kernel's speed; one slice may not make the next more than twice as large.
@@ -254,4 +255,23 @@ fn land(device: &Device, pipeline: &Pipeline, flight: Flight, outputs: &mut [Nod
     flight.slot.mapped.unmap();
     device.check(kernel)?;
     Ok(flight.slot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_follow_the_speed_and_are_never_empty() {
+        let (levels, kernel) = (Levels::default(), Kernel::ShaLevel);
+        assert_eq!(levels.slice(kernel), FIRST_SLICE);
+        // So slow that a dispatch has time for none: a kernel that was compiled meanwhile.
+        levels.learn(kernel, 5.0);
+        assert_eq!(levels.slice(kernel), WORKGROUP);
+        // It was not that slow; slices grow by twice at most.
+        levels.learn(kernel, 1e-6);
+        assert_eq!(levels.rate(kernel), Some(0.4));
+        (0..40).for_each(|_| levels.learn(kernel, 1e-6));
+        assert_eq!(levels.slice(kernel), 100_032);
+    }
 }

@@ -30,7 +30,7 @@ pub fn open(choice: &DeviceChoice, limits: GpuLimits, require_gpu: bool) -> Resu
             let adapters = Adapter::all();
             let is_hardware = |adapter: &&Adapter| !adapter.is_software();
             let mut candidates: Vec<_> = adapters.iter().filter(is_hardware).collect();
-            if candidates.is_empty() && *choice == DeviceChoice::Gpu {
+            if candidates.is_empty() && *choice == DeviceChoice::Gpu && !adapters.is_empty() {
                 warn!("no hardware GPU, computing on a software one");
                 candidates = adapters.iter().collect();
             }
