@@ -318,7 +318,7 @@ impl Generator {
         let _ = writeln!(text, "    let sum = {};\n    let less = {};", join(names('t')), join(names('e')));
         choose(text, "sum", "less", &format!("c{0} != 0u || b{0} == 0u", words - 1));
 
-        for (function, what, amounts) in [("less_p", "p", modulus), ("less_2p", "2p", &doubled[..])] {
+        for (function, what, amounts) in [("less_p", "p", modulus)] {
             let _ = writeln!(text, "// x − {what} if that is not negative, else x.");
             let _ = writeln!(text, "fn {prefix}_{function}(x: {name}) -> {name} {{");
             for (word, amount) in amounts.iter().enumerate() {

@@ -54,12 +54,14 @@ impl Kernel {
     /// # Errors
     /// [`ComposeError`], which tests rule out for the texts here.
     pub fn source(&self) -> Result<String, ComposeError> {
+        let fr = include_str!("../wgsl/probes/fr.wgsl");
         let (text, form) = match self {
-            Self::PoseidonLevel(table) => (include_str!("../wgsl/kernels/poseidon_level.wgsl"), table.form),
-            Self::ShaLevel => (include_str!("../wgsl/kernels/sha_level.wgsl"), Form::Narrow),
-            Self::FieldProbe(Field::Fr, form) => (include_str!("../wgsl/probes/fr.wgsl"), *form),
-            Self::FieldProbe(Field::Fq, form) => (include_str!("../wgsl/probes/fq.wgsl"), *form),
-            Self::LongLoop => (include_str!("../wgsl/probes/long_loop.wgsl"), Form::Narrow),
+            Self::PoseidonLevel(table) => (include_str!("../wgsl/kernels/poseidon_level.wgsl").to_owned(), table.form),
+            Self::ShaLevel => (include_str!("../wgsl/kernels/sha_level.wgsl").to_owned(), Form::Narrow),
+            Self::FieldProbe(Field::Fr, form) => (fr.to_owned(), *form),
+            // The same functions under other names.
+            Self::FieldProbe(Field::Fq, form) => (fr.replace("Fr", "Fq").replace("fr", "fq"), *form),
+            Self::LongLoop => (include_str!("../wgsl/probes/long_loop.wgsl").to_owned(), Form::Narrow),
         };
         let library = |name: &str| match (name, self) {
             ("field/fr", _) => Some(Field::Fr.source(form)),
@@ -69,6 +71,6 @@ impl Kernel {
             _ => None,
         };
         let defined: &[&str] = if form == Form::Wide { &["WIDE"] } else { &[] };
-        compose(text, defined, &library)
+        compose(&text, defined, &library)
     }
 }

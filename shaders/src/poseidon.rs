@@ -3,7 +3,8 @@
 //! The form with a matrix of small integers (`engine/src/hash/poseidon_scaled.rs` derives it): a round is S-boxes, in a
 //! partial round a product by a constant, then rows `(key + Σ_k N[row + k]·s_k)/2^(digits·bits)` with entries of few
 //! digits. The state is in registers with names; loops over it rotate the names instead of indexing, so that the
-//! machine code holds one S-box and one row however wide the state is.
+//! machine code holds one S-box and one row however wide the state is. The rows of a round wait for it to end in registers too,
+//! or in workgroup memory where registers do not hold two states.
 //!
 //! Constants are a buffer of limbs, one to a word, made by the engine ([`Table`] says where what is).
 
@@ -107,7 +108,7 @@ impl Table {
     /// invocation of this number in its workgroup.
     pub fn source(&self) -> String {
         let generator = Generator::new(Field::Fr, self.form);
-        let (t, limbs, digits) = (self.width, self.limbs(), self.digits());
+        let (t, limbs) = (self.width, self.limbs());
         let mut text = String::new();
         let fields = |body: &dyn Fn(usize) -> String| (0..limbs).map(body).collect::<Vec<_>>().join(", ");
 
@@ -214,7 +215,6 @@ impl Table {
             kept(format!("constant({}u)", self.unscale())),
             if packed { "hash" } else { "fr_pack(hash)" }
         );
-        debug_assert!(digits > 0);
         text
     }
 

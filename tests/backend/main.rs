@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "tests")]
 
+mod fields;
 mod sealing;
 
 use std::env;
@@ -108,7 +109,7 @@ fn small_limits_mean_many_slices() {
 /// A slice of one parent, whose time at first is that of compiling the kernel.
 #[test]
 fn a_budget_for_one_parent_will_do() {
-    on_every_adapter(GpuLimits { max_vram: 2 << 10, ..GpuLimits::default() }, |gpu| {
+    on_every_adapter(GpuLimits { max_vram: 3 << 10, ..GpuLimits::default() }, |gpu| {
         for arity in ARITIES {
             let children = nodes(arity * 5);
             let mut parents = vec![[0xff; 32]; 5];

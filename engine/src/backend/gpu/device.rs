@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use filecash_shaders::field::Form;
 
 use super::error::GpuError;
+use crate::backend::DEFAULT_MAX_VRAM;
 
 /// What kernels ask for: parameters of a dispatch, and 64-bit integers where there are any.
 const FEATURES: wgpu::Features = wgpu::Features::IMMEDIATES.union(wgpu::Features::SHADER_INT64);
@@ -24,7 +25,7 @@ const MAX_BINDINGS: u32 = 8;
 /// What a device may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GpuLimits {
-    /// Bytes of device memory for buffers, staging included.
+    /// Bytes of device memory for the buffers of slices, staging included; constants are less than 1 MiB besides.
     pub max_vram: u64,
     /// Bytes of one binding; the adapter's own limit if that is lower.
     pub max_binding: u64,
@@ -33,9 +34,9 @@ pub struct GpuLimits {
 }
 
 impl Default for GpuLimits {
-    /// 1 GiB, and whatever the adapter binds.
+    /// [`DEFAULT_MAX_VRAM`], and whatever the adapter binds.
     fn default() -> Self {
-        Self { max_vram: 1 << 30, max_binding: u64::MAX, form: None }
+        Self { max_vram: DEFAULT_MAX_VRAM, max_binding: u64::MAX, form: None }
     }
 }
 
@@ -93,7 +94,7 @@ pub struct Device {
     pub form: Form,
     /// Bytes of a binding.
     pub max_binding: u64,
-    /// Bytes of all buffers.
+    /// Bytes of the buffers of slices.
     pub max_vram: u64,
     pub(super) wgpu: wgpu::Device,
     pub(super) queue: wgpu::Queue,

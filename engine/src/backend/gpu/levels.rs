@@ -100,15 +100,17 @@ impl Levels {
         Ok(())
     }
 
-    /// Runs a kernel without inputs or parameters once, for one output.
+    /// Runs a kernel without parameters once, in a slice of its own.
     pub(super) fn once(
         &self,
         device: &Device,
         pipeline: &Arc<Pipeline>,
-        outputs: &mut [Node; 1],
+        inputs: &[Node],
+        outputs: &mut [Node],
     ) -> Result<(), GpuError> {
-        let slot = Slot::new(device, NODE_SIZE as u64, NODE_SIZE as u64)?;
-        let flight = launch(device, pipeline, slot, 0, 1, &[])?;
+        let bytes = |nodes: &[Node]| (nodes.len().max(1) * NODE_SIZE) as u64;
+        let slot = Slot::new(device, bytes(inputs), bytes(outputs))?;
+        let flight = launch(device, pipeline, slot, 0, outputs.len(), inputs)?;
         land(device, pipeline, flight, outputs).map(drop)
     }
 
@@ -138,7 +140,8 @@ impl Levels {
 
     /// A ring for groups of `arity`, the one that is there if it will do; halved until the device has room for it.
     fn ring(&self, device: &Device, kept: Option<Ring>, arity: usize, groups: usize) -> Result<Ring, GpuError> {
-        let group = ((arity + 2) * NODE_SIZE) as u64;
+        // Inputs and what they are written through, outputs and where they are read.
+        let group = ((2 * arity + 2) * NODE_SIZE) as u64;
         let in_budget = device.max_vram / (SLOTS as u64 * group);
         let in_binding = device.max_binding / (arity * NODE_SIZE) as u64;
         let mut wanted = in_budget.min(in_binding).min(groups.next_multiple_of(WORKGROUP) as u64);

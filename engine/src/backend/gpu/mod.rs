@@ -19,6 +19,7 @@ pub use team::{Member, Team, TeamOptions, Worker};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use filecash_shaders::field::Field;
 use filecash_shaders::kernels::Kernel;
 use filecash_shaders::poseidon::INSTANCES;
 use filecash_shaders::sha256;
@@ -160,12 +161,29 @@ impl Gpu {
         self.levels.run(&self.device, Kernel::ShaLevel, &pipeline, 2, children, parents)
     }
 
+    /// For each pair of elements below 2p: `x·y/R`, `x + y` modulo 2p, `2p − y`, and x less p if it can be: the field's
+    /// arithmetic by itself, for tests. An element has 8 words of Fr or 12 of Fq; words together fill whole nodes. The left
+    /// elements of the first call stay.
+    ///
+    /// # Errors
+    /// [`GpuError`] when the device fails.
+    ///
+    /// # Panics
+    /// When the words fill no whole nodes.
+    pub fn probe(&self, field: Field, left: &[u32], right: &[u32]) -> Result<Vec<u32>, GpuError> {
+        let kernel = Kernel::FieldProbe(field, self.device.form);
+        let pipeline = self.pipelines.get(&self.device, kernel, || left.to_vec())?;
+        let mut results = vec![[0xff; NODE_SIZE]; 4 * size_of_val(right) / NODE_SIZE];
+        self.levels.once(&self.device, &pipeline, bytemuck::cast_slice(right), &mut results)?;
+        Ok(bytemuck::pod_collect_to_vec(&results))
+    }
+
     /// Counts beyond the number of turns at which some drivers stop without a word.
     fn long_loop(&self) -> Result<(), GpuError> {
         let count = (0..LONG_LOOP).fold(0_u32, |count, i| (count ^ i).wrapping_add(1));
         let pipeline = self.pipelines.get(&self.device, Kernel::LongLoop, || vec![LONG_LOOP])?;
         let mut counted = [[0xff; NODE_SIZE]];
-        self.levels.once(&self.device, &pipeline, &mut counted)?;
+        self.levels.once(&self.device, &pipeline, &[], &mut counted)?;
         let mut expected = counted;
         expected[0][..4].copy_from_slice(&count.to_le_bytes());
         self.expect(&counted, &expected, Kernel::LongLoop)
