@@ -68,7 +68,7 @@ pub struct Global {
     /// Memory of a GPU that may be used, such as 4GiB
     #[arg(long, global = true, value_name = "SIZE", help_heading = SETTINGS, hide_short_help = true)]
     pub max_vram: Option<ByteSize>,
-    /// Fail rather than let the CPU do what a GPU cannot
+    /// Fail rather than let the CPU do what a GPU cannot, in the phases that GPUs take part in
     #[arg(long, global = true, help_heading = SETTINGS, hide_short_help = true)]
     pub require_gpu: bool,
     /// Folder of parameter files

@@ -39,11 +39,15 @@ pub fn run(_context: &Context) -> anyhow::Result<Report> {
 /// Runs the verb.
 #[cfg(feature = "gpu")]
 pub fn run(context: &Context) -> anyhow::Result<Report> {
-    use filecash_engine::backend::gpu::{Adapter, GpuLimits};
+    use filecash_engine::backend::gpu::{Adapter, GpuLimits, select};
 
     let limits = GpuLimits { max_vram: context.settings.max_vram.value, ..GpuLimits::default() };
-    let found: Vec<_> = Adapter::all().iter().map(|adapter| listed::Listed::of(adapter, limits)).collect();
-    Ok(listed::report(&found, &context.settings.device.value))
+    let (choice, adapters) = (&context.settings.device.value, Adapter::all());
+    // Whoever names an adapter that is not there is shown those that are.
+    let chosen = select::chosen(choice, &adapters).unwrap_or_default();
+    let is_chosen = |index| chosen.iter().any(|adapter| adapter.index == index);
+    let listed = |adapter: &Adapter| listed::Listed::of(adapter, limits, is_chosen(adapter.index));
+    Ok(listed::report(&adapters.iter().map(listed).collect::<Vec<_>>(), choice))
 }
 
 #[cfg(feature = "gpu")]
@@ -63,6 +67,7 @@ mod listed {
     /// An adapter and how it did.
     pub struct Listed {
         index: usize,
+        is_chosen: bool,
         name: String,
         kind: String,
         api: String,
@@ -77,7 +82,7 @@ mod listed {
 
     impl Listed {
         /// Opens an adapter, has it show that it computes rightly, and times its kernels.
-        pub fn of(adapter: &Adapter, limits: GpuLimits) -> Self {
+        pub fn of(adapter: &Adapter, limits: GpuLimits, is_chosen: bool) -> Self {
             let (info, own) = (adapter.info(), adapter.limits());
             let outcome = Gpu::open(adapter, limits).and_then(|gpu| {
                 gpu.self_test()?;
@@ -90,6 +95,7 @@ mod listed {
             });
             Self {
                 index: adapter.index,
+                is_chosen,
                 name: info.name,
                 kind: format!("{:?}", info.device_type),
                 api: info.backend.to_string(),
@@ -103,23 +109,16 @@ mod listed {
         }
 
         /// Why a choice does not use it; `None` when it does.
-        fn unused(&self, choice: &DeviceChoice, has_hardware: bool) -> Option<String> {
-            if let Err(error) = &self.outcome {
-                return Some(error.clone());
-            }
-            let is_named = |name: &String| match name.parse::<usize>() {
-                Ok(index) => index == self.index,
-                Err(_) => self.name.to_lowercase().contains(&name.to_lowercase()),
+        fn unused(&self, choice: &DeviceChoice) -> Option<String> {
+            let reason = match (&self.outcome, choice) {
+                (Err(error), _) => error,
+                _ if self.is_chosen => return None,
+                (_, DeviceChoice::Cpu) => "the CPU alone was asked for",
+                (_, DeviceChoice::Auto) => "a program on the CPU, slower than the CPU itself",
+                (_, DeviceChoice::Gpu) => "a program on the CPU, and there is hardware",
+                (_, DeviceChoice::These(_)) => "others were asked for",
             };
-            match choice {
-                DeviceChoice::Cpu => Some("the CPU alone was asked for".to_owned()),
-                DeviceChoice::Auto if self.is_software => {
-                    Some("a program on the CPU, slower than the CPU itself".to_owned())
-                }
-                DeviceChoice::Gpu if self.is_software && has_hardware => Some("there is hardware".to_owned()),
-                DeviceChoice::These(names) if !names.iter().any(is_named) => Some("not asked for".to_owned()),
-                _ => None,
-            }
+            Some(reason.to_owned())
         }
 
         fn json(&self, unused: Option<&String>) -> Value {
@@ -184,8 +183,7 @@ mod listed {
 
     /// All of them, as text and as JSON.
     pub fn report(found: &[Listed], choice: &DeviceChoice) -> Report {
-        let has_hardware = found.iter().any(|listed| !listed.is_software && listed.outcome.is_ok());
-        let with_reasons: Vec<_> = found.iter().map(|listed| (listed, listed.unused(choice, has_hardware))).collect();
+        let with_reasons: Vec<_> = found.iter().map(|listed| (listed, listed.unused(choice))).collect();
         let text = match found {
             [] => {
                 "No GPU was found: no driver for Vulkan, Metal or DirectX 12 names one. The CPU computes.\n".to_owned()

@@ -19,7 +19,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use filecash_engine::backend::{DeviceChoice, NoDeviceNamed};
+use filecash_engine::backend::{DEFAULT_MAX_VRAM, DeviceChoice, NoDeviceNamed};
 use filecash_engine::config::Config;
 use filecash_engine::sector::Profile;
 use filecash_engine::sector::params::UnknownProfile;
@@ -50,9 +50,6 @@ pub const ROWS_TO_DISCARD_VARIABLE: &str = "FIL_PROOFS_ROWS_TO_DISCARD";
 
 /// The least memory budget that is taken seriously: smaller ones are slips, such as a missing unit.
 pub const MIN_MEMORY_BYTES: u64 = 64 << 20;
-
-/// Memory of a GPU that is used unless somebody says otherwise.
-pub const DEFAULT_MAX_VRAM: u64 = 1 << 30;
 
 const PARENT_FOLDER: &str = "filecoin-parents";
 

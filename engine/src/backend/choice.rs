@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
+/// Bytes of a GPU's memory that are used unless somebody says otherwise.
+pub const DEFAULT_MAX_VRAM: u64 = 1 << 30;
+
 /// Which devices are to compute.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]

@@ -5,7 +5,7 @@ pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 
-pub use choice::{DeviceChoice, NoDeviceNamed};
+pub use choice::{DEFAULT_MAX_VRAM, DeviceChoice, NoDeviceNamed};
 
 use std::fmt;
 use std::ops::Deref;

@@ -5,6 +5,9 @@ use tracing::{info, warn};
 use super::{Adapter, Gpu, GpuError, GpuLimits, Team, TeamOptions, Worker};
 use crate::backend::{DeviceChoice, SharedBackend};
 
+/// The CPU among names of adapters.
+const CPU: &str = "cpu";
+
 /// Why there is no backend as asked for.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,64 +21,67 @@ pub enum SelectError {
     Gpu(#[from] GpuError),
 }
 
-/// Opens what was chosen. Only [`DeviceChoice::Auto`] settles for the CPU, and says so, unless `require_gpu`.
+/// The adapters of a choice, in its order: software ones only where they were asked for, or with [`DeviceChoice::Gpu`]
+/// where there are no others.
 ///
 /// # Errors
-/// [`SelectError`].
-pub fn open(choice: &DeviceChoice, limits: GpuLimits, require_gpu: bool) -> Result<SharedBackend, SelectError> {
-    let options = TeamOptions { cpu: *choice == DeviceChoice::Auto, require_gpu, ..TeamOptions::default() };
+/// [`SelectError::Unknown`] when a name is that of no adapter.
+pub fn chosen<'a>(choice: &DeviceChoice, adapters: &'a [Adapter]) -> Result<Vec<&'a Adapter>, SelectError> {
+    let hardware: Vec<_> = adapters.iter().filter(|adapter| !adapter.is_software()).collect();
     match choice {
-        DeviceChoice::Cpu => Ok(SharedBackend::default()),
-        DeviceChoice::Auto | DeviceChoice::Gpu => {
-            let adapters = Adapter::all();
-            let is_hardware = |adapter: &&Adapter| !adapter.is_software();
-            let mut candidates: Vec<_> = adapters.iter().filter(is_hardware).collect();
-            if candidates.is_empty() && *choice == DeviceChoice::Gpu && !adapters.is_empty() {
-                warn!("no hardware GPU, computing on a software one");
-                candidates = adapters.iter().collect();
-            }
-            let (workers, reasons) = opened(&candidates, limits);
-            if !workers.is_empty() {
-                return Ok(SharedBackend::new(Team::new(workers, options)));
-            }
-            let reasons = if reasons.is_empty() { "none was found".to_owned() } else { reasons.join("; ") };
-            if *choice == DeviceChoice::Auto && !require_gpu {
-                info!(%reasons, "no usable GPU, computing on the CPU");
-                return Ok(SharedBackend::default());
-            }
-            Err(SelectError::None { reasons })
-        }
+        DeviceChoice::Cpu => Ok(Vec::new()),
+        DeviceChoice::Gpu if hardware.is_empty() => Ok(adapters.iter().collect()),
+        DeviceChoice::Auto | DeviceChoice::Gpu => Ok(hardware),
         DeviceChoice::These(names) => {
-            let adapters = Adapter::all();
-            let mut workers: Vec<Box<dyn Worker>> = Vec::new();
-            let mut taken = Vec::new();
-            let mut cpu = false;
-            for name in names {
-                if name == "cpu" {
-                    cpu = true;
-                    continue;
-                }
-                let adapter = find(&adapters, name)?;
-                if !taken.contains(&adapter.index) {
-                    taken.push(adapter.index);
-                    workers.push(Box::new(Gpu::open(adapter, limits)?));
+            let mut chosen: Vec<&Adapter> = Vec::new();
+            for name in names.iter().filter(|name| *name != CPU) {
+                let adapter = find(adapters, name)?;
+                if chosen.iter().all(|other| other.index != adapter.index) {
+                    chosen.push(adapter);
                 }
             }
-            Ok(SharedBackend::new(Team::new(workers, TeamOptions { cpu, ..options })))
+            Ok(chosen)
         }
     }
 }
 
-/// What can be opened, and why the others cannot.
-fn opened(candidates: &[&Adapter], limits: GpuLimits) -> (Vec<Box<dyn Worker>>, Vec<String>) {
+/// Opens what was chosen. Only [`DeviceChoice::Auto`] settles for the CPU, and says so, unless `require_gpu`.
+///
+/// # Errors
+/// [`SelectError`]; of adapters that were named, also when one cannot be opened.
+pub fn open(choice: &DeviceChoice, limits: GpuLimits, require_gpu: bool) -> Result<SharedBackend, SelectError> {
+    if *choice == DeviceChoice::Cpu {
+        return match require_gpu {
+            true => Err(SelectError::None { reasons: "the CPU alone was asked for".to_owned() }),
+            false => Ok(SharedBackend::default()),
+        };
+    }
+    let adapters = Adapter::all();
+    let candidates = chosen(choice, &adapters)?;
+    if *choice == DeviceChoice::Gpu && candidates.iter().any(|adapter| adapter.is_software()) {
+        warn!("no hardware GPU, computing on a software one");
+    }
     let (mut workers, mut reasons): (Vec<Box<dyn Worker>>, _) = (Vec::new(), Vec::new());
     for adapter in candidates {
         match Gpu::open(adapter, limits) {
             Ok(gpu) => workers.push(Box::new(gpu)),
+            Err(error) if matches!(choice, DeviceChoice::These(_)) => return Err(error.into()),
             Err(error) => reasons.push(error.to_string()),
         }
     }
-    (workers, reasons)
+    if !workers.is_empty() {
+        let cpu = match choice {
+            DeviceChoice::These(names) => names.iter().any(|name| name == CPU),
+            choice => *choice == DeviceChoice::Auto,
+        };
+        return Ok(SharedBackend::new(Team::new(workers, TeamOptions { cpu, require_gpu, ..TeamOptions::default() })));
+    }
+    let reasons = if reasons.is_empty() { "none was found".to_owned() } else { reasons.join("; ") };
+    if *choice == DeviceChoice::Auto && !require_gpu {
+        info!(%reasons, "no usable GPU, computing on the CPU");
+        return Ok(SharedBackend::default());
+    }
+    Err(SelectError::None { reasons })
 }
 
 /// The adapter of a number, or the first whose name contains a text, in any case.
@@ -103,5 +109,12 @@ mod tests {
     fn unknown_adapters_are_named() {
         let error = find(&[], "7").unwrap_err();
         assert_eq!(error.to_string(), "no adapter is called \"7\"; there are: none");
+    }
+
+    #[test]
+    fn the_cpu_alone_is_no_gpu() {
+        let open = |require_gpu| open(&DeviceChoice::Cpu, GpuLimits::default(), require_gpu);
+        assert_eq!(open(false).unwrap().name(), "cpu");
+        assert_eq!(open(true).unwrap_err().to_string(), "no GPU can be used: the CPU alone was asked for");
     }
 }
