@@ -105,8 +105,10 @@ struct Outcome {
 pub fn run(args: &args::Quickstart, context: &Context) -> anyhow::Result<Report> {
     let subject = Subject::new(args.file.as_deref())?;
     let proof = choose_size(context.profile(), &subject, args.sector_size, args.feature)?;
-    let (folder, number) = make_folder(args.dir.as_deref())?;
     let params = proof.config().params;
+    // Devices that are not there are missed before anything is made.
+    context.job_on_devices(params.size_bytes)?;
+    let (folder, number) = make_folder(args.dir.as_deref())?;
     context.teller.note(&format!(
         "Sealing {} ({} bytes) into a sector of {}, profile {}, in {}",
         subject.name(),

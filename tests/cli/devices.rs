@@ -46,6 +46,11 @@ fn devices_that_are_not_there_are_refused() {
     assert_eq!(run.status, 2);
     assert!(run.stderr.contains("names no device"), "{}", run.stderr);
     assert!(!sandbox.path("s/pc1.json").exists());
+    let quickstart = ["quickstart", "--dir", "q", "--device", "cpu", "--require-gpu"];
+    let run = sandbox.run(&quickstart);
+    assert_eq!(run.status, 2);
+    assert!(run.stderr.contains("the CPU alone was asked for"), "{}", run.stderr);
+    assert!(!sandbox.path("q").exists());
 }
 
 #[test]
