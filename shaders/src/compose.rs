@@ -1,7 +1,7 @@
 //! Puts the text of a kernel together.
 //!
 //! A line `#import name` stands for the text of a library, the first time that it is asked for; `#ifdef NAME`, `#else`
-//! and `#endif` choose lines, and do not nest.
+//! and `#endif` choose lines.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 pub enum ComposeError {
     #[error("no library {0:?}")]
     Unknown(String),
-    #[error("line {line}: {directive} without its beginning, or within another")]
+    #[error("line {line}: {directive} without its other part")]
     Unbalanced { line: usize, directive: &'static str },
 }
 
@@ -32,19 +32,19 @@ fn append(
     seen: &mut BTreeSet<String>,
     out: &mut String,
 ) -> Result<(), ComposeError> {
-    // Whether lines are taken; `None` outside of a choice.
-    let mut taken = None;
+    // Of each choice that a line is within: whether its lines are taken.
+    let mut choices: Vec<bool> = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let unbalanced = |directive| ComposeError::Unbalanced { line: number + 1, directive };
         let mut words = line.split_whitespace();
         match (words.next(), words.next()) {
-            (Some("#ifdef"), Some(name)) => match taken {
-                None => taken = Some(defined.contains(&name)),
-                Some(_) => return Err(unbalanced("#ifdef")),
-            },
-            (Some("#else"), _) => taken = Some(!taken.ok_or(unbalanced("#else"))?),
-            (Some("#endif"), _) => drop(taken.take().ok_or(unbalanced("#endif"))?),
-            _ if taken == Some(false) => {}
+            (Some("#ifdef"), Some(name)) => choices.push(defined.contains(&name)),
+            (Some("#else"), _) => {
+                let choice = choices.last_mut().ok_or(unbalanced("#else"))?;
+                *choice = !*choice;
+            }
+            (Some("#endif"), _) => drop(choices.pop().ok_or(unbalanced("#endif"))?),
+            _ if choices.contains(&false) => {}
             (Some("#import"), Some(name)) => {
                 if seen.insert(name.to_owned()) {
                     let text = library(name).ok_or_else(|| ComposeError::Unknown(name.to_owned()))?;
@@ -57,10 +57,9 @@ fn append(
             }
         }
     }
-    if taken.is_some() {
-        Err(ComposeError::Unbalanced { line: text.lines().count(), directive: "#ifdef" })
-    } else {
-        Ok(())
+    match choices.is_empty() {
+        true => Ok(()),
+        false => Err(ComposeError::Unbalanced { line: text.lines().count(), directive: "#ifdef" }),
     }
 }
 
@@ -86,6 +85,11 @@ mod tests {
         let text = "#ifdef WIDE\nu64\n#else\nu32\n#import b\n#endif\nx";
         assert_eq!(compose(text, &["WIDE"], &library).unwrap(), "u64\nx\n");
         assert_eq!(compose(text, &[], &library).unwrap(), "u32\nb\nx\n");
+        let text = "#ifdef A\n#ifdef B\nab\n#else\na\n#endif\n#else\n#ifdef B\nb\n#endif\n#endif\nx";
+        for (defined, expected) in [(&["A", "B"][..], "ab\nx\n"), (&["A"], "a\nx\n"), (&["B"], "b\nx\n"), (&[], "x\n")]
+        {
+            assert_eq!(compose(text, defined, &library).unwrap(), expected);
+        }
     }
 
     #[test]
@@ -94,7 +98,7 @@ mod tests {
         assert_eq!(error("#import c"), ComposeError::Unknown("c".to_owned()));
         assert_eq!(error("\n#endif"), ComposeError::Unbalanced { line: 2, directive: "#endif" });
         assert_eq!(error("#else"), ComposeError::Unbalanced { line: 1, directive: "#else" });
-        assert_eq!(error("#ifdef A\n#ifdef A"), ComposeError::Unbalanced { line: 2, directive: "#ifdef" });
+        assert_eq!(error("#ifdef A\n#ifdef A\n#endif"), ComposeError::Unbalanced { line: 3, directive: "#ifdef" });
         assert_eq!(error("#ifdef A\nx"), ComposeError::Unbalanced { line: 2, directive: "#ifdef" });
     }
 }

@@ -12,13 +12,43 @@ pub enum Kernel {
     PoseidonLevel(Table),
     /// `parents[i] = SHA-256(children[2i] ‖ children[2i + 1])` with the two highest bits cleared: a level of TreeD.
     ShaLevel,
+    /// Levels of the butterflies of a transform, in place.
+    Butterflies(Decimation, Levels, Form),
+    /// Powers of a number for each row of a transform that was cut, in place.
+    RowFactors(Form),
     /// Test only: one function of a field to each invocation.
     FieldProbe(Field, Form),
     /// Test only: a loop of many turns, which some drivers cut off.
     LongLoop,
 }
 
+/// Which of the two ways a transform goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Decimation {
+    /// A factor and then a butterfly, from the smallest blocks to the largest.
+    Time,
+    /// A butterfly and then a factor, from the largest blocks to the smallest.
+    Frequency,
+}
+
+/// Levels of butterflies in one dispatch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Levels {
+    /// A butterfly of two values to each invocation.
+    One,
+    /// Four butterflies of four values to each invocation.
+    Two,
+}
+
 impl Kernel {
+    /// The kernels of transforms in a form.
+    pub fn transforms(form: Form) -> impl Iterator<Item = Self> {
+        let butterflies = [Decimation::Time, Decimation::Frequency].into_iter().flat_map(move |decimation| {
+            [Levels::One, Levels::Two].map(|levels| Self::Butterflies(decimation, levels, form))
+        });
+        butterflies.chain([Self::RowFactors(form)])
+    }
+
     /// The Poseidon kernels of a form.
     pub fn poseidon_levels(form: Form) -> impl Iterator<Item = Self> {
         INSTANCES
@@ -31,6 +61,18 @@ impl Kernel {
         match self {
             Self::PoseidonLevel(table) => format!("poseidon_{}_{}", table.width - 1, table.form.name()),
             Self::ShaLevel => "sha_level".to_owned(),
+            Self::Butterflies(decimation, levels, form) => {
+                let decimation = match decimation {
+                    Decimation::Time => "time",
+                    Decimation::Frequency => "frequency",
+                };
+                let values = match levels {
+                    Levels::One => 2,
+                    Levels::Two => 4,
+                };
+                format!("butterflies_{decimation}_{values}_{}", form.name())
+            }
+            Self::RowFactors(form) => format!("row_factors_{}", form.name()),
             Self::FieldProbe(field, form) => format!("{}_{}", field.prefix(), form.name()),
             Self::LongLoop => "long_loop".to_owned(),
         }
@@ -40,13 +82,13 @@ impl Kernel {
     pub fn bindings(&self) -> usize {
         match self {
             Self::PoseidonLevel(_) | Self::ShaLevel | Self::FieldProbe(..) => 3,
-            Self::LongLoop => 2,
+            Self::Butterflies(..) | Self::RowFactors(_) | Self::LongLoop => 2,
         }
     }
 
     /// Whether a dispatch takes parameters.
     pub fn has_parameters(&self) -> bool {
-        matches!(self, Self::PoseidonLevel(_) | Self::ShaLevel)
+        !matches!(self, Self::FieldProbe(..) | Self::LongLoop)
     }
 
     /// The WGSL text; its entry point is `main`.
@@ -58,6 +100,8 @@ impl Kernel {
         let (text, form) = match self {
             Self::PoseidonLevel(table) => (include_str!("../wgsl/kernels/poseidon_level.wgsl").to_owned(), table.form),
             Self::ShaLevel => (include_str!("../wgsl/kernels/sha_level.wgsl").to_owned(), Form::Narrow),
+            Self::Butterflies(_, _, form) => (include_str!("../wgsl/kernels/butterflies.wgsl").to_owned(), *form),
+            Self::RowFactors(form) => (include_str!("../wgsl/kernels/row_factors.wgsl").to_owned(), *form),
             Self::FieldProbe(Field::Fr, form) => (fr.to_owned(), *form),
             // The same functions under other names.
             Self::FieldProbe(Field::Fq, form) => (fr.replace("Fr", "Fq").replace("fr", "fq"), *form),
@@ -70,7 +114,12 @@ impl Kernel {
             ("hash/sha256", _) => Some(sha256::source()),
             _ => None,
         };
-        let defined: &[&str] = if form == Form::Wide { &["WIDE"] } else { &[] };
-        compose(&text, defined, &library)
+        let mut defined = Vec::new();
+        defined.extend((form == Form::Wide).then_some("WIDE"));
+        if let Self::Butterflies(decimation, levels, _) = self {
+            defined.extend((*decimation == Decimation::Time).then_some("TIME"));
+            defined.extend((*levels == Levels::Two).then_some("TWO_LEVELS"));
+        }
+        compose(&text, &defined, &library)
     }
 }

@@ -19,6 +19,7 @@ fn kernels() -> Vec<(Kernel, Form)> {
     let mut kernels = vec![(Kernel::ShaLevel, Form::Narrow), (Kernel::LongLoop, Form::Narrow)];
     for form in Form::ALL {
         kernels.extend(Kernel::poseidon_levels(form).map(|kernel| (kernel, form)));
+        kernels.extend(Kernel::transforms(form).map(|kernel| (kernel, form)));
         kernels.extend(Field::ALL.map(|field| (Kernel::FieldProbe(field, form), form)));
     }
     kernels

@@ -102,6 +102,7 @@ fn kernels() -> Vec<Kernel> {
     for form in Form::ALL {
         kernels.extend(Field::ALL.map(|field| Kernel::FieldProbe(field, form)));
         kernels.extend(Kernel::poseidon_levels(form));
+        kernels.extend(Kernel::transforms(form));
     }
     kernels
 }

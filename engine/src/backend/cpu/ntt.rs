@@ -12,8 +12,13 @@
 //! a transform of each row, a factor, a transform of each column. Rows and columns are copied, eight at a time and
 //! interleaved, into a buffer that fits a core's cache. The coset costs nothing: s goes into the tables of the rows.
 //!
+//! Transforms of one vector, one after the other, become [`Pass`]es over its rows or its columns, each of which consists
+//! of [`Block`]s that anybody may compute: those in a row share a pass where the one ends as the next begins.
+//!
 //! Sources: D. Bailey, "FFTs in external or hierarchical memory" (1990); `spec/snark.md` 0.1, 3.1, 6.3.
 //! The reference's word is `fft`.
+
+use std::sync::{Mutex, PoisonError};
 
 use ff::{Field, PrimeField};
 use rayon::prelude::*;
@@ -23,10 +28,10 @@ use super::ntt_ifma;
 use crate::field::Fr;
 
 /// Rows or columns that are transformed together.
-pub(super) const LANES: usize = 8;
+pub const LANES: usize = 8;
 
 /// The same element of eight interleaved vectors.
-pub(super) type Lane = [Fr; LANES];
+pub(crate) type Lane = [Fr; LANES];
 
 /// The largest binary logarithm of a domain's size, the two-adicity of Fr.
 pub const MAX_LOG2: u32 = Fr::S;
@@ -103,13 +108,7 @@ impl Domain {
     /// # Panics
     /// Unless there are [`Self::size`] coefficients.
     pub fn evaluate(&self, coefficients: &mut [Fr], points: Points) {
-        assert_eq!(coefficients.len(), self.size(), "as many coefficients as points");
-        let Some(plan) = Plan::new(self, points, Fr::ONE, self.root, points.shift()) else {
-            let table = table(self.size(), self.root, points.shift());
-            return dit(coefficients, &table, |value, factor| value * factor);
-        };
-        plan.rows(coefficients, Decimation::Time);
-        plan.columns(coefficients, Decimation::Time);
+        self.transform(coefficients, &[Transform::Evaluate(points)]);
     }
 
     /// Values in natural order to coefficients in bit-reversed order.
@@ -117,18 +116,80 @@ impl Domain {
     /// # Panics
     /// Unless there are [`Self::size`] values.
     pub fn interpolate(&self, values: &mut [Fr], points: Points) {
-        assert_eq!(values.len(), self.size(), "as many values as points");
-        let invert = |value: Fr| Option::from(value.invert()).unwrap_or(Fr::ZERO);
-        let (root, shift) = (invert(self.root), invert(points.shift()));
-        let scale_down = invert(Fr::from(self.size() as u64));
-        let Some(plan) = Plan::new(self, points, scale_down, root, shift) else {
-            let table = table(self.size(), root, shift);
-            dif(values, &table, |value, factor| value * factor);
-            return values.iter_mut().for_each(|value| *value *= scale_down);
-        };
-        plan.columns(values, Decimation::Frequency);
-        plan.rows(values, Decimation::Frequency);
+        self.transform(values, &[Transform::Interpolate(points)]);
     }
+
+    /// Transforms a vector in place, one after the other.
+    ///
+    /// # Panics
+    /// Unless there are [`Self::size`] elements.
+    pub fn transform(&self, values: &mut [Fr], transforms: &[Transform]) {
+        assert_eq!(values.len(), self.size(), "as many elements as points");
+        let Some(passes) = self.passes(transforms) else {
+            return transforms.iter().for_each(|transform| self.transform_small(values, *transform));
+        };
+        for pass in passes {
+            let blocks = pass.blocks(values);
+            while let Some(mut block) = blocks.take(usize::MAX) {
+                pass.compute(&mut block);
+            }
+        }
+    }
+
+    /// The passes of transforms one after the other; none for a domain that is too small to be cut.
+    pub fn passes(&self, transforms: &[Transform]) -> Option<Vec<Pass>> {
+        let mut passes: Vec<Pass> = Vec::new();
+        for transform in transforms {
+            let (decimation, overs) = match transform {
+                Transform::Evaluate(_) => (Decimation::Time, [Over::Rows, Over::Columns]),
+                Transform::Interpolate(_) => (Decimation::Frequency, [Over::Columns, Over::Rows]),
+            };
+            for over in overs {
+                let step = Step::new(self, *transform, over, decimation)?;
+                match passes.last_mut() {
+                    Some(pass) if pass.over == over => pass.steps.push(step),
+                    _ => passes.push(Pass { over, columns: self.size() >> self.rows_log2(), steps: vec![step] }),
+                }
+            }
+        }
+        Some(passes)
+    }
+
+    fn rows_log2(&self) -> u32 {
+        self.log2 / 2
+    }
+
+    /// ω and the factor of the points, or their inverses, and the factor of everything.
+    fn numbers(&self, transform: Transform) -> [Fr; 3] {
+        let invert = |value: Fr| Option::from(value.invert()).unwrap_or(Fr::ZERO);
+        match transform {
+            Transform::Evaluate(points) => [self.root, points.shift(), Fr::ONE],
+            Transform::Interpolate(points) => {
+                [invert(self.root), invert(points.shift()), invert(Fr::from(self.size() as u64))]
+            }
+        }
+    }
+
+    fn transform_small(&self, values: &mut [Fr], transform: Transform) {
+        let [root, shift, scale_down] = self.numbers(transform);
+        let table = table(self.size(), root, shift);
+        match transform {
+            Transform::Evaluate(_) => dit(values, &table, |value, factor| value * factor),
+            Transform::Interpolate(_) => {
+                dif(values, &table, |value, factor| value * factor);
+                values.iter_mut().for_each(|value| *value *= scale_down);
+            }
+        }
+    }
+}
+
+/// One transform of a vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transform {
+    /// Coefficients in bit-reversed order to values in natural order.
+    Evaluate(Points),
+    /// Values in natural order to coefficients in bit-reversed order.
+    Interpolate(Points),
 }
 
 /// The root of unity of order `2^log2` that decides all keys.
@@ -227,27 +288,15 @@ fn dif<T: Operand>(values: &mut [T], table: &[Fr], scale: impl Fn(T, &Fr) -> T) 
     }
 }
 
-/// A transform cut into rows and columns.
-struct Plan {
-    rows_log2: u32,
-    columns: usize,
-    in_rows: Transform,
-    in_columns: Transform,
-    /// Factor of everything.
-    scale: Fr,
-    root: Fr,
-    shift: Fr,
-}
-
 /// The factors of eight rows: of their first elements, and from each element to the next.
-pub(super) struct Factors {
-    pub(super) first: Lane,
-    pub(super) ratio: Lane,
+pub(crate) struct Factors {
+    pub(crate) first: Lane,
+    pub(crate) ratio: Lane,
 }
 
 /// Which of the two ways a transform goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Decimation {
+pub(crate) enum Decimation {
     /// Bit-reversed in, natural out, and then the factors of the rows.
     Time,
     /// The factors of the rows, and then natural in, bit-reversed out.
@@ -255,13 +304,14 @@ pub(super) enum Decimation {
 }
 
 /// Transforms eight interleaved vectors of one length.
-struct Transform {
+#[derive(Debug)]
+struct Butterflies {
     table: Vec<Fr>,
     #[cfg(target_arch = "x86_64")]
     wide: Option<ntt_ifma::Table>,
 }
 
-impl Transform {
+impl Butterflies {
     fn new(table: Vec<Fr>) -> Self {
         Self {
             #[cfg(target_arch = "x86_64")]
@@ -316,71 +366,216 @@ fn apply(lanes: &mut [Lane], Factors { first, ratio }: &Factors) {
     }
 }
 
-impl Plan {
+/// Whether a pass transforms rows or columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Over {
+    /// Vectors of neighbouring elements.
+    Rows,
+    /// Vectors of elements that are a row apart.
+    Columns,
+}
+
+/// A transform of each row, with factors, or of each column.
+#[derive(Debug)]
+pub(crate) struct Step {
+    butterflies: Butterflies,
+    pub(crate) decimation: Decimation,
+    /// Of rows alone.
+    factors: Option<RowFactors>,
+}
+
+/// Row j₁ gets the factors `scale · shift^j₁ · root^(j₁ i₂)`, i₂ = 0, 1, ...
+#[derive(Clone, Copy, Debug)]
+struct RowFactors {
+    rows_log2: u32,
+    scale: Fr,
+    root: Fr,
+    shift: Fr,
+}
+
+impl Step {
     /// None for a domain that is too small to be cut.
-    fn new(domain: &Domain, points: Points, scale: Fr, root: Fr, shift: Fr) -> Option<Self> {
-        let rows_log2 = domain.log2 / 2;
+    fn new(domain: &Domain, transform: Transform, over: Over, decimation: Decimation) -> Option<Self> {
+        let rows_log2 = domain.rows_log2();
         if 1 << rows_log2 < LANES {
             return None;
         }
         let (rows, columns) = (1_usize << rows_log2, domain.size() >> rows_log2);
         let power = |log2: u32, base: Fr| (0..log2).fold(base, |power, _| power.square());
-        let row_root = power(rows_log2, root);
-        let row_shift = if points == Points::Roots { Fr::ONE } else { power(rows_log2, shift) };
-        Some(Self {
-            rows_log2,
-            columns,
-            in_rows: Transform::new(table(columns, row_root, row_shift)),
-            in_columns: Transform::new(table(rows, power(domain.log2 - rows_log2, root), Fr::ONE)),
-            scale,
-            root,
-            shift,
-        })
+        let [root, shift, scale] = domain.numbers(transform);
+        let (table, factors) = match over {
+            Over::Rows => {
+                let table = table(columns, power(rows_log2, root), power(rows_log2, shift));
+                (table, Some(RowFactors { rows_log2, scale, root, shift }))
+            }
+            Over::Columns => (table(rows, power(domain.log2 - rows_log2, root), Fr::ONE), None),
+        };
+        Some(Self { butterflies: Butterflies::new(table), decimation, factors })
     }
 
-    /// Row j₁ gets the factors `scale · shift^j₁ · root^(j₁ i₂)`, i₂ = 0, 1, ...
-    fn factors(&self, first_row: usize) -> Factors {
-        let mut factors = Factors { first: [self.scale; LANES], ratio: [Fr::ONE; LANES] };
+    /// Factors of the butterflies: entry h + j is for blocks of 2h values and j < h.
+    #[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "for devices"))]
+    pub(crate) fn table(&self) -> &[Fr] {
+        &self.butterflies.table
+    }
+
+    /// The factors of eight rows, if this is a step over rows.
+    pub(crate) fn factors(&self, first_row: usize) -> Option<Factors> {
+        let RowFactors { rows_log2, scale, root, shift } = self.factors?;
+        let mut factors = Factors { first: [scale; LANES], ratio: [Fr::ONE; LANES] };
         for lane in 0..LANES {
-            let row = [reverse(first_row + lane, self.rows_log2) as u64];
-            factors.first[lane] *= self.shift.pow_vartime(row);
-            factors.ratio[lane] = self.root.pow_vartime(row);
+            let row = [reverse(first_row + lane, rows_log2) as u64];
+            factors.first[lane] *= shift.pow_vartime(row);
+            factors.ratio[lane] = root.pow_vartime(row);
         }
-        factors
+        Some(factors)
+    }
+}
+
+/// Steps over all rows, or over all columns, of a vector that is read as a matrix.
+#[derive(Debug)]
+pub struct Pass {
+    over: Over,
+    columns: usize,
+    steps: Vec<Step>,
+}
+
+/// Some rows of a matrix, or a strip of columns: a piece of every row. There are a multiple of [`LANES`] of them.
+#[derive(Debug)]
+pub struct Block<'v> {
+    /// Number of the first row, if these are rows.
+    pub(crate) first: usize,
+    pub(crate) pieces: Vec<&'v mut [Fr]>,
+}
+
+/// What is left of a matrix in a pass.
+#[derive(Debug)]
+pub struct Blocks<'v> {
+    over: Over,
+    left: Mutex<Vec<Block<'v>>>,
+}
+
+impl<'v> Blocks<'v> {
+    /// The next block: at most so many rows or columns, but [`LANES`] at least; their number is a power of two.
+    pub fn take(&self, most: usize) -> Option<Block<'v>> {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let block = left.pop()?;
+        let vectors = block.vectors(self.over);
+        let (taken, rest) = block.split(1 << most.max(LANES).min(vectors).ilog2(), self.over);
+        if rest.vectors(self.over) > 0 {
+            left.push(rest);
+        }
+        Some(taken)
     }
 
-    fn rows(&self, values: &mut [Fr], decimation: Decimation) {
-        let buffers = || self.in_rows.buffers();
-        values.par_chunks_mut(LANES * self.columns).enumerate().for_each_init(buffers, |buffers, (group, rows)| {
-            for (lane, row) in rows.chunks_exact(self.columns).enumerate() {
-                buffers.lanes.iter_mut().zip(row).for_each(|(to, from)| to[lane] = *from);
-            }
-            self.in_rows.run(decimation, buffers, Some(&self.factors(LANES * group)));
-            for (lane, row) in rows.chunks_exact_mut(self.columns).enumerate() {
-                buffers.lanes.iter().zip(row).for_each(|(from, to)| *to = from[lane]);
-            }
-        });
+    /// Gives a block back that was not changed.
+    pub fn give_back(&self, block: Block<'v>) {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).push(block);
+    }
+}
+
+impl<'v> Block<'v> {
+    /// Rows or columns.
+    pub fn vectors(&self, over: Over) -> usize {
+        match over {
+            Over::Rows => self.pieces.len(),
+            Over::Columns => self.pieces.first().map_or(0, |piece| piece.len()),
+        }
     }
 
-    fn columns(&self, values: &mut [Fr], decimation: Decimation) {
+    /// The first `count` rows or columns, and the others.
+    fn split(mut self, count: usize, over: Over) -> (Self, Self) {
+        let first = self.first;
+        match over {
+            Over::Rows => {
+                let pieces = self.pieces.split_off(count);
+                (self, Self { first: first + count, pieces })
+            }
+            Over::Columns => {
+                let (pieces, others) = self.pieces.into_iter().map(|piece| piece.split_at_mut(count)).unzip();
+                (Self { first, pieces }, Self { first, pieces: others })
+            }
+        }
+    }
+}
+
+impl Pass {
+    /// Whether vectors are rows or columns.
+    pub fn over(&self) -> Over {
+        self.over
+    }
+
+    /// What is done with each vector, one after the other.
+    #[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "for devices"))]
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// All of a vector, to be taken in blocks.
+    pub fn blocks<'v>(&self, values: &'v mut [Fr]) -> Blocks<'v> {
+        let pieces = values.chunks_exact_mut(self.columns).collect();
+        Blocks { over: self.over, left: Mutex::new(vec![Block { first: 0, pieces }]) }
+    }
+
+    /// Computes a block on all cores.
+    pub fn compute(&self, block: &mut Block<'_>) {
+        match self.over {
+            Over::Rows => self.compute_rows(block),
+            Over::Columns => self.compute_columns(block),
+        }
+    }
+
+    fn buffers(&self) -> Buffers {
+        self.steps[0].butterflies.buffers()
+    }
+
+    fn run(&self, buffers: &mut Buffers, first_row: usize) {
+        for step in &self.steps {
+            step.butterflies.run(step.decimation, buffers, step.factors(first_row).as_ref());
+        }
+    }
+
+    fn compute_rows(&self, block: &mut Block<'_>) {
+        let first = block.first;
+        block.pieces.par_chunks_mut(LANES).enumerate().for_each_init(
+            || self.buffers(),
+            |buffers, (group, rows)| {
+                for (lane, row) in rows.iter().enumerate() {
+                    buffers.lanes.iter_mut().zip(&**row).for_each(|(to, from)| to[lane] = *from);
+                }
+                self.run(buffers, first + LANES * group);
+                for (lane, row) in rows.iter_mut().enumerate() {
+                    buffers.lanes.iter().zip(&mut **row).for_each(|(from, to)| *to = from[lane]);
+                }
+            },
+        );
+    }
+
+    fn compute_columns(&self, block: &mut Block<'_>) {
         // Each task gets a strip of columns: a piece of every row.
-        let strips = (4 * rayon::current_num_threads()).next_power_of_two().min(self.columns / LANES);
-        let mut tasks: Vec<Vec<&mut [Fr]>> = (0..strips).map(|_| Vec::with_capacity(1 << self.rows_log2)).collect();
-        for row in values.chunks_exact_mut(self.columns) {
-            tasks.iter_mut().zip(row.chunks_exact_mut(self.columns / strips)).for_each(|(task, part)| task.push(part));
+        let columns = block.vectors(Over::Columns);
+        let strips = (4 * rayon::current_num_threads()).next_power_of_two().min(columns / LANES);
+        let mut tasks: Vec<Vec<&mut [Fr]>> = (0..strips).map(|_| Vec::with_capacity(block.pieces.len())).collect();
+        for row in &mut block.pieces {
+            tasks
+                .iter_mut()
+                .zip(row.chunks_mut(columns.div_ceil(strips).next_multiple_of(LANES)))
+                .for_each(|(task, part)| task.push(part));
         }
-        let buffers = || self.in_columns.buffers();
-        tasks.into_par_iter().for_each_init(buffers, |buffers, mut strip| {
-            for group in 0..self.columns / strips / LANES {
-                for (to, from) in buffers.lanes.iter_mut().zip(&strip) {
-                    *to = from.as_chunks().0[group];
+        tasks.into_par_iter().for_each_init(
+            || self.buffers(),
+            |buffers, mut strip| {
+                for group in 0..strip.first().map_or(0, |part| part.len() / LANES) {
+                    for (to, from) in buffers.lanes.iter_mut().zip(&strip) {
+                        *to = from.as_chunks().0[group];
+                    }
+                    self.run(buffers, 0);
+                    for (from, to) in buffers.lanes.iter().zip(&mut strip) {
+                        to.as_chunks_mut().0[group] = *from;
+                    }
                 }
-                self.in_columns.run(decimation, buffers, None);
-                for (from, to) in buffers.lanes.iter().zip(&mut strip) {
-                    to.as_chunks_mut().0[group] = *from;
-                }
-            }
-        });
+            },
+        );
     }
 }
 
@@ -456,7 +651,7 @@ mod tests {
         for log2 in [3, 4, 5, 6, 7, 9, 13] {
             let size = 1_usize << log2;
             for shift in [Fr::ONE, Fr::from(7)] {
-                let transform = Transform::new(table(size, root(log2), shift));
+                let transform = Butterflies::new(table(size, root(log2), shift));
                 let values = sample(LANES * (size + 2));
                 let lanes = values.as_chunks::<LANES>().0;
                 let factors = Factors { first: lanes[size], ratio: lanes[size + 1] };
