@@ -7,12 +7,14 @@
 
 mod fields;
 mod sealing;
+mod transforms;
 
 use std::env;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use filecash_engine::backend::cpu::Cpu;
+use filecash_engine::backend::cpu::ntt::{Blocks, Pass};
 use filecash_engine::backend::gpu::{ARITIES, Adapter, Gpu, GpuError, GpuLimits, Team, TeamOptions, Worker};
 use filecash_engine::backend::{Backend, BackendError};
 use filecash_engine::field::Node;
@@ -236,6 +238,10 @@ impl Worker for Faulty {
     fn sha_level(&self, children: &[Node], parents: &mut [Node]) -> Result<(), GpuError> {
         Cpu.sha_level(children, parents).unwrap();
         self.done(parents)
+    }
+
+    fn transform(&self, _pass: &Pass, _blocks: &Blocks<'_>) -> Result<(), GpuError> {
+        self.done(&mut [])
     }
 }
 

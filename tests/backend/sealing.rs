@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use filecash_engine::api::SectorIdentity;
 use filecash_engine::api::seal::{add_piece, pre_commit_phase1, pre_commit_phase2};
 use filecash_engine::backend::SharedBackend;
+use filecash_engine::backend::cpu::ntt::{Blocks, Pass};
 use filecash_engine::backend::gpu::{Gpu, GpuError, GpuLimits, Team, TeamOptions, Worker};
 use filecash_engine::config::Config;
 use filecash_engine::field::Node;
@@ -135,6 +136,10 @@ impl Worker for Doomed {
 
     fn sha_level(&self, children: &[Node], parents: &mut [Node]) -> Result<(), GpuError> {
         self.call(parents, |gpu, parents| gpu.sha_level(children, parents))
+    }
+
+    fn transform(&self, pass: &Pass, blocks: &Blocks<'_>) -> Result<(), GpuError> {
+        self.call(&mut [], |gpu, _| gpu.transform(pass, blocks))
     }
 }
 

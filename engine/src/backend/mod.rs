@@ -11,7 +11,8 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::field::Node;
+use self::cpu::ntt::{Domain, Transform};
+use crate::field::{Fr, Node};
 
 /// Why a device could not compute a stage.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,8 @@ pub enum BackendError {
     NonCanonical(#[from] crate::field::NonCanonical),
     #[error("{children} children of {parents} nodes of arity {arity}")]
     Lengths { arity: usize, children: usize, parents: usize },
+    #[error("{actual} values of a domain of {expected} points")]
+    Points { expected: usize, actual: usize },
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
     #[error("no GPU can go on: {reasons}")]
@@ -44,6 +47,14 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// [`BackendError`] when the lengths do not fit.
     fn sha_level(&self, children: &[Node], parents: &mut [Node]) -> Result<(), BackendError>;
+
+    /// Transforms the values or coefficients of a polynomial in place, one transform after the other. Values are in
+    /// natural order, coefficients in bit-reversed order.
+    ///
+    /// # Errors
+    /// [`BackendError`] when there are not as many elements as the domain has points; `values` may hold anything after
+    /// any other error.
+    fn transform(&self, domain: &Domain, values: &mut [Fr], transforms: &[Transform]) -> Result<(), BackendError>;
 }
 
 /// The backend of a job's stages; the CPU unless something else was opened.

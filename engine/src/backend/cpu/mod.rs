@@ -3,8 +3,9 @@
 pub mod subgroup;
 pub mod trees;
 
+use self::ntt::{Domain, Transform};
 use super::{Backend, BackendError};
-use crate::field::Node;
+use crate::field::{Fr, Node};
 
 pub mod curve;
 #[cfg(target_arch = "x86_64")]
@@ -53,6 +54,14 @@ impl Backend for Cpu {
             return Err(BackendError::Lengths { arity: 2, children: children.len(), parents: parents.len() });
         }
         trees::sha_level(children, parents);
+        Ok(())
+    }
+
+    fn transform(&self, domain: &Domain, values: &mut [Fr], transforms: &[Transform]) -> Result<(), BackendError> {
+        if values.len() != domain.size() {
+            return Err(BackendError::Points { expected: domain.size(), actual: values.len() });
+        }
+        domain.transform(values, transforms);
         Ok(())
     }
 }

@@ -126,7 +126,7 @@ impl Domain {
     pub fn transform(&self, values: &mut [Fr], transforms: &[Transform]) {
         assert_eq!(values.len(), self.size(), "as many elements as points");
         let Some(passes) = self.passes(transforms) else {
-            return transforms.iter().for_each(|transform| self.transform_small(values, *transform));
+            return transforms.iter().for_each(|transform| self.transform_plainly(values, *transform));
         };
         for pass in passes {
             let blocks = pass.blocks(values);
@@ -170,7 +170,12 @@ impl Domain {
         }
     }
 
-    fn transform_small(&self, values: &mut [Fr], transform: Transform) {
+    /// A transform in one piece, on this thread: right for any size, fast for none.
+    ///
+    /// # Panics
+    /// Unless there are [`Self::size`] elements.
+    pub fn transform_plainly(&self, values: &mut [Fr], transform: Transform) {
+        assert_eq!(values.len(), self.size(), "as many elements as points");
         let [root, shift, scale_down] = self.numbers(transform);
         let table = table(self.size(), root, shift);
         match transform {
@@ -503,6 +508,11 @@ impl Pass {
     /// Whether vectors are rows or columns.
     pub fn over(&self) -> Over {
         self.over
+    }
+
+    /// Elements of a vector.
+    pub fn len(&self) -> usize {
+        self.steps[0].butterflies.table.len()
     }
 
     /// What is done with each vector, one after the other.

@@ -198,6 +198,17 @@ impl Device {
         Ok(made)
     }
 
+    /// A buffer.
+    pub(super) fn buffer(
+        &self,
+        label: &'static str,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<wgpu::Buffer, GpuError> {
+        let descriptor = wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: false };
+        self.scoped(label, bytes, || self.wgpu.create_buffer(&descriptor))
+    }
+
     /// Takes the device away, as a driver's reset does: for tests of what follows.
     pub fn destroy(&self) {
         self.wgpu.destroy();

@@ -4,7 +4,6 @@
 //! in a ring of buffers: while the device computes one, the next is being written and the one before read.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use filecash_shaders::kernels::Kernel;
 use filecash_shaders::poseidon::WORKGROUP;
 
 use super::device::{Device, IMMEDIATE_BYTES};
+use super::download::Download;
 use super::error::GpuError;
 use super::pipeline::Pipeline;
 use crate::field::Node;
@@ -25,8 +25,6 @@ const TARGET: Duration = Duration::from_millis(100);
 const FIRST_SLICE: usize = 256;
 /// Workgroups in one dimension of a dispatch, on every adapter.
 const MAX_WORKGROUPS: usize = 65_535;
-/// A slice that takes longer will not end.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The buffers of slices, and what is known of kernels' speed.
 #[derive(Debug, Default)]
@@ -56,8 +54,7 @@ struct Flight {
     slot: Slot,
     first: usize,
     count: usize,
-    submission: wgpu::SubmissionIndex,
-    ready: Receiver<Result<(), wgpu::BufferAsyncError>>,
+    download: Download,
 }
 
 impl Levels {
@@ -170,20 +167,10 @@ impl Levels {
 impl Slot {
     fn new(device: &Device, input_bytes: u64, output_bytes: u64) -> Result<Self, GpuError> {
         use wgpu::BufferUsages as Usage;
-        device.scoped("buffers", input_bytes + 2 * output_bytes, || {
-            let buffer = |label, size, usage| {
-                device.wgpu.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some(label),
-                    size,
-                    usage,
-                    mapped_at_creation: false,
-                })
-            };
-            Self {
-                input: buffer("input", input_bytes, Usage::STORAGE | Usage::COPY_DST),
-                output: buffer("output", output_bytes, Usage::STORAGE | Usage::COPY_SRC),
-                mapped: buffer("mapped", output_bytes, Usage::MAP_READ | Usage::COPY_DST),
-            }
+        Ok(Self {
+            input: device.buffer("input", input_bytes, Usage::STORAGE | Usage::COPY_DST)?,
+            output: device.buffer("output", output_bytes, Usage::STORAGE | Usage::COPY_SRC)?,
+            mapped: device.buffer("mapped", output_bytes, Usage::MAP_READ | Usage::COPY_DST)?,
         })
     }
 }
@@ -203,7 +190,8 @@ fn launch(
         binding: number,
         resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 0, size: size.try_into().ok() }),
     };
-    let mut entries = vec![binding(0, &pipeline.constants, pipeline.constants.size())];
+    let constants = pipeline.constants.as_ref();
+    let mut entries: Vec<_> = constants.into_iter().map(|constants| binding(0, constants, constants.size())).collect();
     if !bytes.is_empty() {
         device.queue.write_buffer(&slot.input, 0, bytes);
         entries.push(binding(1, &slot.input, bytes.len() as u64));
@@ -226,38 +214,15 @@ fn launch(
         }
         pass.dispatch_workgroups(count.div_ceil(WORKGROUP) as u32, 1, 1);
     }
-    encoder.copy_buffer_to_buffer(&slot.output, 0, &slot.mapped, 0, output_bytes);
-    let submission = device.queue.submit([encoder.finish()]);
-    let (sender, ready) = mpsc::channel();
-    // Nobody listens any more when the slice was given up.
-    slot.mapped.slice(..output_bytes).map_async(wgpu::MapMode::Read, move |mapped| drop(sender.send(mapped)));
-    device.check(&pipeline.name)?;
-    Ok(Flight { slot, first, count, submission, ready })
+    let download = Download::start(device, &pipeline.name, encoder, &slot.output, &slot.mapped, output_bytes)?;
+    Ok(Flight { slot, first, count, download })
 }
 
 /// Waits for a slice and reads its outputs.
 fn land(device: &Device, pipeline: &Pipeline, flight: Flight, outputs: &mut [Node]) -> Result<Slot, GpuError> {
-    let kernel = &pipeline.name;
-    let timed_out =
-        || GpuError::TimedOut { adapter: device.name.clone(), kernel: kernel.clone(), seconds: PATIENCE.as_secs() };
-    let waited =
-        device.wgpu.poll(wgpu::PollType::Wait { submission_index: Some(flight.submission), timeout: Some(PATIENCE) });
-    device.check(kernel)?;
-    waited.map_err(|_| timed_out())?;
-    let rejected = |reason: String| GpuError::Rejected { adapter: device.name.clone(), what: kernel.clone(), reason };
-    match flight.ready.recv_timeout(PATIENCE) {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => return Err(rejected(error.to_string())),
-        Err(_) => return Err(timed_out()),
-    }
-    {
-        let mapped = flight.slot.mapped.slice(..(flight.count * NODE_SIZE) as u64).get_mapped_range();
-        let mapped = mapped.map_err(|error| rejected(error.to_string()))?;
-        outputs.as_flattened_mut().copy_from_slice(&mapped);
-    }
-    flight.slot.mapped.unmap();
-    device.check(kernel)?;
-    Ok(flight.slot)
+    let Flight { slot, download, .. } = flight;
+    download.finish(device, &pipeline.name, &slot.mapped, |bytes| outputs.as_flattened_mut().copy_from_slice(bytes))?;
+    Ok(slot)
 }
 
 #[cfg(test)]

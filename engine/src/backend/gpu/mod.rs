@@ -5,17 +5,20 @@
 //! not do the others do.
 
 mod device;
+mod download;
 mod error;
 mod levels;
 mod pipeline;
 pub mod select;
 pub mod tables;
 mod team;
+mod transforms;
 
 pub use device::{Adapter, Device, GpuLimits};
 pub use error::GpuError;
 pub use team::{Member, Team, TeamOptions, Worker};
 
+use ff::Field as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,7 +29,9 @@ use filecash_shaders::sha256;
 
 use self::levels::Levels;
 use self::pipeline::Pipelines;
-use crate::field::Node;
+use self::transforms::Transforms;
+use crate::backend::cpu::ntt::{Blocks, Domain, Pass, Points, Transform};
+use crate::field::{Fr, Node};
 use crate::hash::poseidon;
 use crate::hash::sha256::sha_nodes;
 use crate::sector::params::NODE_SIZE;
@@ -37,6 +42,8 @@ pub const ARITIES: [usize; 5] = [INSTANCES[0].0, INSTANCES[1].0, INSTANCES[2].0,
 const TEST_PARENTS: usize = 131;
 /// Most hashes at a time when timing: 16 MiB of results.
 const MAX_CALIBRATED: usize = 1 << 19;
+/// Points of a known-answer test of transforms.
+const TEST_POINTS: usize = 1 << 11;
 /// Turns of the loop that some drivers cut off.
 const LONG_LOOP: u32 = 70_000;
 
@@ -47,6 +54,9 @@ pub struct Gpu {
     device: Device,
     pipelines: Pipelines,
     levels: Levels,
+    transforms: Transforms,
+    /// Whether transforms are what the CPU knows.
+    transforms_tested: Mutex<bool>,
     /// Kernels that have computed what the CPU knows: Poseidon by arity, SHA-256 without one.
     tested: Mutex<Vec<Option<usize>>>,
 }
@@ -58,7 +68,14 @@ impl Gpu {
     /// [`GpuError::Unfit`], [`GpuError::Open`].
     pub fn open(adapter: &Adapter, limits: GpuLimits) -> Result<Self, GpuError> {
         let device = Device::open(adapter, limits)?;
-        Ok(Self { device, pipelines: Pipelines::default(), levels: Levels::default(), tested: Mutex::default() })
+        Ok(Self {
+            device,
+            pipelines: Pipelines::default(),
+            levels: Levels::default(),
+            transforms: Transforms::default(),
+            transforms_tested: Mutex::default(),
+            tested: Mutex::default(),
+        })
     }
 
     /// The device.
@@ -75,7 +92,8 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::Wrong`] names the first kernel that differs; [`GpuError`] when the device fails.
     pub fn self_test(&self) -> Result<(), GpuError> {
-        ARITIES.into_iter().map(Some).chain([None]).try_for_each(|arity| self.tested(arity))
+        ARITIES.into_iter().map(Some).chain([None]).try_for_each(|arity| self.tested(arity))?;
+        self.tested_transforms()
     }
 
     /// Hashes a second of a kernel, Poseidon of an arity or SHA-256, transfers included: runs it for at least so long, on
@@ -139,6 +157,37 @@ impl Gpu {
         };
         self.expect(&parents, &expected, kernel)?;
         tested.push(arity);
+        Ok(())
+    }
+
+    /// Has the device transform what the CPU knows, unless it has done so before.
+    fn tested_transforms(&self) -> Result<(), GpuError> {
+        let mut tested = self.transforms_tested.lock().unwrap_or_else(PoisonError::into_inner);
+        if *tested {
+            return Ok(());
+        }
+        // Rows and columns of an odd and of an even number of levels, and both in one slice and in two.
+        let domain = Domain::at_least(TEST_POINTS).expect("2³² roots of unity are enough");
+        let mut number = Fr::from(TEST_POINTS as u64);
+        let mut values: Vec<_> = (0..TEST_POINTS)
+            .map(|_| {
+                number = number.square() + Fr::ONE;
+                number
+            })
+            .collect();
+        let mut expected = values.clone();
+        for points in [Points::Roots, Points::Coset] {
+            let transforms = [Transform::Interpolate(points), Transform::Evaluate(Points::Coset)];
+            for pass in domain.passes(&transforms).into_iter().flatten() {
+                self.transforms.run(&self.device, &self.pipelines, &pass, &pass.blocks(&mut values))?;
+            }
+            transforms.into_iter().for_each(|transform| domain.transform_plainly(&mut expected, transform));
+            if values != expected {
+                let kernel = "transforms".to_owned();
+                return Err(GpuError::Wrong { adapter: self.device.name.clone(), kernel });
+            }
+        }
+        *tested = true;
         Ok(())
     }
 
@@ -211,5 +260,10 @@ impl Worker for Gpu {
     fn sha_level(&self, children: &[Node], parents: &mut [Node]) -> Result<(), GpuError> {
         self.tested(None)?;
         self.sha(children, parents)
+    }
+
+    fn transform(&self, pass: &Pass, blocks: &Blocks<'_>) -> Result<(), GpuError> {
+        self.tested_transforms()?;
+        self.transforms.run(&self.device, &self.pipelines, pass, blocks)
     }
 }

@@ -15,7 +15,8 @@ pub(super) struct Pipeline {
     pub(super) has_parameters: bool,
     pub(super) layout: wgpu::BindGroupLayout,
     pub(super) compute: wgpu::ComputePipeline,
-    pub(super) constants: wgpu::Buffer,
+    /// What its first binding holds in every dispatch, if anything.
+    pub(super) constants: Option<wgpu::Buffer>,
 }
 
 /// The kernels that a device has compiled so far.
@@ -23,7 +24,8 @@ pub(super) struct Pipeline {
 pub(super) struct Pipelines(Mutex<HashMap<Kernel, Arc<Pipeline>>>);
 
 impl Pipelines {
-    /// A kernel, compiled at the first call; `constants` gives the words of its first binding.
+    /// A kernel, compiled at the first call; `constants` gives the words of its first
+    /// binding, or none where these change.
     ///
     /// # Errors
     /// [`GpuError`] when the device does not take it.
@@ -49,7 +51,6 @@ impl Pipeline {
         let name = kernel.name();
         let rejected = |reason: String| GpuError::Rejected { adapter: device.name.clone(), what: name.clone(), reason };
         let source = kernel.source().map_err(|error| rejected(error.to_string()))?;
-        let bytes = size_of_val(constants) as u64;
         let compile = || {
             let module = device.wgpu.create_shader_module(wgpu::ShaderModuleDescriptor {
                 label: Some(&name),
@@ -86,16 +87,19 @@ impl Pipeline {
                 },
                 cache: None,
             });
-            let buffer = device.wgpu.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("constants"),
-                size: bytes,
-                usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            });
-            device.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(constants));
-            (layout, compute, buffer)
+            (layout, compute)
         };
-        let (layout, compute, constants) = device.scoped(&name, bytes, compile)?;
+        let (layout, compute) = device.scoped(&name, 0, compile)?;
+        let constants = match constants {
+            [] => None,
+            words => {
+                let bytes = bytemuck::cast_slice(words);
+                let usages = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+                let buffer = device.buffer("constants", bytes.len() as u64, usages)?;
+                device.queue.write_buffer(&buffer, 0, bytes);
+                Some(buffer)
+            }
+        };
         Ok(Self { name, has_parameters: kernel.has_parameters(), layout, compute, constants })
     }
 }

@@ -16,9 +16,10 @@ use rand_core::{OsRng, RngCore};
 use tracing::warn;
 
 use super::GpuError;
+use crate::backend::cpu::ntt::{Blocks, Domain, Pass, Transform};
 use crate::backend::cpu::trees;
 use crate::backend::{Backend, BackendError};
-use crate::field::{Node, fr};
+use crate::field::{Fr, Node, fr};
 
 /// Parents of a stage that are not worth an upload when the CPU takes part.
 const SMALL: usize = 512;
@@ -28,6 +29,10 @@ const BLOCK_SECONDS: f64 = 0.25;
 const FIRST_BLOCK: usize = 1024;
 /// Parents of the CPU's blocks.
 const CPU_BLOCK: usize = 1024;
+/// Points of a domain that is not worth an upload when the CPU takes part.
+const SMALL_DOMAIN: usize = 1 << 14;
+/// Elements of the CPU's blocks of a transform.
+const CPU_ELEMENTS: usize = 1 << 18;
 /// Failures in a row after which a device gets no more work.
 const MAX_FAILURES: u32 = 2;
 
@@ -71,6 +76,12 @@ pub trait Worker: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`GpuError`]; `parents` may hold anything then.
     fn sha_level(&self, children: &[Node], parents: &mut [Node]) -> Result<(), GpuError>;
+
+    /// Computes blocks of a pass until none is left.
+    ///
+    /// # Errors
+    /// [`GpuError`]; the blocks that were not computed have been given back.
+    fn transform(&self, pass: &Pass, blocks: &Blocks<'_>) -> Result<(), GpuError>;
 }
 
 /// A device of a team and how it has done.
@@ -228,9 +239,7 @@ impl Team {
         };
         let active: Vec<_> = self.members.iter().filter(|member| member.left_out().is_none()).filter(can).collect();
         if parents.is_empty() || (self.options.cpu && parents.len() < SMALL) || active.is_empty() {
-            if self.options.require_gpu && self.members.iter().any(|member| member.left_out().is_some()) {
-                return Err(self.nobody_left());
-            }
+            self.check_requirement()?;
             return level.on_cpu(children, parents);
         }
         let queue =
@@ -267,11 +276,49 @@ impl Team {
             }
             if self.options.cpu { on_cpu() } else { Ok(()) }
         })?;
-        if self.options.require_gpu && self.members.iter().any(|member| member.left_out().is_some()) {
-            return Err(self.nobody_left());
-        }
+        self.check_requirement()?;
         // What no device has been able to do.
         on_cpu()
+    }
+
+    /// One pass of a transform.
+    fn run_pass(&self, pass: &Pass, values: &mut [Fr]) -> Result<(), BackendError> {
+        let blocks = pass.blocks(values);
+        let compute = |member: &Member| {
+            while let Err(error) = member.worker.transform(pass, &blocks) {
+                if !member.failed(&error) {
+                    break;
+                }
+            }
+        };
+        let on_cpu = || {
+            while let Some(mut block) = blocks.take(CPU_ELEMENTS / pass.len()) {
+                pass.compute(&mut block);
+            }
+        };
+        thread::scope(|scope| {
+            for member in self.members.iter().filter(|member| member.left_out().is_none()) {
+                let spawned = thread::Builder::new()
+                    .name(member.worker.name().to_owned())
+                    .spawn_scoped(scope, || compute(member));
+                spawned.map_err(BackendError::Thread)?;
+            }
+            if self.options.cpu {
+                on_cpu();
+            }
+            Ok::<_, BackendError>(())
+        })?;
+        self.check_requirement()?;
+        on_cpu();
+        Ok(())
+    }
+
+    /// Fails if a device was left out and none may be.
+    fn check_requirement(&self) -> Result<(), BackendError> {
+        match self.options.require_gpu && self.members.iter().any(|member| member.left_out().is_some()) {
+            true => Err(self.nobody_left()),
+            false => Ok(()),
+        }
     }
 
     fn nobody_left(&self) -> BackendError {
@@ -315,5 +362,20 @@ impl Backend for Team {
             return Err(BackendError::Lengths { arity: 2, children: children.len(), parents: parents.len() });
         }
         self.run(Level::Sha, children, parents)
+    }
+
+    fn transform(&self, domain: &Domain, values: &mut [Fr], transforms: &[Transform]) -> Result<(), BackendError> {
+        if values.len() != domain.size() {
+            return Err(BackendError::Points { expected: domain.size(), actual: values.len() });
+        }
+        self.check_requirement()?;
+        let is_worth_it = !self.options.cpu || values.len() >= SMALL_DOMAIN;
+        match domain.passes(transforms) {
+            Some(passes) if is_worth_it => passes.iter().try_for_each(|pass| self.run_pass(pass, values)),
+            _ => {
+                domain.transform(values, transforms);
+                Ok(())
+            }
+        }
     }
 }
