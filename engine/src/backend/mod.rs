@@ -4,6 +4,7 @@ mod choice;
 pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+pub mod points;
 
 pub use choice::{DEFAULT_MAX_VRAM, DeviceChoice, NoDeviceNamed};
 
@@ -11,7 +12,11 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use blstrs::{G1Projective, G2Projective};
+
+use self::cpu::curve::BadPoint;
 use self::cpu::ntt::{Domain, Transform};
+use self::points::{PointBlocks, SumPlan};
 use crate::field::{Fr, Node};
 
 /// Why a device could not compute a stage.
@@ -25,6 +30,8 @@ pub enum BackendError {
     Lengths { arity: usize, children: usize, parents: usize },
     #[error("{actual} values of a domain of {expected} points")]
     Points { expected: usize, actual: usize },
+    #[error("point {index} {problem}")]
+    Point { index: u64, problem: BadPoint },
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
     #[error("no GPU can go on: {reasons}")]
@@ -55,6 +62,26 @@ pub trait Backend: Send + Sync {
     /// [`BackendError`] when there are not as many elements as the domain has points; `values` may hold anything after
     /// any other error.
     fn transform(&self, domain: &Domain, values: &mut [Fr], transforms: &[Transform]) -> Result<(), BackendError>;
+
+    /// The sum of points of G1, of those with a scalar their multiples, over all blocks.
+    ///
+    /// # Errors
+    /// [`BackendError::Point`] for a point that is none; [`BackendError`] when nobody can compute it.
+    fn sum_g1(&self, plan: &SumPlan, blocks: &mut PointBlocks<'_>) -> Result<G1Projective, BackendError>;
+
+    /// As [`Self::sum_g1`], of points of G2.
+    ///
+    /// # Errors
+    /// As [`Self::sum_g1`].
+    fn sum_g2(&self, plan: &SumPlan, blocks: &mut PointBlocks<'_>) -> Result<G2Projective, BackendError>;
+
+    /// Whether devices take part whose results nobody has seen in full.
+    fn has_devices(&self) -> bool {
+        false
+    }
+
+    /// Takes all devices out of use, as one of them must have been wrong; what was computed has to be computed again.
+    fn leave_devices_out(&self, _reason: &str) {}
 }
 
 /// The backend of a job's stages; the CPU unless something else was opened.

@@ -317,39 +317,61 @@ impl ParamsFile {
     ///
     /// # Errors
     /// Those of `visit`, and [`KeyError`] when the file cannot be read.
-    pub fn windows<E: From<KeyError>>(
+    pub fn windows<E: From<KeyError> + Send>(
         &self,
         section: Section,
         points: usize,
         mut visit: impl FnMut(u64, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
+        let whole = |first, bytes| Ok::<_, E>((first, bytes));
+        self.blocks(section, points, whole, |windows| {
+            for (first, bytes) in windows {
+                visit(first, &bytes)?;
+            }
+            Ok(())
+        })?
+    }
+
+    /// Hands a proving section to `visit`, in blocks that `prepare` makes of the bytes of at most `points` points and the
+    /// index of the first. The next block is read and prepared meanwhile, in a thread of its own.
+    ///
+    /// # Errors
+    /// Those of `prepare`, and [`KeyError`] when the file cannot be read; `visit` sees the blocks before.
+    pub fn blocks<B: Send, E: From<KeyError> + Send, T>(
+        &self,
+        section: Section,
+        points: usize,
+        mut prepare: impl FnMut(u64, Vec<u8>) -> Result<B, E> + Send,
+        visit: impl FnOnce(&mut (dyn Iterator<Item = B> + Send)) -> T,
+    ) -> Result<T, E> {
         let Extent { offset, count } = self.extent(section);
         let point_bytes = section.point_bytes();
-        let (filled, windows) = mpsc::sync_channel(1);
-        let (returned, buffers) = mpsc::channel::<Vec<u8>>();
+        // The one that is read waits until somebody takes it.
+        let (filled, blocks) = mpsc::sync_channel(0);
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 for first in (0..count).step_by(points.max(1)) {
-                    let Ok(mut buffer) = buffers.recv() else { return };
                     let len = (count - first).min(points as u64) as usize;
-                    buffer.resize(len * point_bytes, 0);
-                    let read = read_exact_at(&self.file, &mut buffer, offset + first * point_bytes as u64);
-                    let failed = read.is_err();
-                    if filled.send(read.map(|()| (first, buffer))).is_err() || failed {
+                    let mut buffer = vec![0; len * point_bytes];
+                    let block = read_exact_at(&self.file, &mut buffer, offset + first * point_bytes as u64)
+                        .map_err(|error| self.error(error.into()).into())
+                        .and_then(|()| prepare(first, buffer));
+                    let failed = block.is_err();
+                    if filled.send(block).is_err() || failed {
                         return;
                     }
                 }
             });
-            for _ in 0..2 {
-                // The reader is gone when a section is empty; then no window comes either.
-                let _ = returned.send(Vec::new());
+            let mut failed = None;
+            let mut blocks =
+                blocks.into_iter().map_while(|block| block.map_err(|error| failed = Some(error)).ok()).fuse();
+            let visited = visit(&mut blocks);
+            // The reader ends when nobody listens.
+            drop(blocks);
+            match failed {
+                Some(error) => Err(error),
+                None => Ok(visited),
             }
-            for window in windows {
-                let (first, buffer) = window.map_err(|error| self.error(error.into()))?;
-                visit(first, &buffer)?;
-                let _ = returned.send(buffer);
-            }
-            Ok(())
         })
     }
 

@@ -17,19 +17,18 @@
 //!
 //! Source: `spec/snark.md` 3.3, 6.3, 6.4.
 
-use blstrs::{G1Affine, G1Projective, G2Affine, G2Projective};
+use blstrs::{G1Projective, G2Projective};
 use ff::Field;
-use group::{Curve, Group};
+use group::Curve;
 use rand_core::OsRng;
 use rayon::prelude::*;
 
 use super::density::Density;
 use super::key::{KeyError, KeyProblem, ParamsFile, Section};
 use super::proof::Proof;
-use crate::backend::cpu::curve::{Kernel, PortableG1, PortableG2};
-use crate::backend::cpu::fast;
-use crate::backend::cpu::msm::{Msm, Sum};
-use crate::backend::cpu::ntt::{Domain, DomainTooLarge, Points};
+use crate::backend::cpu::ntt::{Domain, DomainTooLarge, Points, Transform};
+use crate::backend::points::{PointBlock, PointBlocks, SumPlan};
+use crate::backend::{Backend, BackendError};
 use crate::circuit::values::Class;
 use crate::circuit::{Evaluations, Letter, Shape, Values, Witness};
 use crate::field::Fr;
@@ -45,8 +44,6 @@ const WINDOWS_OF_A_SECTION: usize = 32;
 const MIN_WINDOW: usize = 1 << 9;
 /// Least memory for windows and buckets.
 const MIN_WORKING: u64 = 8 << 20;
-/// Multiples are collected to at least so many before they go to the buckets.
-const COLLECTED: usize = 1 << 14;
 
 /// Why a proof could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +56,8 @@ pub enum ProveError {
     Domain(#[from] DomainTooLarge),
     #[error(transparent)]
     Key(#[from] KeyError),
+    #[error(transparent)]
+    Backend(#[from] BackendError),
     #[error(
         "wrong parameters for this circuit: section {section} has {actual} points, the circuit asks for {expected}"
     )]
@@ -146,11 +145,46 @@ pub fn prove<'a>(
     r: Fr,
     s: Fr,
 ) -> Result<Proof, ProveError> {
-    if fast::available() {
-        prove_with::<fast::G1, fast::G2>(job, params, density, rows.into(), witness, [r, s])
-    } else {
-        prove_with::<PortableG1, PortableG2>(job, params, density, rows.into(), witness, [r, s])
+    let rows = rows.into();
+    check_counts(params, density)?;
+    check_lengths(density, &rows, witness)?;
+    let domain = Domain::at_least(density.rows())?;
+    let vector_bytes = (domain.size() * size_of::<Fr>()) as u64;
+    let compact_bytes = witness.aux.memory_bytes() + rows.memory_bytes();
+    let needed = 2 * vector_bytes + compact_bytes as u64 + MIN_WORKING;
+    let available = job.config.memory_bytes;
+    if needed > available {
+        return Err(ProveError::Memory { needed, available });
     }
+
+    let quotient = quotient(job, &domain, rows, witness)?;
+    // The second vector is free again.
+    let working = available - needed + vector_bytes + MIN_WORKING;
+    let total = Section::PROVING.iter().map(|section| params.count(*section)).sum();
+    let sums = Sums {
+        params,
+        backend: &*job.config.backend,
+        stage: job.stage("sums over points", Unit::Items, total),
+        working,
+    };
+    let h = sums.h(&domain, &quotient)?;
+    drop(quotient);
+    let inputs = || witness.inputs.iter().map(classify);
+    let l = sums.g1(Section::L, all(&witness.aux))?;
+    let a = sums.g1(Section::A, inputs().chain(chosen(&witness.aux, density.a_aux.iter())))?;
+    let b_scalars = || {
+        let inputs = density.b_inputs.iter().map(|index| classify(&witness.inputs[index]));
+        inputs.chain(chosen(&witness.aux, density.b_aux.iter()))
+    };
+    let b1 = sums.g1(Section::B1, b_scalars())?;
+    let b2 = sums.g2(Section::B2, b_scalars())?;
+
+    let key = params.verifying_key();
+    let a = a + key.alpha_g1 + key.delta_g1 * r;
+    let b1 = b1 + key.beta_g1 + key.delta_g1 * s;
+    let b = b2 + key.beta_g2 + key.delta_g2 * s;
+    let c = l + h + a * s + b1 * r - key.delta_g1 * (r * s);
+    Ok(Proof { a: a.to_affine(), b: b.to_affine(), c: c.to_affine() })
 }
 
 /// Checks that parameters have as many points as a circuit needs.
@@ -176,57 +210,6 @@ pub fn check_counts(params: &ParamsFile, density: &Density) -> Result<(), ProveE
     Ok(())
 }
 
-/// [`prove`] with a choice of arithmetic, which does not change the proof.
-///
-/// # Errors
-/// As [`prove`].
-pub fn prove_with<G1, G2>(
-    job: &Job<'_>,
-    params: &ParamsFile,
-    density: &Density,
-    rows: Rows<'_>,
-    witness: &Witness,
-    [r, s]: [Fr; 2],
-) -> Result<Proof, ProveError>
-where
-    G1: Kernel<Group = G1Projective, Affine = G1Affine>,
-    G2: Kernel<Group = G2Projective, Affine = G2Affine>,
-{
-    check_counts(params, density)?;
-    check_lengths(density, &rows, witness)?;
-    let domain = Domain::at_least(density.rows())?;
-    let vector_bytes = (domain.size() * size_of::<Fr>()) as u64;
-    let compact_bytes = witness.aux.memory_bytes() + rows.memory_bytes();
-    let needed = 2 * vector_bytes + compact_bytes as u64 + MIN_WORKING;
-    let available = job.config.memory_bytes;
-    if needed > available {
-        return Err(ProveError::Memory { needed, available });
-    }
-
-    let quotient = quotient(job, &domain, rows, witness)?;
-    // The second vector is free again.
-    let working = available - needed + vector_bytes + MIN_WORKING;
-    let total = Section::PROVING.iter().map(|section| params.count(*section)).sum();
-    let sums = Sums { params, stage: job.stage("sums over points", Unit::Items, total), working };
-    let h = sums.h::<G1>(&domain, quotient)?;
-    let inputs = || witness.inputs.iter().map(classify);
-    let l = sums.witness::<G1>(Section::L, all(&witness.aux))?;
-    let a = sums.witness::<G1>(Section::A, inputs().chain(chosen(&witness.aux, density.a_aux.iter())))?;
-    let b_scalars = || {
-        let inputs = density.b_inputs.iter().map(|index| classify(&witness.inputs[index]));
-        inputs.chain(chosen(&witness.aux, density.b_aux.iter()))
-    };
-    let b1 = sums.witness::<G1>(Section::B1, b_scalars())?;
-    let b2 = sums.witness::<G2>(Section::B2, b_scalars())?;
-
-    let key = params.verifying_key();
-    let a = a + key.alpha_g1 + key.delta_g1 * r;
-    let b1 = b1 + key.beta_g1 + key.delta_g1 * s;
-    let b = b2 + key.beta_g2 + key.delta_g2 * s;
-    let c = l + h + a * s + b1 * r - key.delta_g1 * (r * s);
-    Ok(Proof { a: a.to_affine(), b: b.to_affine(), c: c.to_affine() })
-}
-
 fn check_lengths(density: &Density, rows: &Rows<'_>, witness: &Witness) -> Result<(), ProveError> {
     let [a, b, c] = match rows {
         Rows::Compact(Evaluations { a, b, c }) => [a, b, c].map(Values::len),
@@ -250,19 +233,21 @@ fn check_lengths(density: &Density, rows: &Rows<'_>, witness: &Witness) -> Resul
 fn quotient(job: &Job<'_>, domain: &Domain, mut rows: Rows<'_>, witness: &Witness) -> Result<Vec<Fr>, ProveError> {
     let size = domain.size();
     let stage = job.stage("transforms", Unit::Items, 6 * size as u64);
+    let transform = |vector: &mut [Fr], transforms: &[Transform]| {
+        job.config.backend.transform(domain, vector, transforms)?;
+        Ok::<_, ProveError>(stage.advance((transforms.len() * size) as u64)?)
+    };
     // Both vectors in one allocation, which gives half of itself back in the end.
     let mut vectors = vec![Fr::ZERO; 2 * size];
     let (first, second) = vectors.split_at_mut(size);
     rows.fill(Letter::A, witness, &witness.inputs, first);
-    to_coset(domain, first, &stage)?;
+    transform(first, &[Transform::Interpolate(Points::Roots), Transform::Evaluate(Points::Coset)])?;
     rows.fill(Letter::B, witness, &[], second);
-    to_coset(domain, second, &stage)?;
+    transform(second, &[Transform::Interpolate(Points::Roots), Transform::Evaluate(Points::Coset)])?;
     first.par_iter_mut().zip(&*second).for_each(|(first, second)| *first *= second);
-    domain.interpolate(first, Points::Coset);
-    stage.advance(size as u64)?;
+    transform(first, &[Transform::Interpolate(Points::Coset)])?;
     rows.fill(Letter::C, witness, &[], second);
-    domain.interpolate(second, Points::Roots);
-    stage.advance(size as u64)?;
+    transform(second, &[Transform::Interpolate(Points::Roots)])?;
     let factor = domain.vanishing_at(&Points::Coset.shift()).invert();
     // gᵐ ≠ 1, since g generates the whole group and m divides 2³².
     let factor = Option::<Fr>::from(factor).unwrap_or(Fr::ZERO);
@@ -270,13 +255,6 @@ fn quotient(job: &Job<'_>, domain: &Domain, mut rows: Rows<'_>, witness: &Witnes
     vectors.truncate(size);
     vectors.shrink_to_fit();
     if vectors.last() == Some(&Fr::ZERO) { Ok(vectors) } else { Err(ProveError::Unsatisfied) }
-}
-
-fn to_coset(domain: &Domain, values: &mut [Fr], stage: &Stage<'_>) -> Result<(), Cancelled> {
-    domain.interpolate(values, Points::Roots);
-    stage.advance(values.len() as u64)?;
-    domain.evaluate(values, Points::Coset);
-    stage.advance(values.len() as u64)
 }
 
 /// Values, then the consistency rows' inputs, then zeros.
@@ -330,6 +308,7 @@ fn chosen(values: &Values, indices: impl Iterator<Item = usize>) -> impl Iterato
 /// The sums over the sections of a file.
 struct Sums<'a> {
     params: &'a ParamsFile,
+    backend: &'a dyn Backend,
     stage: Stage<'a>,
     /// Bytes for windows and buckets.
     working: u64,
@@ -337,107 +316,71 @@ struct Sums<'a> {
 
 impl Sums<'_> {
     /// Points of a window of a section with `count` points.
-    fn window<K: Kernel>(&self, count: usize) -> usize {
-        let point = K::POINT_BYTES.max(size_of::<K::Point>()) as u64;
+    fn window(&self, section: Section, count: usize) -> usize {
+        // Decoded, in limbs of 52 bits, a point takes a third more.
+        let point = (section.point_bytes() + section.point_bytes() / 3) as u64;
         let most = ((self.working / 2 / WINDOWS).min(WINDOW_BYTES) / point).max(1) as usize;
         most.min((count / WINDOWS_OF_A_SECTION).max(MIN_WINDOW))
     }
 
-    /// Memory for the buckets of a sum of `expected` multiples, in a section with `count` points.
-    ///
-    /// Three tenths of what the points take are enough: buckets for the least time would take more than all points of a
-    /// small sum, to be faster by a tenth.
-    fn buckets<K: Kernel>(&self, count: usize, expected: usize) -> u64 {
-        let most = self.working - WINDOWS * self.window::<K>(count) as u64 * K::POINT_BYTES as u64;
-        most.min((3 * expected * size_of::<K::Point>() / 10) as u64)
-    }
-
-    /// Appends chosen points of a window that begins with point `first` of the section.
-    fn decode<K: Kernel>(
+    /// A sum over a section; `fill` says what becomes of the points of a block, whose number it is given.
+    fn section<G>(
         &self,
         section: Section,
-        first: usize,
-        bytes: &[u8],
-        chosen: &[u32],
-        points: &mut Vec<K::Point>,
-    ) -> Result<(), ProveError> {
-        const PIECE: usize = 1 << 9;
-        let before = points.len();
-        points.resize(before + chosen.len(), K::Point::default());
-        chosen.par_chunks(PIECE).zip(points[before..].par_chunks_mut(PIECE)).try_for_each(|(chosen, points)| {
-            K::decode_chosen(bytes, chosen, points).map_err(|(index, problem)| {
-                let index = first as u64 + u64::from(chosen[index]);
+        mut fill: impl FnMut(&mut PointBlock, usize) + Send,
+        sum: impl FnOnce(&SumPlan, &mut PointBlocks<'_>) -> Result<G, BackendError>,
+    ) -> Result<G, ProveError> {
+        let points = self.params.count(section) as usize;
+        let window = self.window(section, points);
+        let plan = SumPlan { points, memory_bytes: self.working - WINDOWS * (window * section.point_bytes()) as u64 };
+        let prepare = |first, bytes: Vec<u8>| {
+            let count = bytes.len() / section.point_bytes();
+            let mut block = PointBlock { first, bytes, ..PointBlock::default() };
+            fill(&mut block, count);
+            self.stage.advance(count as u64)?;
+            Ok::<_, ProveError>(block)
+        };
+        self.params.blocks(section, window, prepare, |blocks| sum(&plan, blocks))?.map_err(|error| match error {
+            BackendError::Point { index, problem } => {
                 self.params.error(KeyProblem::Point { section, index, problem }).into()
-            })
+            }
+            error => error.into(),
         })
     }
 
     /// `Σ h_i H_i`; the coefficients are in bit-reversed order.
-    fn h<K: Kernel>(&self, domain: &Domain, coefficients: Vec<Fr>) -> Result<K::Group, ProveError> {
-        let size = domain.size();
-        let mut msm = Msm::<K>::new(size, self.buckets::<K>(size, size));
-        let (mut points, mut scalars) = (Vec::new(), Vec::new());
-        let window = self.window::<K>(size);
-        let all: Vec<u32> = (0..window as u32).collect();
-        self.params.windows(Section::H, window, |first, bytes| {
-            let first = first as usize;
-            let count = bytes.len() / K::POINT_BYTES;
-            let range = first..first + count;
-            range.into_par_iter().map(|index| coefficients[domain.reversed(index)]).collect_into_vec(&mut scalars);
-            points.clear();
-            self.decode::<K>(Section::H, first, bytes, &all[..count], &mut points)?;
-            msm.feed(&points, &scalars);
-            Ok::<_, ProveError>(self.stage.advance(count as u64)?)
-        })?;
-        Ok(msm.finish())
+    fn h(&self, domain: &Domain, coefficients: &[Fr]) -> Result<G1Projective, ProveError> {
+        let fill = |block: &mut PointBlock, count: usize| {
+            let first = block.first as usize;
+            block.multiples = (0..count as u32).collect();
+            block.scalars = (first..first + count).map(|index| coefficients[domain.reversed(index)]).collect();
+        };
+        self.section(Section::H, fill, |plan, blocks| self.backend.sum_g1(plan, blocks))
     }
 
     /// `Σ z_v P_v` over a section whose scalars are parts of the witness, in file order.
-    fn witness<K: Kernel>(
-        &self,
-        section: Section,
-        mut scalars: impl Iterator<Item = Scalar>,
-    ) -> Result<K::Group, ProveError> {
-        let count = self.params.count(section) as usize;
-        let mut ones = Sum::<K>::default();
-        // Made when the first multiples come, for as many as their share in the first window makes likely.
-        let mut msm: Option<Msm<K>> = None;
-        let (mut one_indices, mut wide_indices) = (Vec::new(), Vec::new());
-        let (mut one_points, mut collected) = (Vec::new(), Vec::new());
-        let mut wide_scalars = Vec::new();
-        let mut seen = 0;
-        let window = self.window::<K>(count);
-        self.params.windows(section, window, |first, bytes| {
-            let first = first as usize;
-            let len = bytes.len() / K::POINT_BYTES;
-            one_indices.clear();
-            wide_indices.clear();
-            for (index, scalar) in (0..len as u32).zip(&mut scalars) {
-                match scalar {
-                    Scalar::Zero => {}
-                    Scalar::One => one_indices.push(index),
-                    Scalar::Wide(scalar) => {
-                        wide_indices.push(index);
-                        wide_scalars.push(scalar);
-                    }
+    fn g1(&self, section: Section, scalars: impl Iterator<Item = Scalar> + Send) -> Result<G1Projective, ProveError> {
+        self.section(section, by_kind(scalars), |plan, blocks| self.backend.sum_g1(plan, blocks))
+    }
+
+    /// As [`Self::g1`], in G2.
+    fn g2(&self, section: Section, scalars: impl Iterator<Item = Scalar> + Send) -> Result<G2Projective, ProveError> {
+        self.section(section, by_kind(scalars), |plan, blocks| self.backend.sum_g2(plan, blocks))
+    }
+}
+
+/// Gives the next points their scalars.
+fn by_kind(mut scalars: impl Iterator<Item = Scalar> + Send) -> impl FnMut(&mut PointBlock, usize) + Send {
+    move |block, count| {
+        for (index, scalar) in (0..count as u32).zip(&mut scalars) {
+            match scalar {
+                Scalar::Zero => {}
+                Scalar::One => block.ones.push(index),
+                Scalar::Wide(scalar) => {
+                    block.multiples.push(index);
+                    block.scalars.push(scalar);
                 }
             }
-            one_points.clear();
-            self.decode::<K>(section, first, bytes, &one_indices, &mut one_points)?;
-            ones.feed(&mut one_points);
-            self.decode::<K>(section, first, bytes, &wide_indices, &mut collected)?;
-            seen += len;
-            if collected.len() >= COLLECTED.min(window) || (seen == count && !collected.is_empty()) {
-                let msm = msm.get_or_insert_with(|| {
-                    let expected = (collected.len() as u64 * count as u64).div_ceil(seen as u64) as usize;
-                    Msm::new(expected, self.buckets::<K>(count, expected))
-                });
-                msm.feed(&collected, &wide_scalars);
-                collected.clear();
-                wide_scalars.clear();
-            }
-            Ok::<_, ProveError>(self.stage.advance(len as u64)?)
-        })?;
-        Ok(ones.finish() + msm.map_or_else(K::Group::identity, Msm::finish))
+        }
     }
 }

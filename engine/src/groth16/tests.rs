@@ -15,7 +15,7 @@ use rand_xorshift::XorShiftRng;
 use sha2::{Digest, Sha256};
 
 use super::key::KeyProblem;
-use super::prove::{check_counts, prove_with};
+use super::prove::check_counts;
 use super::setup::setup_with;
 use super::*;
 use crate::backend::cpu::curve::{PortableG1, PortableG2};
@@ -214,13 +214,6 @@ fn keys_and_proofs_equal_bellmans() {
     let mut bytes = Vec::new();
     proof.write(&mut bytes).unwrap();
     assert_eq!(ours.to_bytes()[..], bytes);
-    let (density, evaluations) = (Density::new(&recorder.shape), recorder.evaluations());
-    let by_portable = with_job(1 << 28, |job| {
-        let secrets = [Fr::from(r), Fr::from(s)];
-        prove_with::<PortableG1, PortableG2>(job, &params, &density, evaluations.into(), &recorder.witness, secrets)
-    });
-    assert_eq!(by_portable.unwrap(), ours);
-
     let verifier = Verifier::new(&key);
     assert_eq!(verifier.verify(&ours, &[Fr::from(35)]), Ok(()));
     assert_eq!(verifier.verify(&ours, &[Fr::from(36)]), Err(VerifyError::Unsatisfied { index: 0 }));

@@ -1,9 +1,14 @@
 //! The CPU backend: rayon, always compiled, the oracle of every other backend.
 
 pub mod subgroup;
+pub mod sums;
 pub mod trees;
 
+use blstrs::{G1Projective, G2Projective};
+
+use self::curve::{PortableG1, PortableG2};
 use self::ntt::{Domain, Transform};
+use super::points::{PointBlocks, SumPlan};
 use super::{Backend, BackendError};
 use crate::field::{Fr, Node};
 
@@ -63,5 +68,19 @@ impl Backend for Cpu {
         }
         domain.transform(values, transforms);
         Ok(())
+    }
+
+    fn sum_g1(&self, plan: &SumPlan, blocks: &mut PointBlocks<'_>) -> Result<G1Projective, BackendError> {
+        match fast::available() {
+            true => sums::sum::<fast::G1>(plan, blocks),
+            false => sums::sum::<PortableG1>(plan, blocks),
+        }
+    }
+
+    fn sum_g2(&self, plan: &SumPlan, blocks: &mut PointBlocks<'_>) -> Result<G2Projective, BackendError> {
+        match fast::available() {
+            true => sums::sum::<fast::G2>(plan, blocks),
+            false => sums::sum::<PortableG2>(plan, blocks),
+        }
     }
 }

@@ -12,12 +12,14 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use blstrs::{G1Projective, G2Projective};
 use rand_core::{OsRng, RngCore};
 use tracing::warn;
 
 use super::GpuError;
 use crate::backend::cpu::ntt::{Blocks, Domain, Pass, Transform};
-use crate::backend::cpu::trees;
+use crate::backend::cpu::{Cpu, trees};
+use crate::backend::points::{PointBlocks, SumPlan};
 use crate::backend::{Backend, BackendError};
 use crate::field::{Fr, Node, fr};
 
@@ -377,5 +379,13 @@ impl Backend for Team {
                 Ok(())
             }
         }
+    }
+
+    fn sum_g1(&self, plan: &SumPlan, blocks: &mut PointBlocks<'_>) -> Result<G1Projective, BackendError> {
+        Cpu.sum_g1(plan, blocks)
+    }
+
+    fn sum_g2(&self, plan: &SumPlan, blocks: &mut PointBlocks<'_>) -> Result<G2Projective, BackendError> {
+        Cpu.sum_g2(plan, blocks)
     }
 }

@@ -1,0 +1,168 @@
+//! Sums over the points of a parameter file: points taken once are added up, the others go through the bucket method.
+
+use group::Group;
+use rayon::prelude::*;
+
+use super::curve::{BadPoint, Kernel};
+use super::msm::{Msm, Sum};
+use crate::backend::BackendError;
+use crate::backend::points::{PointBlock, PointBlocks, SumPlan};
+use crate::field::Fr;
+
+/// Multiples are collected to at least so many before they go to the buckets.
+const COLLECTED: usize = 1 << 14;
+/// Points that one task decodes.
+const PIECE: usize = 1 << 9;
+
+/// A sum over blocks of points.
+pub struct PointSum<K: Kernel> {
+    plan: SumPlan,
+    ones: Sum<K>,
+    /// Made when the first multiples come, for as many as their share so far makes likely.
+    msm: Option<Msm<K>>,
+    points: Vec<K::Point>,
+    multiples: Vec<K::Point>,
+    scalars: Vec<Fr>,
+    seen: usize,
+}
+
+impl<K: Kernel> PointSum<K> {
+    /// Nothing has been added yet.
+    pub fn new(plan: SumPlan) -> Self {
+        let (points, multiples, scalars) = (Vec::new(), Vec::new(), Vec::new());
+        Self { plan, ones: Sum::default(), msm: None, points, multiples, scalars, seen: 0 }
+    }
+
+    /// Adds a block.
+    ///
+    /// # Errors
+    /// [`BackendError::Point`] for a point that is none.
+    pub fn feed(&mut self, block: &PointBlock) -> Result<(), BackendError> {
+        self.points.clear();
+        decode::<K>(block, &block.ones, &mut self.points)?;
+        self.ones.feed(&mut self.points);
+        decode::<K>(block, &block.multiples, &mut self.multiples)?;
+        self.scalars.extend_from_slice(&block.scalars);
+        let points = block.bytes.len() / K::POINT_BYTES;
+        self.seen += points;
+        if self.multiples.len() >= COLLECTED.min(points) {
+            self.flush();
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) {
+        if self.multiples.is_empty() {
+            return;
+        }
+        let msm = self.msm.get_or_insert_with(|| {
+            let share = self.multiples.len() as u64 * self.plan.points as u64;
+            let expected = share.div_ceil(self.seen as u64) as usize;
+            // Three tenths of what the points take are enough: buckets for the least time would take more than all
+            // points of a small sum, to be faster by a tenth.
+            let memory = self.plan.memory_bytes.min((3 * expected * size_of::<K::Point>() / 10) as u64);
+            Msm::new(expected, memory)
+        });
+        msm.feed(&self.multiples, &self.scalars);
+        self.multiples.clear();
+        self.scalars.clear();
+    }
+
+    /// The sum.
+    pub fn finish(mut self) -> K::Group {
+        self.flush();
+        self.ones.finish() + self.msm.map_or_else(K::Group::identity, Msm::finish)
+    }
+}
+
+/// Appends chosen points of a block.
+fn decode<K: Kernel>(block: &PointBlock, chosen: &[u32], points: &mut Vec<K::Point>) -> Result<(), BackendError> {
+    let before = points.len();
+    points.resize(before + chosen.len(), K::Point::default());
+    chosen.par_chunks(PIECE).zip(points[before..].par_chunks_mut(PIECE)).try_for_each(|(chosen, points)| {
+        K::decode_chosen(&block.bytes, chosen, points).map_err(|(index, problem): (usize, BadPoint)| {
+            BackendError::Point { index: block.first + u64::from(chosen[index]), problem }
+        })
+    })
+}
+
+/// The sum over all blocks.
+///
+/// # Errors
+/// [`BackendError::Point`] for a point that is none.
+pub fn sum<K: Kernel>(plan: &SumPlan, blocks: &mut PointBlocks<'_>) -> Result<K::Group, BackendError> {
+    let mut sum = PointSum::<K>::new(*plan);
+    for block in blocks {
+        sum.feed(&block)?;
+    }
+    Ok(sum.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Backend;
+    use crate::backend::cpu::Cpu;
+    use crate::backend::cpu::curve::tests::{points, rng};
+    use crate::backend::cpu::curve::{PortableG1, PortableG2};
+    use ff::Field;
+    use group::prime::PrimeCurveAffine;
+
+    /// Blocks of up to 700 points, of which a third is left out, a third taken once, and their sum.
+    fn blocks<K: Kernel>(count: usize) -> (SumPlan, Vec<PointBlock>, K::Group) {
+        let points = points::<K>(count);
+        let mut rng = rng(11);
+        let (mut blocks, mut sum) = (Vec::new(), K::Group::identity());
+        for (number, points) in points.chunks(700).enumerate() {
+            let mut bytes = vec![0; points.len() * K::POINT_BYTES];
+            K::encode_all(points, &mut bytes);
+            let mut block = PointBlock { first: 700 * number as u64, bytes, ..PointBlock::default() };
+            for (index, point) in points.iter().enumerate() {
+                let point = K::export(point);
+                match index % 3 {
+                    0 => {
+                        block.ones.push(index as u32);
+                        sum += point.to_curve();
+                    }
+                    1 => {
+                        let scalar = Fr::random(&mut rng);
+                        block.multiples.push(index as u32);
+                        block.scalars.push(scalar);
+                        sum += point * scalar;
+                    }
+                    _ => {}
+                }
+            }
+            blocks.push(block);
+        }
+        (SumPlan { points: count, memory_bytes: 1 << 20 }, blocks, sum)
+    }
+
+    #[test]
+    fn sums_of_both_kinds_of_arithmetic_are_naive_ones() {
+        for count in [0, 1, 2, 699, 701, 1500] {
+            let (plan, blocks_g1, expected) = blocks::<PortableG1>(count);
+            assert_eq!(sum::<PortableG1>(&plan, &mut blocks_g1.clone().into_iter()).unwrap(), expected);
+            assert_eq!(Cpu.sum_g1(&plan, &mut blocks_g1.into_iter()).unwrap(), expected);
+            let (plan, blocks_g2, expected) = blocks::<PortableG2>(count);
+            assert_eq!(sum::<PortableG2>(&plan, &mut blocks_g2.clone().into_iter()).unwrap(), expected);
+            assert_eq!(Cpu.sum_g2(&plan, &mut blocks_g2.into_iter()).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn bad_points_are_named_unless_nobody_needs_them() {
+        let (plan, blocks, expected) = blocks::<PortableG1>(1000);
+        for (index, is_needed) in [(699, true), (701, true), (702, false)] {
+            let mut blocks = blocks.clone();
+            blocks[index / 700].bytes[index % 700 * 96 + 50] ^= 1;
+            match Cpu.sum_g1(&plan, &mut blocks.into_iter()) {
+                Err(BackendError::Point { index: bad, problem: BadPoint::NotOnCurve }) if is_needed => {
+                    assert_eq!(bad, index as u64);
+                }
+                Ok(sum) if !is_needed => assert_eq!(sum, expected),
+                other => panic!("point {index}: {other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Sums over the points of a parameter file, which come block by block.
+
+use crate::field::Fr;
+
+/// Points as a parameter file has them, and what becomes of them: those without a scalar are not even decoded.
+#[derive(Clone, Debug, Default)]
+pub struct PointBlock {
+    /// Number of the first point, for errors.
+    pub first: u64,
+    /// Uncompressed points: of 96 bytes in G1, of 192 in G2.
+    pub bytes: Vec<u8>,
+    /// Points that are added as they are, by their places in the block.
+    pub ones: Vec<u32>,
+    /// Points that are multiplied first.
+    pub multiples: Vec<u32>,
+    /// A scalar for each of `multiples`.
+    pub scalars: Vec<Fr>,
+}
+
+/// What is known of a sum before its first block comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SumPlan {
+    /// Points of all blocks.
+    pub points: usize,
+    /// Bytes of memory for buckets.
+    pub memory_bytes: u64,
+}
+
+/// The blocks of a sum, in any thread.
+pub type PointBlocks<'a> = dyn Iterator<Item = PointBlock> + Send + 'a;
