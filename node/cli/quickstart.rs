@@ -51,6 +51,7 @@ const WINDOW: &str = "30 min";
 /// Names of phases that the report mentions.
 const PC1: &str = "PC1";
 const PC2: &str = "PC2";
+const C2: &str = "C2";
 const SYNTH: &str = "synthetic proofs";
 const WINNING_POST: &str = "winning PoSt";
 const WINDOW_POST: &str = "window PoSt";
@@ -222,8 +223,9 @@ impl Run<'_> {
             output.write_file(&proof, &run.folder.c1(), false)?;
             Ok(output)
         })?;
-        let snark = self.phase("C2", |run| {
-            let bytes = prove::commit_phase2(&run.context.job(), &config, &c1, &run.identity)?;
+        let snark = self.phase(C2, |run| {
+            let job = run.context.job_on_devices(config.params.size_bytes)?;
+            let bytes = prove::commit_phase2(&job, &config, &c1, &run.identity)?;
             files::write(&run.folder.proof(), &bytes, false)?;
             Ok(bytes)
         })?;
@@ -245,6 +247,7 @@ impl Run<'_> {
     /// Proves that the sector is still held: once as for a block, once as for a deadline.
     fn space_time(&mut self, comm_r: &Node) -> anyhow::Result<()> {
         let seal = self.proof;
+        let size_bytes = seal.config().params.size_bytes;
         self.phase("PoSt parameters", |run| {
             params::make_or_reuse(run.context, &seal, CircuitKind::Winning)?;
             params::make_or_reuse(run.context, &seal, CircuitKind::Window)
@@ -256,14 +259,14 @@ impl Run<'_> {
             Ok(PoStRound::new(&proof.config(), &RANDOMNESS, &MINER.prover_id())?)
         };
         self.phase(WINNING_POST, |run| {
-            let proof =
-                post::prove_winning(&run.context.job(), &round(PoStKind::Winning)?, &sector, &ReadLimits::default())?;
+            let job = run.context.job_on_devices(size_bytes)?;
+            let proof = post::prove_winning(&job, &round(PoStKind::Winning)?, &sector, &ReadLimits::default())?;
             files::write(&run.folder.winning(), &proof, false)
         })?;
         self.phase(WINDOW_POST, |run| {
             let (round, options) = (round(PoStKind::Window)?, WindowOptions::default());
-            let WindowProof { proof, .. } =
-                post::prove_window(&run.context.job(), &round, std::slice::from_ref(&sector), &options)?;
+            let job = run.context.job_on_devices(size_bytes)?;
+            let WindowProof { proof, .. } = post::prove_window(&job, &round, std::slice::from_ref(&sector), &options)?;
             files::write(&run.folder.window(), &proof, false)
         })
     }
@@ -413,7 +416,7 @@ impl Run<'_> {
 
     /// What computed a phase.
     fn device(&self, phase: &str) -> &str {
-        if [PC1, PC2].contains(&phase) { self.context.devices() } else { "cpu" }
+        if [PC1, PC2, C2, WINNING_POST, WINDOW_POST].contains(&phase) { self.context.devices() } else { "cpu" }
     }
 
     /// A row for each phase.

@@ -283,8 +283,8 @@ fn c2(args: &args::C2, context: &Context) -> anyhow::Result<Report> {
     let identity = given.sector_identity(&flags)?;
     files::refuse_existing(&out, given.force)?;
 
-    let meter = Meter::start();
-    let outcome = prove::commit_phase2(&context.job(), &proof.config(), &c1, &identity);
+    let (job, meter) = (context.job_on_devices(proof.config().params.size_bytes)?, Meter::start());
+    let outcome = prove::commit_phase2(&job, &proof.config(), &c1, &identity);
     let bytes = context.kept(outcome, || "no proof was written; the same command begins anew".to_owned())?;
     files::write(&out, &bytes, given.force)?;
     let cost = meter.stop();

@@ -210,7 +210,7 @@ fn prove(args: &args::UpdateProve, context: &Context) -> anyhow::Result<Report> 
         .any(|flag| flag.is_some());
     let default = given.folder.as_ref().map(vanilla_bin).filter(|path| !replicas_given && path.exists());
 
-    let meter = Meter::start();
+    let (job, meter) = (context.job_on_devices(config.params.size_bytes)?, Meter::start());
     let outcome = match args.vanilla.clone().or(default) {
         Some(path) => {
             let bytes = files::read(&path, "partition proofs")?;
@@ -219,12 +219,12 @@ fn prove(args: &args::UpdateProve, context: &Context) -> anyhow::Result<Report> 
                 let message = format!("{} are no partition proofs of {}: {cause}", path.display(), config.params.name);
                 Failure::new(Kind::Input, message)
             })?;
-            update::prove(&context.job(), &config, &encoded.commitments, &proofs)
+            update::prove(&job, &config, &encoded.commitments, &proofs)
         }
         None => {
             let (old, new) = (Paths::old(&given, &args.old)?, Paths::new(&given, &args.new)?);
             let (old, new) = (old.as_replica(), new.as_replica());
-            update::prove_from_files(&context.job(), &config, &encoded.commitments, old, new)
+            update::prove_from_files(&job, &config, &encoded.commitments, old, new)
         }
     };
     let bytes = context.kept(outcome, || "no proof was written; the same command begins anew".to_owned())?;

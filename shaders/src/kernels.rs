@@ -18,6 +18,8 @@ pub enum Kernel {
     RowFactors(Form),
     /// Test only: one function of a field to each invocation.
     FieldProbe(Field, Form),
+    /// Calibration only: many products to each invocation.
+    FieldLoop(Field, Form),
     /// Test only: a loop of many turns, which some drivers cut off.
     LongLoop,
 }
@@ -74,6 +76,7 @@ impl Kernel {
             }
             Self::RowFactors(form) => format!("row_factors_{}", form.name()),
             Self::FieldProbe(field, form) => format!("{}_{}", field.prefix(), form.name()),
+            Self::FieldLoop(field, form) => format!("{}_loop_{}", field.prefix(), form.name()),
             Self::LongLoop => "long_loop".to_owned(),
         }
     }
@@ -81,14 +84,14 @@ impl Kernel {
     /// Buffers that it binds, from 0: inputs, then the one output.
     pub fn bindings(&self) -> usize {
         match self {
-            Self::PoseidonLevel(_) | Self::ShaLevel | Self::FieldProbe(..) => 3,
+            Self::PoseidonLevel(_) | Self::ShaLevel | Self::FieldProbe(..) | Self::FieldLoop(..) => 3,
             Self::Butterflies(..) | Self::RowFactors(_) | Self::LongLoop => 2,
         }
     }
 
     /// Whether a dispatch takes parameters.
     pub fn has_parameters(&self) -> bool {
-        !matches!(self, Self::FieldProbe(..) | Self::LongLoop)
+        !matches!(self, Self::FieldProbe(..) | Self::FieldLoop(..) | Self::LongLoop)
     }
 
     /// The WGSL text; its entry point is `main`.
@@ -96,15 +99,18 @@ impl Kernel {
     /// # Errors
     /// [`ComposeError`], which tests rule out for the texts here.
     pub fn source(&self) -> Result<String, ComposeError> {
-        let fr = include_str!("../wgsl/probes/fr.wgsl");
+        // The same functions of both fields, under other names.
+        let of = |field: Field, fr: &str| match field {
+            Field::Fr => fr.to_owned(),
+            Field::Fq => fr.replace("Fr", "Fq").replace("fr", "fq"),
+        };
         let (text, form) = match self {
             Self::PoseidonLevel(table) => (include_str!("../wgsl/kernels/poseidon_level.wgsl").to_owned(), table.form),
             Self::ShaLevel => (include_str!("../wgsl/kernels/sha_level.wgsl").to_owned(), Form::Narrow),
             Self::Butterflies(_, _, form) => (include_str!("../wgsl/kernels/butterflies.wgsl").to_owned(), *form),
             Self::RowFactors(form) => (include_str!("../wgsl/kernels/row_factors.wgsl").to_owned(), *form),
-            Self::FieldProbe(Field::Fr, form) => (fr.to_owned(), *form),
-            // The same functions under other names.
-            Self::FieldProbe(Field::Fq, form) => (fr.replace("Fr", "Fq").replace("fr", "fq"), *form),
+            Self::FieldProbe(field, form) => (of(*field, include_str!("../wgsl/probes/fr.wgsl")), *form),
+            Self::FieldLoop(field, form) => (of(*field, include_str!("../wgsl/probes/field_loop.wgsl")), *form),
             Self::LongLoop => (include_str!("../wgsl/probes/long_loop.wgsl").to_owned(), Form::Narrow),
         };
         let library = |name: &str| match (name, self) {

@@ -20,7 +20,9 @@ fn kernels() -> Vec<(Kernel, Form)> {
     for form in Form::ALL {
         kernels.extend(Kernel::poseidon_levels(form).map(|kernel| (kernel, form)));
         kernels.extend(Kernel::transforms(form).map(|kernel| (kernel, form)));
-        kernels.extend(Field::ALL.map(|field| (Kernel::FieldProbe(field, form), form)));
+        for field in Field::ALL {
+            kernels.extend([(Kernel::FieldProbe(field, form), form), (Kernel::FieldLoop(field, form), form)]);
+        }
     }
     kernels
 }

@@ -7,15 +7,19 @@
 
 mod fields;
 mod sealing;
+mod shared_sums;
 mod transforms;
 
-use std::env;
+use std::ops::Neg;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{env, iter};
 
+use blstrs::{G1Projective, G2Projective};
 use filecash_engine::backend::cpu::Cpu;
 use filecash_engine::backend::cpu::ntt::{Blocks, Pass};
 use filecash_engine::backend::gpu::{ARITIES, Adapter, Gpu, GpuError, GpuLimits, Team, TeamOptions, Worker};
+use filecash_engine::backend::points::{PointBlock, SumPlan};
 use filecash_engine::backend::{Backend, BackendError};
 use filecash_engine::field::Node;
 use filecash_shaders::field::Form;
@@ -240,8 +244,44 @@ impl Worker for Faulty {
         self.done(parents)
     }
 
-    fn transform(&self, _pass: &Pass, _blocks: &Blocks<'_>) -> Result<(), GpuError> {
-        self.done(&mut [])
+    fn transform(&self, pass: &Pass, blocks: &Blocks<'_>) -> Result<(), GpuError> {
+        while let Some(mut block) = blocks.take(8) {
+            let mut nodes = [[0; 32]; 32];
+            if let Err(error) = self.done(&mut nodes) {
+                blocks.give_back(block);
+                return Err(error);
+            }
+            pass.compute(&mut block);
+            // A wrong bit of a node is a wrong element of a block.
+            if nodes != [[0; 32]; 32] {
+                block.values_mut().take(1).for_each(|value| *value = -*value);
+            }
+        }
+        Ok(())
+    }
+
+    fn sum_g1(&self, block: &PointBlock) -> Result<G1Projective, GpuError> {
+        let plan = SumPlan { points: block.chosen(), memory_bytes: 1 << 20 };
+        self.summed(Cpu.sum_g1(&plan, &mut iter::once(block.clone())))
+    }
+
+    fn sum_g2(&self, block: &PointBlock) -> Result<G2Projective, GpuError> {
+        let plan = SumPlan { points: block.chosen(), memory_bytes: 1 << 20 };
+        self.summed(Cpu.sum_g2(&plan, &mut iter::once(block.clone())))
+    }
+}
+
+impl Faulty {
+    fn summed<G: Neg<Output = G>>(&self, sum: Result<G, BackendError>) -> Result<G, GpuError> {
+        let sum = match sum {
+            Ok(sum) => sum,
+            Err(BackendError::Point { index, .. }) => return Err(GpuError::BadPoint { index }),
+            Err(error) => panic!("{error}"),
+        };
+        let mut nodes = [[0; 32]; 32];
+        self.done(&mut nodes)?;
+        // A wrong bit of a node is a wrong sum.
+        Ok(if nodes == [[0; 32]; 32] { sum } else { -sum })
     }
 }
 

@@ -5,11 +5,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use blstrs::{G1Projective, G2Projective};
 use filecash_engine::api::SectorIdentity;
 use filecash_engine::api::seal::{add_piece, pre_commit_phase1, pre_commit_phase2};
 use filecash_engine::backend::SharedBackend;
 use filecash_engine::backend::cpu::ntt::{Blocks, Pass};
 use filecash_engine::backend::gpu::{Gpu, GpuError, GpuLimits, Team, TeamOptions, Worker};
+use filecash_engine::backend::points::PointBlock;
 use filecash_engine::config::Config;
 use filecash_engine::field::Node;
 use filecash_engine::job::{Cancel, Job, Quiet};
@@ -140,6 +142,14 @@ impl Worker for Doomed {
 
     fn transform(&self, pass: &Pass, blocks: &Blocks<'_>) -> Result<(), GpuError> {
         self.call(&mut [], |gpu, _| gpu.transform(pass, blocks))
+    }
+
+    fn sum_g1(&self, block: &PointBlock) -> Result<G1Projective, GpuError> {
+        self.gpu.sum_g1(block)
+    }
+
+    fn sum_g2(&self, block: &PointBlock) -> Result<G2Projective, GpuError> {
+        self.gpu.sum_g2(block)
     }
 }
 

@@ -66,22 +66,48 @@ impl Prover {
         Ok(Self { params, shape, density })
     }
 
-    /// Proves a circuit; `partition` names it in errors. The proof is not verified yet.
+    /// Proves a circuit; `partition` names it in errors. The proof is not verified yet, unless devices took part: if it
+    /// is wrong then, they get no more work and it is made again without them.
     ///
     /// # Errors
     /// [`Error`] when the values do not satisfy the circuit, or memory or the parameters' file fail.
     pub(super) fn prove(&self, job: &Job<'_>, partition: usize, circuit: &impl ProofCircuit) -> Result<Proof, Error> {
-        let stage = job.stage("witness", Unit::Items, 2);
+        let stage = job.stage("witness", Unit::Items, 1);
         let witness = circuit.witness().map_err(SnarkError::from)?;
         stage.advance(1)?;
+        drop(stage);
+        let backend = &job.config.backend;
+        let has_devices = backend.has_devices();
+        let proof = self.proof(job, partition, &witness);
+        let reason = match &proof {
+            Ok(proof) if has_devices => {
+                let verified = Verifier::new(self.params.verifying_key()).verify(proof, &witness.inputs[1..]);
+                verified.err().map(|error| error.to_string())
+            }
+            Err(Error::Prove(error @ ProveError::Unsatisfied)) if has_devices => Some(error.to_string()),
+            _ => None,
+        };
+        match reason {
+            None => proof,
+            Some(reason) => {
+                backend.leave_devices_out(&format!("a proof that it took part in is wrong: {reason}"));
+                self.proof(job, partition, &witness)
+            }
+        }
+    }
+
+    /// The proof of a witness. [`ProveError::Unsatisfied`] says that somebody miscalculated, since the circuit's
+    /// constraints hold.
+    fn proof(&self, job: &Job<'_>, partition: usize, witness: &Witness) -> Result<Proof, Error> {
         let is_wide = witness.aux.memory_bytes() > witness.aux.len() * size_of::<Fr>() / 2;
-        let rows = if is_wide { Rows::from(&self.shape) } else { self.evaluate(partition, &witness)?.into() };
+        let stage = job.stage("evaluate", Unit::Items, 1);
+        let rows = if is_wide { Rows::from(&self.shape) } else { self.evaluate(partition, witness)?.into() };
         stage.advance(1)?;
         drop(stage);
         let [r, s] = random_secrets();
-        match prove(job, &self.params, &self.density, rows, &witness, r, s) {
+        match prove(job, &self.params, &self.density, rows, witness, r, s) {
             // Now it is worth knowing where.
-            Err(ProveError::Unsatisfied) if is_wide => Err(match self.evaluate(partition, &witness) {
+            Err(ProveError::Unsatisfied) if is_wide => Err(match self.evaluate(partition, witness) {
                 Ok(_) => ProveError::Unsatisfied.into(),
                 Err(error) => error.into(),
             }),

@@ -28,3 +28,21 @@ pub struct SumPlan {
 
 /// The blocks of a sum, in any thread.
 pub type PointBlocks<'a> = dyn Iterator<Item = PointBlock> + Send + 'a;
+
+impl PointBlock {
+    /// Points that are decoded.
+    pub fn chosen(&self) -> usize {
+        self.ones.len() + self.multiples.len()
+    }
+
+    /// Appends the chosen points of a block, of so many bytes each, and nothing else of it.
+    pub fn append_chosen(&mut self, block: &Self, point_bytes: usize) {
+        for (chosen, places) in [(&block.ones, &mut self.ones), (&block.multiples, &mut self.multiples)] {
+            for place in chosen {
+                places.push((self.bytes.len() / point_bytes) as u32);
+                self.bytes.extend_from_slice(&block.bytes[*place as usize * point_bytes..][..point_bytes]);
+            }
+        }
+        self.scalars.extend_from_slice(&block.scalars);
+    }
+}

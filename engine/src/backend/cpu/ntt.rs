@@ -488,6 +488,16 @@ impl<'v> Block<'v> {
         }
     }
 
+    /// Every element, piece after piece.
+    pub fn values(&self) -> impl Iterator<Item = &Fr> {
+        self.pieces.iter().flat_map(|piece| piece.iter())
+    }
+
+    /// Every element, piece after piece.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut Fr> {
+        self.pieces.iter_mut().flat_map(|piece| piece.iter_mut())
+    }
+
     /// The first `count` rows or columns, and the others.
     fn split(mut self, count: usize, over: Over) -> (Self, Self) {
         let first = self.first;

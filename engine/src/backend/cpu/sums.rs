@@ -86,6 +86,20 @@ fn decode<K: Kernel>(block: &PointBlock, chosen: &[u32], points: &mut Vec<K::Poi
     })
 }
 
+/// Whether the chosen points of a block are points, on this thread.
+///
+/// # Errors
+/// [`BackendError::Point`] for the first that is none.
+#[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "for devices"))]
+pub(crate) fn check<K: Kernel>(block: &PointBlock) -> Result<(), BackendError> {
+    for chosen in [&block.ones, &block.multiples] {
+        K::decode_chosen(&block.bytes, chosen, &mut vec![K::Point::default(); chosen.len()]).map_err(
+            |(index, problem)| BackendError::Point { index: block.first + u64::from(chosen[index]), problem },
+        )?;
+    }
+    Ok(())
+}
+
 /// The sum over all blocks.
 ///
 /// # Errors

@@ -29,7 +29,7 @@ pub struct GpuLimits {
     pub max_vram: u64,
     /// Bytes of one binding; the adapter's own limit if that is lower.
     pub max_binding: u64,
-    /// The form of elements; `None` is the wide one where there are 64-bit integers.
+    /// The form of elements; `None` is the faster one, which is found out.
     pub form: Option<Form>,
 }
 

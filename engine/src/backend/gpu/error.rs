@@ -19,4 +19,6 @@ pub enum GpuError {
     TimedOut { adapter: String, kernel: String, seconds: u64 },
     #[error("{adapter} computes {kernel} wrongly")]
     Wrong { adapter: String, kernel: String },
+    #[error("point {index} is not on the curve")]
+    BadPoint { index: u64 },
 }

@@ -22,19 +22,22 @@ use ff::Field as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use filecash_shaders::field::Field;
+use filecash_shaders::field::{Field, Form};
 use filecash_shaders::kernels::Kernel;
 use filecash_shaders::poseidon::INSTANCES;
 use filecash_shaders::sha256;
+use tracing::debug;
 
 use self::levels::Levels;
 use self::pipeline::Pipelines;
 use self::transforms::Transforms;
 use crate::backend::cpu::ntt::{Blocks, Domain, Pass, Points, Transform};
+use crate::backend::points::PointBlock;
 use crate::field::{Fr, Node};
 use crate::hash::poseidon;
 use crate::hash::sha256::sha_nodes;
 use crate::sector::params::NODE_SIZE;
+use blstrs::{G1Projective, G2Projective};
 
 /// Arities of trees, and numbers of layers, that have a kernel.
 pub const ARITIES: [usize; 5] = [INSTANCES[0].0, INSTANCES[1].0, INSTANCES[2].0, INSTANCES[3].0, INSTANCES[4].0];
@@ -44,6 +47,12 @@ const TEST_PARENTS: usize = 131;
 const MAX_CALIBRATED: usize = 1 << 19;
 /// Points of a known-answer test of transforms.
 const TEST_POINTS: usize = 1 << 11;
+/// Products of each invocation when a form is timed.
+const TIMED_TURNS: u32 = 256;
+/// Invocations when a form is timed, of which a small GPU runs all at once.
+const TIMED_LANES: usize = 4096;
+/// Runs when a form is timed.
+const TIMED_RUNS: usize = 4;
 /// Turns of the loop that some drivers cut off.
 const LONG_LOOP: u32 = 70_000;
 
@@ -62,20 +71,46 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Opens an adapter; nothing is compiled yet.
+    /// Opens an adapter. Unless the limits name the form of elements, both are timed where there are 64-bit integers;
+    /// nothing else is compiled yet.
     ///
     /// # Errors
     /// [`GpuError::Unfit`], [`GpuError::Open`].
     pub fn open(adapter: &Adapter, limits: GpuLimits) -> Result<Self, GpuError> {
         let device = Device::open(adapter, limits)?;
-        Ok(Self {
+        let mut gpu = Self {
             device,
             pipelines: Pipelines::default(),
             levels: Levels::default(),
             transforms: Transforms::default(),
             transforms_tested: Mutex::default(),
             tested: Mutex::default(),
-        })
+        };
+        if limits.form.is_none() && gpu.device.form == Form::Wide {
+            let [narrow, wide] = [gpu.seconds_of(Form::Narrow)?, gpu.seconds_of(Form::Wide)?];
+            debug!(adapter = gpu.device.name, narrow, wide, "seconds of products by form");
+            gpu.device.form = if narrow < wide { Form::Narrow } else { Form::Wide };
+        }
+        Ok(gpu)
+    }
+
+    /// What so many products of each field take in a form.
+    fn seconds_of(&self, form: Form) -> Result<f64, GpuError> {
+        let mut seconds = 0.0;
+        for field in Field::ALL {
+            let pipeline = self.pipelines.get(&self.device, Kernel::FieldLoop(field, form), || vec![TIMED_TURNS])?;
+            let inputs = vec![[1; NODE_SIZE]; TIMED_LANES * field.words() * size_of::<u32>() / NODE_SIZE];
+            let mut outputs = vec![[0xff; NODE_SIZE]; inputs.len()];
+            // The first of the runs compiles and wakes the device up.
+            let mut best = f64::INFINITY;
+            for _ in 0..TIMED_RUNS {
+                let begin = Instant::now();
+                self.levels.once(&self.device, &pipeline, &inputs, &mut outputs)?;
+                best = best.min(begin.elapsed().as_secs_f64());
+            }
+            seconds += best;
+        }
+        Ok(seconds)
     }
 
     /// The device.
@@ -260,6 +295,13 @@ impl Worker for Gpu {
     fn sha_level(&self, children: &[Node], parents: &mut [Node]) -> Result<(), GpuError> {
         self.tested(None)?;
         self.sha(children, parents)
+    }
+
+    fn sum_g1(&self, _block: &PointBlock) -> Result<G1Projective, GpuError> {
+        Err(GpuError::Unfit { adapter: String::new(), what: "x" })
+    }
+    fn sum_g2(&self, _block: &PointBlock) -> Result<G2Projective, GpuError> {
+        Err(GpuError::Unfit { adapter: String::new(), what: "x" })
     }
 
     fn transform(&self, pass: &Pass, blocks: &Blocks<'_>) -> Result<(), GpuError> {

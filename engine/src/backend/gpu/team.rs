@@ -11,15 +11,19 @@ use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use blstrs::{G1Projective, G2Projective};
+use group::Group;
 use rand_core::{OsRng, RngCore};
 use tracing::warn;
 
 use super::GpuError;
+use crate::backend::cpu::curve::{Kernel, PortableG1, PortableG2};
 use crate::backend::cpu::ntt::{Blocks, Domain, Pass, Transform};
-use crate::backend::cpu::{Cpu, trees};
-use crate::backend::points::{PointBlocks, SumPlan};
+use crate::backend::cpu::sums::{self, PointSum};
+use crate::backend::cpu::{fast, trees};
+use crate::backend::points::{PointBlock, PointBlocks, SumPlan};
 use crate::backend::{Backend, BackendError};
 use crate::field::{Fr, Node, fr};
 
@@ -35,6 +39,14 @@ const CPU_BLOCK: usize = 1024;
 const SMALL_DOMAIN: usize = 1 << 14;
 /// Elements of the CPU's blocks of a transform.
 const CPU_ELEMENTS: usize = 1 << 18;
+/// Points of a sum that is not worth an upload when the CPU takes part.
+const SMALL_SUM: usize = 1 << 12;
+/// Points of a device's first part of a sum, which it has to give the bucket method to be worth it.
+const FIRST_POINTS: usize = 1 << 12;
+/// Points of a device's part of a sum at most.
+const MAX_POINTS: usize = 1 << 18;
+/// Seconds of a device's part of a sum.
+const SUM_SECONDS: f64 = 0.5;
 /// Failures in a row after which a device gets no more work.
 const MAX_FAILURES: u32 = 2;
 
@@ -84,6 +96,18 @@ pub trait Worker: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`GpuError`]; the blocks that were not computed have been given back.
     fn transform(&self, pass: &Pass, blocks: &Blocks<'_>) -> Result<(), GpuError>;
+
+    /// The sum of the chosen points of a block of G1, with their scalars.
+    ///
+    /// # Errors
+    /// [`GpuError`]; [`GpuError::BadPoint`] says nothing about the device if it is right.
+    fn sum_g1(&self, block: &PointBlock) -> Result<G1Projective, GpuError>;
+
+    /// As [`Self::sum_g1`], of G2.
+    ///
+    /// # Errors
+    /// As [`Self::sum_g1`].
+    fn sum_g2(&self, block: &PointBlock) -> Result<G2Projective, GpuError>;
 }
 
 /// A device of a team and how it has done.
@@ -122,12 +146,56 @@ impl Member {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         let is_final = matches!(error, GpuError::Lost { .. } | GpuError::Wrong { .. } | GpuError::TimedOut { .. });
         if is_final || failures >= MAX_FAILURES {
-            warn!(device = self.worker.name(), %error, "gets no more work");
-            *self.left_out.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+            self.leave_out(&error.to_string());
             return false;
         }
         warn!(device = self.worker.name(), %error, "a block is done again");
         true
+    }
+
+    fn leave_out(&self, reason: &str) {
+        let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        if left_out.is_none() {
+            warn!(device = self.worker.name(), reason, "gets no more work");
+            *left_out = Some(reason.to_owned());
+        }
+    }
+}
+
+/// The blocks of a sum that nobody has taken, and those that somebody could not add.
+struct Source<'a, 'b> {
+    blocks: Mutex<&'a mut PointBlocks<'b>>,
+    returned: Mutex<Vec<PointBlock>>,
+    /// Set when the sum cannot be had any more.
+    failed: Mutex<Option<BackendError>>,
+}
+
+impl Source<'_, '_> {
+    fn next(&self) -> Option<PointBlock> {
+        if self.failed.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return None;
+        }
+        let returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        returned.or_else(|| self.blocks.lock().unwrap_or_else(PoisonError::into_inner).next())
+    }
+
+    /// Blocks with at least so many chosen points, or the last ones.
+    fn take(&self, points: usize) -> Vec<PointBlock> {
+        let (mut taken, mut chosen) = (Vec::new(), 0);
+        while chosen < points {
+            let Some(block) = self.next() else { break };
+            chosen += block.chosen();
+            taken.extend((block.chosen() > 0).then_some(block));
+        }
+        taken
+    }
+
+    fn give_back(&self, blocks: Vec<PointBlock>) {
+        self.returned.lock().unwrap_or_else(PoisonError::into_inner).extend(blocks);
+    }
+
+    fn fail(&self, error: BackendError) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 }
 
@@ -315,6 +383,81 @@ impl Team {
         Ok(())
     }
 
+    /// A sum over points of which the devices and the CPU add blocks as they get ready.
+    fn sum<K: Kernel>(
+        &self,
+        plan: &SumPlan,
+        blocks: &mut PointBlocks<'_>,
+        on: fn(&dyn Worker, &PointBlock) -> Result<K::Group, GpuError>,
+    ) -> Result<K::Group, BackendError> {
+        self.check_requirement()?;
+        let source = Source { blocks: Mutex::new(blocks), returned: Mutex::new(Vec::new()), failed: Mutex::new(None) };
+        let active: Vec<_> = self.members.iter().filter(|member| member.left_out().is_none()).collect();
+        let mut of_cpu = PointSum::<K>::new(*plan);
+        let mut on_cpu = || {
+            while let Some(block) = source.next() {
+                of_cpu.feed(&block).unwrap_or_else(|error| source.fail(error));
+            }
+        };
+        // Its blocks, and what the device gets of them.
+        let most = (plan.memory_bytes / 4 / (2 * K::POINT_BYTES * active.len().max(1)) as u64) as usize;
+        let of_devices = Mutex::new(K::Group::identity());
+        let compute = |member: &Member| {
+            let mut points = FIRST_POINTS;
+            loop {
+                let taken = source.take(points.min(most).max(1));
+                if taken.is_empty() {
+                    return;
+                }
+                let mut chosen = PointBlock::default();
+                taken.iter().for_each(|block| chosen.append_chosen(block, K::POINT_BYTES));
+                let begin = Instant::now();
+                let error = match on(&*member.worker, &chosen) {
+                    Ok(sum) => {
+                        *of_devices.lock().unwrap_or_else(PoisonError::into_inner) += sum;
+                        member.failures.store(0, Ordering::Relaxed);
+                        let wanted = chosen.chosen() as f64 * SUM_SECONDS / begin.elapsed().as_secs_f64().max(1e-9);
+                        points = (wanted as usize).clamp(FIRST_POINTS, MAX_POINTS.min(2 * points));
+                        continue;
+                    }
+                    // Who is right?
+                    Err(GpuError::BadPoint { .. }) => match taken.iter().try_for_each(sums::check::<K>) {
+                        Err(error) => return source.fail(error),
+                        Ok(()) => {
+                            GpuError::Wrong { adapter: member.worker.name().to_owned(), kernel: "points".to_owned() }
+                        }
+                    },
+                    Err(error) => error,
+                };
+                source.give_back(taken);
+                if !member.failed(&error) {
+                    return;
+                }
+            }
+        };
+        let is_worth_it = !self.options.cpu || plan.points >= SMALL_SUM;
+        if is_worth_it {
+            thread::scope(|scope| {
+                for member in active {
+                    let spawned = thread::Builder::new()
+                        .name(member.worker.name().to_owned())
+                        .spawn_scoped(scope, || compute(member));
+                    spawned.map_err(BackendError::Thread)?;
+                }
+                if self.options.cpu {
+                    on_cpu();
+                }
+                Ok::<_, BackendError>(())
+            })?;
+            self.check_requirement()?;
+        }
+        on_cpu();
+        match source.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(of_cpu.finish() + of_devices.into_inner().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
     /// Fails if a device was left out and none may be.
     fn check_requirement(&self) -> Result<(), BackendError> {
         match self.options.require_gpu && self.members.iter().any(|member| member.left_out().is_some()) {
@@ -382,10 +525,24 @@ impl Backend for Team {
     }
 
     fn sum_g1(&self, plan: &SumPlan, blocks: &mut PointBlocks<'_>) -> Result<G1Projective, BackendError> {
-        Cpu.sum_g1(plan, blocks)
+        match fast::available() {
+            true => self.sum::<fast::G1>(plan, blocks, |worker, block| worker.sum_g1(block)),
+            false => self.sum::<PortableG1>(plan, blocks, |worker, block| worker.sum_g1(block)),
+        }
     }
 
     fn sum_g2(&self, plan: &SumPlan, blocks: &mut PointBlocks<'_>) -> Result<G2Projective, BackendError> {
-        Cpu.sum_g2(plan, blocks)
+        match fast::available() {
+            true => self.sum::<fast::G2>(plan, blocks, |worker, block| worker.sum_g2(block)),
+            false => self.sum::<PortableG2>(plan, blocks, |worker, block| worker.sum_g2(block)),
+        }
+    }
+
+    fn has_devices(&self) -> bool {
+        self.members.iter().any(|member| member.left_out().is_none())
+    }
+
+    fn leave_devices_out(&self, reason: &str) {
+        self.members.iter().for_each(|member| member.leave_out(reason));
     }
 }

@@ -243,8 +243,8 @@ impl Prepared<'_> {
             Some(slot) => slot,
             None => self.slot(device, block)?,
         };
-        let limbs: Vec<[u64; 4]> =
-            block.pieces.iter().flat_map(|piece| piece.iter().map(|value| blst_fr::from(*value).l)).collect();
+        let mut limbs = Vec::with_capacity(elements);
+        limbs.extend(block.values().map(|value| blst_fr::from(*value).l));
         device.queue.write_buffer(&slot.values, 0, bytemuck::cast_slice(&limbs));
         let mut encoder = device.wgpu.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
@@ -340,8 +340,7 @@ impl Prepared<'_> {
             if limbs.iter().any(|limbs| limbs[3] > TOP) {
                 return false;
             }
-            let values = block.pieces.iter_mut().flat_map(|piece| piece.iter_mut());
-            values.zip(limbs).for_each(|(value, limbs)| *value = Fr::from(blst_fr { l: *limbs }));
+            block.values_mut().zip(limbs).for_each(|(value, limbs)| *value = Fr::from(blst_fr { l: *limbs }));
             true
         })?;
         match canonical {
