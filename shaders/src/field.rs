@@ -149,6 +149,31 @@ impl Field {
         self.limbs(form) * self.limb_bits(form) as usize
     }
 
+    /// x of Montgomery's `x·R`, in 32-bit words and below p, as is the result.
+    pub fn out_of_domain(self, form: Form, words: &[u32]) -> Vec<u32> {
+        let modulus = self.modulus();
+        let mut value = words.to_vec();
+        let mut left = self.radix_bits(form) as u32;
+        while left > 0 {
+            // As many multiples of p as make the low bits zero, which are dropped.
+            let bits = left.min(16);
+            let factor =
+                u64::from((value[0] & mask(bits)).wrapping_mul(negated_inverse(modulus[0], bits)) & mask(bits));
+            let mut carry = 0;
+            for (word, modulus) in value.iter_mut().zip(modulus) {
+                carry += u64::from(*word) + factor * u64::from(*modulus);
+                *word = carry as u32;
+                carry >>= 32;
+            }
+            for word in 0..value.len() {
+                let above = value.get(word + 1).map_or(carry as u32, |above| *above);
+                value[word] = value[word] >> bits | above << (32 - bits);
+            }
+            left -= bits;
+        }
+        value
+    }
+
     /// The WGSL text of the field.
     pub fn source(self, form: Form) -> String {
         Generator::new(self, form).source()
@@ -578,5 +603,23 @@ impl Generator {
         let limbs = format!("{}Limbs({})", self.field.type_name(), limbs.join(", "));
         let value = if packed { format!("{}_pack({limbs})", self.field.prefix()) } else { limbs };
         let _ = writeln!(text, "    return {value};");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_domain_is_left_for_what_entered_it() {
+        for field in Field::ALL {
+            for form in Form::ALL {
+                // 2^(r + e) is 2^e in the domain of R = 2^r.
+                for exponent in [0, 1, 5, 250, 390, 777] {
+                    let inside = field.power_of_two(field.radix_bits(form) + exponent);
+                    assert_eq!(field.out_of_domain(form, &inside), field.power_of_two(exponent), "{field:?} {form:?}");
+                }
+            }
+        }
     }
 }

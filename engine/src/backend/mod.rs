@@ -4,8 +4,10 @@ mod choice;
 pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+mod points;
 
 pub use choice::{DEFAULT_MAX_VRAM, DeviceChoice, NoDeviceNamed};
+pub use points::PointBlock;
 
 use std::fmt;
 use std::ops::Deref;

@@ -47,8 +47,15 @@ fn fq2_one() -> Fq2 {
 }
 
 // x times its conjugate, which is zero for zero alone.
+// One square at a time, as two together do not fit the registers of some GPUs.
 fn fq2_norm(x: Fq2) -> Fq {
-    return fq_add(fq_mul(x.c0, x.c0), fq_mul(x.c1, x.c1));
+    var c = x.c0;
+    var norm = Fq();
+    for (var turn = 0u; turn < 2u; turn++) {
+        norm = fq_add(norm, fq_mul(c, c));
+        c = x.c1;
+    }
+    return norm;
 }
 
 // 1/x from the inverse of its norm: the conjugate times that.
