@@ -122,10 +122,107 @@ impl Field {
         (0..self.limbs(form)).map(|limb| (0..bits).map(|at| bit(limb * bits + at) << at).sum()).collect()
     }
 
+    /// `2^exponent` modulo p, in 32-bit words.
+    pub fn power_of_two(self, exponent: usize) -> Vec<u32> {
+        let modulus = self.modulus();
+        let mut power = vec![0; self.words()];
+        power[0] = 1;
+        for _ in 0..exponent {
+            let mut carry = 0;
+            for word in &mut power {
+                (*word, carry) = (*word << 1 | carry, *word >> 31);
+            }
+            if power.iter().rev().ge(modulus.iter().rev()) {
+                let mut borrow = false;
+                for (word, amount) in power.iter_mut().zip(modulus) {
+                    let (difference, first) = word.overflowing_sub(*amount);
+                    let (difference, second) = difference.overflowing_sub(u32::from(borrow));
+                    (*word, borrow) = (difference, first || second);
+                }
+            }
+        }
+        power
+    }
+
+    /// The exponent of `R`.
+    pub fn radix_bits(self, form: Form) -> usize {
+        self.limbs(form) * self.limb_bits(form) as usize
+    }
+
+    /// x of Montgomery's `x·R`, in 32-bit words and below p, as is the result.
+    pub fn out_of_domain(self, form: Form, words: &[u32]) -> Vec<u32> {
+        let modulus = self.modulus();
+        let mut value = words.to_vec();
+        let mut left = self.radix_bits(form) as u32;
+        while left > 0 {
+            // As many multiples of p as make the low bits zero, which are dropped.
+            let bits = left.min(16);
+            let factor =
+                u64::from((value[0] & mask(bits)).wrapping_mul(negated_inverse(modulus[0], bits)) & mask(bits));
+            let mut carry = 0;
+            for (word, modulus) in value.iter_mut().zip(modulus) {
+                carry += u64::from(*word) + factor * u64::from(*modulus);
+                *word = carry as u32;
+                carry >>= 32;
+            }
+            for word in 0..value.len() {
+                let above = value.get(word + 1).map_or(carry as u32, |above| *above);
+                value[word] = value[word] >> bits | above << (32 - bits);
+            }
+            left -= bits;
+        }
+        value
+    }
+
     /// The WGSL text of the field.
     pub fn source(self, form: Form) -> String {
         Generator::new(self, form).source()
     }
+}
+
+/// The WGSL text of integers in the words of an element: what inversion by halving needs.
+pub fn words_source(field: Field, form: Form) -> String {
+    let (generator, words) = (Generator::new(field, form), field.words());
+    let (name, prefix) = (field.type_name(), field.prefix());
+    let mut text = String::new();
+    // The bits of both operands together are all that halving can take away.
+    let _ = writeln!(text, "const MAX_STEPS = {}u;", 2 * 32 * words);
+    let _ = writeln!(text, "const RADIX_SQUARED = {}u;\n", 2 * field.radix_bits(form));
+    let _ = writeln!(text, "fn {prefix}_modulus() -> {name} {{");
+    let _ = writeln!(text, "    return {};\n}}\n", generator.joined(|word| format!("{}u", field.modulus()[word])));
+    let _ = writeln!(text, "fn {prefix}_halved(x: {name}) -> {name} {{");
+    let halved = |word| match word + 1 < words {
+        true => format!("({} >> 1u) | ({} << 31u)", generator.word("x", word), generator.word("x", word + 1)),
+        false => format!("{} >> 1u", generator.word("x", word)),
+    };
+    let _ = writeln!(text, "    return {};\n}}\n", generator.joined(halved));
+    for (function, sign, result) in [("words_add", '+', name), ("words_sub", '-', name), ("is_less", '-', "bool")] {
+        let _ = writeln!(text, "fn {prefix}_{function}(x: {name}, y: {name}) -> {result} {{");
+        for word in 0..words {
+            let (x, y) = (generator.word("x", word), generator.word("y", word));
+            // A carry shows as a sum below x, a borrow as x below what is taken away.
+            let carry = |total: &str, x: &str, y: &str| match sign {
+                '+' => format!("u32({total} < {x})"),
+                _ => format!("u32({x} < {y})"),
+            };
+            let _ = writeln!(text, "    let s{word} = {x} {sign} {y};");
+            let first = carry(&format!("s{word}"), &x, &y);
+            if word == 0 {
+                let _ = writeln!(text, "    let t0 = s0;\n    let c0 = {first};");
+            } else {
+                let before = format!("c{}", word - 1);
+                let _ = writeln!(text, "    let t{word} = s{word} {sign} {before};");
+                let second = carry(&format!("t{word}"), &format!("s{word}"), &before);
+                let _ = writeln!(text, "    let c{word} = {first} + {second};");
+            }
+        }
+        let value = match result {
+            "bool" => format!("c{} != 0u", words - 1),
+            _ => generator.joined(|word| format!("t{word}")),
+        };
+        let _ = writeln!(text, "    return {value};\n}}\n");
+    }
+    text
 }
 
 /// The low `bits` bits of −1/p.
@@ -275,10 +372,6 @@ impl Generator {
     /// Sums, differences and the canonical form, on words with carries found by comparison.
     fn words_arithmetic(&self, text: &mut String) {
         let (name, prefix, words) = (self.field.type_name(), self.field.prefix(), self.field.words());
-        let join = |names: Vec<String>| {
-            let vectors: Vec<_> = names.chunks(4).map(|words| format!("vec4<u32>({})", words.join(", "))).collect();
-            format!("{name}({})", vectors.join(", "))
-        };
         let modulus = self.field.modulus();
         let doubled: Vec<u32> = (0..words)
             .map(|word| modulus[word] << 1 | word.checked_sub(1).map_or(0, |below| modulus[below] >> 31))
@@ -314,8 +407,8 @@ impl Generator {
                 let _ = writeln!(text, "    let b{word} = u32(t{word} < {amount}u) + u32(d{word} < b{before});");
             }
         }
-        let names = |letter: char| (0..words).map(|word| format!("{letter}{word}")).collect();
-        let _ = writeln!(text, "    let sum = {};\n    let less = {};", join(names('t')), join(names('e')));
+        let names = |letter: char| self.joined(|word| format!("{letter}{word}"));
+        let _ = writeln!(text, "    let sum = {};\n    let less = {};", names('t'), names('e'));
         choose(text, "sum", "less", &format!("c{0} != 0u || b{0} == 0u", words - 1));
 
         for (function, what, amounts) in [("less_p", "p", modulus)] {
@@ -332,7 +425,7 @@ impl Generator {
                     let _ = writeln!(text, "    let b{word} = u32({x} < {amount}u) + u32(s{word} < b{before});");
                 }
             }
-            let _ = writeln!(text, "    let y = {};", join(names('t')));
+            let _ = writeln!(text, "    let y = {};", names('t'));
             choose(text, "y", "x", &format!("b{} != 0u", words - 1));
         }
 
@@ -351,7 +444,83 @@ impl Generator {
                 }
             }
         }
-        let _ = writeln!(text, "    return {};\n}}\n", join(names('t')));
+        let _ = writeln!(text, "    return {};\n}}\n", names('t'));
+        self.differences(text, &doubled);
+        self.comparisons(text);
+    }
+
+    /// Differences of elements.
+    fn differences(&self, text: &mut String, doubled: &[u32]) {
+        let (name, prefix, words) = (self.field.type_name(), self.field.prefix(), self.field.words());
+        let _ = writeln!(text, "// x − y modulo 2p, for both below 2p.");
+        let _ = writeln!(text, "fn {prefix}_sub(x: {name}, y: {name}) -> {name} {{");
+        for word in 0..words {
+            let (x, y) = (self.word("x", word), self.word("y", word));
+            let _ = writeln!(text, "    let s{word} = {x} - {y};");
+            if word == 0 {
+                let _ = writeln!(text, "    let t0 = s0;\n    let b0 = u32({x} < {y});");
+            } else {
+                let before = word - 1;
+                let _ = writeln!(text, "    let t{word} = s{word} - b{before};");
+                let _ = writeln!(text, "    let b{word} = u32({x} < {y}) + u32(s{word} < b{before});");
+            }
+        }
+        // 2p is added where the difference is negative.
+        let _ = writeln!(text, "    let negative = 0u - b{};", words - 1);
+        for (word, amount) in doubled.iter().enumerate() {
+            let _ = writeln!(text, "    let a{word} = t{word} + (negative & {amount}u);");
+            if word == 0 {
+                let _ = writeln!(text, "    let d0 = a0;\n    let c0 = u32(a0 < t0);");
+            } else {
+                let before = word - 1;
+                let _ = writeln!(text, "    let d{word} = a{word} + c{before};");
+                if word + 1 < words {
+                    let _ = writeln!(text, "    let c{word} = u32(a{word} < t{word}) + u32(d{word} < a{word});");
+                }
+            }
+        }
+        let _ = writeln!(text, "    return {};\n}}\n", self.joined(|word| format!("d{word}")));
+
+        let _ = writeln!(text, "// p − x, and 0 for 0: of x below p.");
+        let _ = writeln!(text, "fn {prefix}_negated(x: {name}) -> {name} {{");
+        let _ =
+            writeln!(text, "    return {prefix}_select({prefix}_less_p({prefix}_minus(x)), x, {prefix}_is_zero(x));");
+        let _ = writeln!(text, "}}\n");
+    }
+
+    /// Choices, comparisons of words, and constants.
+    fn comparisons(&self, text: &mut String) {
+        let (name, prefix) = (self.field.type_name(), self.field.prefix());
+        let places: &[&str] = if self.field.words() == 8 { &["lo", "hi"] } else { &["lo", "mid", "hi"] };
+        let all = |test: &dyn Fn(&str) -> String| places.iter().map(|place| test(place)).collect::<Vec<_>>();
+        let _ = writeln!(text, "// The second where the condition holds, else the first.");
+        let _ = writeln!(text, "fn {prefix}_select(x: {name}, y: {name}, second: bool) -> {name} {{");
+        let chosen = all(&|place| format!("select(x.{place}, y.{place}, second)")).join(", ");
+        let _ = writeln!(text, "    return {name}({chosen});\n}}\n");
+        let _ = writeln!(text, "fn {prefix}_equal(x: {name}, y: {name}) -> bool {{");
+        let differences = all(&|place| format!("(x.{place} ^ y.{place})")).join(" | ");
+        let _ = writeln!(text, "    let d = {differences};\n    return (d.x | d.y | d.z | d.w) == 0u;\n}}\n");
+        let _ = writeln!(text, "fn {prefix}_is_zero(x: {name}) -> bool {{");
+        let words = all(&|place| format!("x.{place}")).join(" | ");
+        let _ = writeln!(text, "    let d = {words};\n    return (d.x | d.y | d.z | d.w) == 0u;\n}}\n");
+        let radix = self.field.radix_bits(self.form);
+        for (function, exponent, what) in [
+            ("one", radix, "R: the one of"),
+            ("four", radix + 2, "4R: the four of"),
+            ("radix", 2 * radix, "R²: brings into"),
+        ] {
+            let power = self.field.power_of_two(exponent);
+            let _ = writeln!(text, "// {what} Montgomery's domain.");
+            let _ = writeln!(text, "fn {prefix}_{function}() -> {name} {{");
+            let _ = writeln!(text, "    return {};\n}}\n", self.joined(|word| format!("{}u", power[word])));
+        }
+    }
+
+    /// An element of so many expressions of words.
+    fn joined(&self, word: impl Fn(usize) -> String) -> String {
+        let words: Vec<_> = (0..self.field.words()).map(word).collect();
+        let vectors: Vec<_> = words.chunks(4).map(|words| format!("vec4<u32>({})", words.join(", "))).collect();
+        format!("{}({})", self.field.type_name(), vectors.join(", "))
     }
 
     /// Montgomery multiplication.
@@ -434,5 +603,23 @@ impl Generator {
         let limbs = format!("{}Limbs({})", self.field.type_name(), limbs.join(", "));
         let value = if packed { format!("{}_pack({limbs})", self.field.prefix()) } else { limbs };
         let _ = writeln!(text, "    return {value};");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_domain_is_left_for_what_entered_it() {
+        for field in Field::ALL {
+            for form in Form::ALL {
+                // 2^(r + e) is 2^e in the domain of R = 2^r.
+                for exponent in [0, 1, 5, 250, 390, 777] {
+                    let inside = field.power_of_two(field.radix_bits(form) + exponent);
+                    assert_eq!(field.out_of_domain(form, &inside), field.power_of_two(exponent), "{field:?} {form:?}");
+                }
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use filecash_shaders::field::{Field, Form};
-use filecash_shaders::kernels::Kernel;
+use filecash_shaders::kernels::{Group, Kernel};
 use naga::back::pipeline_constants::process_overrides;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, ShaderStage};
@@ -23,6 +23,8 @@ fn kernels() -> Vec<(Kernel, Form)> {
         for field in Field::ALL {
             kernels.extend([(Kernel::FieldProbe(field, form), form), (Kernel::FieldLoop(field, form), form)]);
         }
+        kernels.extend(Group::ALL.into_iter().flat_map(|group| Kernel::sums(group, form)).map(|kernel| (kernel, form)));
+        kernels.extend(Kernel::inversions(form).map(|kernel| (kernel, form)));
     }
     kernels
 }

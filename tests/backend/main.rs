@@ -275,7 +275,7 @@ impl Faulty {
     fn summed<G: Neg<Output = G>>(&self, sum: Result<G, BackendError>) -> Result<G, GpuError> {
         let sum = match sum {
             Ok(sum) => sum,
-            Err(BackendError::Point { index, .. }) => return Err(GpuError::BadPoint { index }),
+            Err(BackendError::Point { index, .. }) => return Err(GpuError::BadPoint { index: index as usize }),
             Err(error) => panic!("{error}"),
         };
         let mut nodes = [[0; 32]; 32];

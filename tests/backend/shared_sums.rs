@@ -5,14 +5,14 @@ use std::iter;
 use blstrs::{G1Affine, G1Projective, G2Affine, G2Projective};
 use ff::Field as _;
 use filecash_engine::backend::cpu::Cpu;
-use filecash_engine::backend::gpu::{Team, TeamOptions};
+use filecash_engine::backend::gpu::{GpuLimits, Team, TeamOptions};
 use filecash_engine::backend::points::{PointBlock, SumPlan};
 use filecash_engine::backend::{Backend, BackendError};
 use filecash_engine::field::Fr;
 use group::Curve as _;
 use group::Group as _;
 
-use crate::{ALONE, Faulty, no_room};
+use crate::{ALONE, Faulty, no_room, on_every_adapter};
 
 const BLOCK: usize = 1000;
 
@@ -65,6 +65,18 @@ fn teams_share_sums() {
             assert!(if cpu { number == 2 || !is_left_out } else { is_left_out == (number == 2) });
         }
     }
+}
+
+#[test]
+fn sums_on_devices_are_the_cpus() {
+    let (g1, g2) = (blocks(6000, points_g1()), blocks(2000, points_g2()));
+    let expected = Cpu.sum_g1(&plan(6000), &mut g1.clone().into_iter()).unwrap();
+    let expected_g2 = Cpu.sum_g2(&plan(2000), &mut g2.clone().into_iter()).unwrap();
+    on_every_adapter(GpuLimits::default(), |gpu| {
+        let team = Team::new(vec![Box::new(gpu)], ALONE);
+        assert_eq!(team.sum_g1(&plan(6000), &mut g1.clone().into_iter()).unwrap(), expected);
+        assert_eq!(team.sum_g2(&plan(2000), &mut g2.clone().into_iter()).unwrap(), expected_g2);
+    });
 }
 
 #[test]

@@ -23,7 +23,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail, ensure};
 use clap::Parser;
 use filecash_shaders::field::{Field, Form};
-use filecash_shaders::kernels::Kernel;
+use filecash_shaders::kernels::{Group, Kernel};
 use serde::{Deserialize, Serialize};
 
 /// Names a family to RADV, and in the child process to us.
@@ -103,6 +103,8 @@ fn kernels() -> Vec<Kernel> {
         kernels.extend(Field::ALL.map(|field| Kernel::FieldProbe(field, form)));
         kernels.extend(Kernel::poseidon_levels(form));
         kernels.extend(Kernel::transforms(form));
+        kernels.extend(Group::ALL.into_iter().flat_map(|group| Kernel::sums(group, form)));
+        kernels.extend(Kernel::inversions(form));
     }
     kernels
 }

@@ -1,4 +1,5 @@
-//! What can go wrong with a device. None of it says anything about the work, which somebody else can do.
+//! What can go wrong with a device. But for a bad point none of it says anything about the work, which somebody else can
+//! do.
 
 /// Why a device did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,6 @@ pub enum GpuError {
     TimedOut { adapter: String, kernel: String, seconds: u64 },
     #[error("{adapter} computes {kernel} wrongly")]
     Wrong { adapter: String, kernel: String },
-    #[error("point {index} is not on the curve")]
-    BadPoint { index: u64 },
+    #[error("point {index} of a block is not on its curve, or not one in canonical form")]
+    BadPoint { index: usize },
 }

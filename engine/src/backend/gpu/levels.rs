@@ -97,6 +97,11 @@ impl Levels {
         Ok(())
     }
 
+    /// Gives the buffers of slices back.
+    pub(super) fn release(&self) {
+        drop(self.ring.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
     /// Runs a kernel without parameters once, in a slice of its own.
     pub(super) fn once(
         &self,

@@ -8,7 +8,9 @@ mod device;
 mod download;
 mod error;
 mod levels;
+mod msm;
 mod pipeline;
+mod rounds;
 pub mod select;
 pub mod tables;
 mod team;
@@ -22,22 +24,24 @@ use ff::Field as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use blstrs::{G1Projective, G2Projective};
 use filecash_shaders::field::{Field, Form};
-use filecash_shaders::kernels::Kernel;
+use filecash_shaders::kernels::{Group, Kernel, SumPart};
 use filecash_shaders::poseidon::INSTANCES;
 use filecash_shaders::sha256;
 use tracing::debug;
 
 use self::levels::Levels;
+use self::msm::Sums;
 use self::pipeline::Pipelines;
 use self::transforms::Transforms;
+use super::cpu::curve::{self, PortableG1, PortableG2};
 use crate::backend::cpu::ntt::{Blocks, Domain, Pass, Points, Transform};
 use crate::backend::points::PointBlock;
 use crate::field::{Fr, Node};
 use crate::hash::poseidon;
 use crate::hash::sha256::sha_nodes;
 use crate::sector::params::NODE_SIZE;
-use blstrs::{G1Projective, G2Projective};
 
 /// Arities of trees, and numbers of layers, that have a kernel.
 pub const ARITIES: [usize; 5] = [INSTANCES[0].0, INSTANCES[1].0, INSTANCES[2].0, INSTANCES[3].0, INSTANCES[4].0];
@@ -68,6 +72,9 @@ pub struct Gpu {
     transforms_tested: Mutex<bool>,
     /// Kernels that have computed what the CPU knows: Poseidon by arity, SHA-256 without one.
     tested: Mutex<Vec<Option<usize>>>,
+    sums: Sums,
+    /// Groups whose sums have been what the CPU knows.
+    tested_sums: Mutex<Vec<Group>>,
 }
 
 impl Gpu {
@@ -85,6 +92,8 @@ impl Gpu {
             transforms: Transforms::default(),
             transforms_tested: Mutex::default(),
             tested: Mutex::default(),
+            sums: Sums::default(),
+            tested_sums: Mutex::default(),
         };
         if limits.form.is_none() && gpu.device.form == Form::Wide {
             let [narrow, wide] = [gpu.seconds_of(Form::Narrow)?, gpu.seconds_of(Form::Wide)?];
@@ -128,7 +137,8 @@ impl Gpu {
     /// [`GpuError::Wrong`] names the first kernel that differs; [`GpuError`] when the device fails.
     pub fn self_test(&self) -> Result<(), GpuError> {
         ARITIES.into_iter().map(Some).chain([None]).try_for_each(|arity| self.tested(arity))?;
-        self.tested_transforms()
+        self.tested_transforms()?;
+        self.self_test_sums()
     }
 
     /// Hashes a second of a kernel, Poseidon of an arity or SHA-256, transfers included: runs it for at least so long, on
@@ -233,15 +243,77 @@ impl Gpu {
         }
     }
 
+    /// `Σ ones + Σ scalars·multiples` of points of G1.
+    ///
+    /// # Errors
+    /// [`GpuError::BadPoint`] when a point that is summed is not on the curve, is the identity, has a flag or a
+    /// coordinate that is not canonical, or is not in the block; [`GpuError`] when the device fails.
+    pub fn sum_g1(&self, block: &PointBlock) -> Result<G1Projective, GpuError> {
+        self.tested_sum::<PortableG1>(Group::G1)?;
+        self.sum::<PortableG1>(Group::G1, block)
+    }
+
+    /// As [`Self::sum_g1`], of points of G2.
+    ///
+    /// # Errors
+    /// Those of [`Self::sum_g1`].
+    pub fn sum_g2(&self, block: &PointBlock) -> Result<G2Projective, GpuError> {
+        self.tested_sum::<PortableG2>(Group::G2)?;
+        self.sum::<PortableG2>(Group::G2, block)
+    }
+
+    /// Has the kernels of sums over points compute what the CPU knows.
+    ///
+    /// # Errors
+    /// [`GpuError::Wrong`] when they differ; [`GpuError`] when the device fails.
+    pub fn self_test_sums(&self) -> Result<(), GpuError> {
+        self.tested_sum::<PortableG1>(Group::G1)?;
+        self.tested_sum::<PortableG2>(Group::G2)
+    }
+
+    /// Additions a second in a group, once there were enough to tell.
+    pub fn sum_rate(&self, group: Group) -> Option<f64> {
+        self.sums.rate(group)
+    }
+
+    fn tested_sum<K: curve::Kernel>(&self, group: Group) -> Result<(), GpuError> {
+        // Held meanwhile, so that nobody uses a kernel before it is known to be right.
+        let mut tested = self.tested_sums.lock().unwrap_or_else(PoisonError::into_inner);
+        if tested.contains(&group) {
+            return Ok(());
+        }
+        let (block, expected) = msm::known::<K>();
+        let wrong = || {
+            let kernel = Kernel::Sum(SumPart::Divisors, group, self.device.form).name();
+            GpuError::Wrong { adapter: self.device.name.clone(), kernel }
+        };
+        match self.sum::<K>(group, &block) {
+            Ok(sum) if sum == expected => {}
+            // The points are good.
+            Ok(_) | Err(GpuError::BadPoint { .. }) => return Err(wrong()),
+            Err(error) => return Err(error),
+        }
+        tested.push(group);
+        Ok(())
+    }
+
+    fn sum<K: curve::Kernel>(&self, group: Group, block: &PointBlock) -> Result<K::Group, GpuError> {
+        // The budget is for one kind of stage at a time.
+        self.levels.release();
+        self.sums.sum::<K>(&self.device, &self.pipelines, group, block)
+    }
+
     fn poseidon(&self, arity: usize, children: &[Node], parents: &mut [Node]) -> Result<(), GpuError> {
         let kernel = self.poseidon_kernel(arity);
         let table = tables::poseidon_table(arity, self.device.form);
         let pipeline = self.pipelines.get(&self.device, kernel, || tables::poseidon_words(&table))?;
+        self.sums.release();
         self.levels.run(&self.device, kernel, &pipeline, arity, children, parents)
     }
 
     fn sha(&self, children: &[Node], parents: &mut [Node]) -> Result<(), GpuError> {
         let pipeline = self.pipelines.get(&self.device, Kernel::ShaLevel, || sha256::table().to_vec())?;
+        self.sums.release();
         self.levels.run(&self.device, Kernel::ShaLevel, &pipeline, 2, children, parents)
     }
 
@@ -297,15 +369,19 @@ impl Worker for Gpu {
         self.sha(children, parents)
     }
 
-    fn sum_g1(&self, _block: &PointBlock) -> Result<G1Projective, GpuError> {
-        Err(GpuError::Unfit { adapter: String::new(), what: "x" })
-    }
-    fn sum_g2(&self, _block: &PointBlock) -> Result<G2Projective, GpuError> {
-        Err(GpuError::Unfit { adapter: String::new(), what: "x" })
-    }
-
     fn transform(&self, pass: &Pass, blocks: &Blocks<'_>) -> Result<(), GpuError> {
         self.tested_transforms()?;
+        // The budget is for one kind of stage at a time.
+        self.levels.release();
+        self.sums.release();
         self.transforms.run(&self.device, &self.pipelines, pass, blocks)
+    }
+
+    fn sum_g1(&self, block: &PointBlock) -> Result<G1Projective, GpuError> {
+        Self::sum_g1(self, block)
+    }
+
+    fn sum_g2(&self, block: &PointBlock) -> Result<G2Projective, GpuError> {
+        Self::sum_g2(self, block)
     }
 }

@@ -60,7 +60,7 @@ impl Pipeline {
                 binding: binding as u32,
                 visibility: wgpu::ShaderStages::COMPUTE,
                 ty: wgpu::BindingType::Buffer {
-                    ty: wgpu::BufferBindingType::Storage { read_only: binding + 1 < kernel.bindings() },
+                    ty: wgpu::BufferBindingType::Storage { read_only: binding + kernel.outputs() < kernel.bindings() },
                     has_dynamic_offset: false,
                     min_binding_size: None,
                 },
