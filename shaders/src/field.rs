@@ -548,6 +548,37 @@ impl Generator {
             text,
             "    return {prefix}_pack({prefix}_limbs_mul({prefix}_unpack(x), {prefix}_unpack(y)));\n}}\n"
         );
+        self.squaring(text);
+    }
+
+    /// Montgomery multiplication by itself: half the products, all columns of them before the first reduction. Compilers
+    /// that find the equal products of x·x by themselves keep each in a register until it is used again.
+    fn squaring(&self, text: &mut String) {
+        let (name, prefix, n) = (self.field.type_name(), self.field.prefix(), self.limbs);
+        let _ = writeln!(text, "// x²/R.");
+        let _ = writeln!(text, "fn {prefix}_square(y: {name}) -> {name} {{");
+        let _ = writeln!(text, "    let x = {prefix}_unpack(y);");
+        for limb in 0..n {
+            let _ = writeln!(text, "    let d{limb} = x.l{limb} << 1u;");
+        }
+        let mut columns: Vec<_> = (0..2 * n - 1)
+            .map(|column| {
+                let first = (column + 1).saturating_sub(n);
+                let terms: Vec<_> = (first..=column / 2)
+                    .map(|low| match column - low {
+                        high if high == low => self.product(&format!("x.l{low}"), &format!("x.l{low}")),
+                        high => self.product(&format!("d{low}"), &format!("x.l{high}")),
+                    })
+                    .collect();
+                let _ = writeln!(text, "    let q{column} = {};", terms.join(" + "));
+                format!("q{column}")
+            })
+            .collect();
+        for step in 0..n {
+            columns = self.montgomery_step(text, &format!("{step}"), &columns);
+        }
+        self.carried(text, &columns, true);
+        let _ = writeln!(text, "}}\n");
     }
 
     /// `(columns + m·p)/2^bits`: writes the lines, returns the names of the columns that are left, one fewer unless the

@@ -1,33 +1,7 @@
-// The sum of a pair from the inverse of its divisor.
+// The sum of a pair from the inverse of its divisor. As little as can be is kept in registers at a time.
 fn sum_of(pair: vec2<u32>, x1: Fx, x2: Fx, kind: u32, inverse: Fx) -> Point {
     let y1 = ordinate(pair.x);
     let y2 = ordinate(pair.y);
-    var dividend = fx_sub(y2, y1);
-    var factor = inverse;
-    if kind == DOUBLE {
-        dividend = x1;
-        factor = x1;
-    }
-    // Products in turn: 3x₁², for doubling alone; the slope; its square; and that of y₃.
-    var turn = select(1u, 0u, kind == DOUBLE);
-    var x3 = x1;
-    var product = x1;
-    for (; turn < 4u; turn++) {
-        product = fx_mul(dividend, factor);
-        if turn == 0u {
-            dividend = fx_add(fx_add(product, product), product);
-            factor = inverse;
-        }
-        if turn == 1u {
-            dividend = product;
-            factor = product;
-        }
-        if turn == 2u {
-            x3 = fx_less_p(fx_sub(fx_sub(product, x1), x2));
-            factor = fx_sub(x1, x3);
-        }
-    }
-    let y3 = fx_less_p(fx_sub(product, y1));
     if kind == CANCEL {
         return Point(Fx(), Fx());
     }
@@ -37,5 +11,27 @@ fn sum_of(pair: vec2<u32>, x1: Fx, x2: Fx, kind: u32, inverse: Fx) -> Point {
     if kind == TAKE_FIRST {
         return Point(x1, y1);
     }
-    return Point(x3, y3);
+    var left = fx_sub(y2, y1);
+    if kind == DOUBLE {
+        let square = fx_square(x1);
+        left = fx_add(fx_add(square, square), square);
+    }
+    // Products in turn: the slope, its square, and that of y₃.
+    var right = inverse;
+    var x3 = x1;
+    for (var turn = 0u; turn < 3u; turn++) {
+        let product = fx_mul(left, right);
+        if turn == 0u {
+            left = product;
+            right = product;
+        }
+        if turn == 1u {
+            x3 = fx_less_p(fx_sub(fx_sub(product, x1), x2));
+            right = fx_sub(x1, x3);
+        }
+        if turn == 2u {
+            left = product;
+        }
+    }
+    return Point(x3, fx_less_p(fx_sub(left, y1)));
 }

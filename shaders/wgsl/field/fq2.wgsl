@@ -22,6 +22,12 @@ fn fq2_mul(x: Fq2, y: Fq2) -> Fq2 {
     return Fq2(fq_sub(low, high), fq_sub(fq_sub(both, low), high));
 }
 
+// (c0 + c1)·(c0 − c1) and 2·c0·c1.
+fn fq2_square(x: Fq2) -> Fq2 {
+    let low = fq_mul(fq_add(x.c0, x.c1), fq_sub(x.c0, x.c1));
+    return Fq2(low, fq_mul(fq_add(x.c0, x.c0), x.c1));
+}
+
 fn fq2_less_p(x: Fq2) -> Fq2 {
     return Fq2(fq_less_p(x.c0), fq_less_p(x.c1));
 }
@@ -47,15 +53,8 @@ fn fq2_one() -> Fq2 {
 }
 
 // x times its conjugate, which is zero for zero alone.
-// One square at a time, as two together do not fit the registers of some GPUs.
 fn fq2_norm(x: Fq2) -> Fq {
-    var c = x.c0;
-    var norm = Fq();
-    for (var turn = 0u; turn < 2u; turn++) {
-        norm = fq_add(norm, fq_mul(c, c));
-        c = x.c1;
-    }
-    return norm;
+    return fq_add(fq_square(x.c0), fq_square(x.c1));
 }
 
 // 1/x from the inverse of its norm: the conjugate times that.
