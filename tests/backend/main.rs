@@ -5,10 +5,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "tests")]
 
+mod doomed;
 mod fields;
+mod proving;
 mod sealing;
 mod shared_sums;
 mod transforms;
+mod turns;
 
 use std::ops::Neg;
 use std::sync::LazyLock;
@@ -245,7 +248,7 @@ impl Worker for Faulty {
     }
 
     fn transform(&self, pass: &Pass, blocks: &Blocks<'_>) -> Result<(), GpuError> {
-        while let Some(mut block) = blocks.take(8) {
+        while let Some(mut block) = blocks.take_in_turn(8) {
             let mut nodes = [[0; 32]; 32];
             if let Err(error) = self.done(&mut nodes) {
                 blocks.give_back(block);

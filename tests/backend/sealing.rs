@@ -3,15 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use blstrs::{G1Projective, G2Projective};
 use filecash_engine::api::SectorIdentity;
 use filecash_engine::api::seal::{add_piece, pre_commit_phase1, pre_commit_phase2};
 use filecash_engine::backend::SharedBackend;
-use filecash_engine::backend::cpu::ntt::{Blocks, Pass};
-use filecash_engine::backend::gpu::{Gpu, GpuError, GpuLimits, Team, TeamOptions, Worker};
-use filecash_engine::backend::points::PointBlock;
+use filecash_engine::backend::gpu::{GpuLimits, Team, TeamOptions};
 use filecash_engine::config::Config;
 use filecash_engine::field::Node;
 use filecash_engine::job::{Cancel, Job, Quiet};
@@ -19,10 +15,11 @@ use filecash_engine::sector::params::for_size;
 use filecash_engine::sector::piece::UnpaddedLen;
 use filecash_engine::sector::{ApiVersion, PoRepConfig, PoRepId, Profile};
 
+use crate::doomed::{Doomed, Fate};
 use crate::{ALONE, on_every_adapter};
 
-/// Seals computed bytes up to PC2; gives every file but our manifest.
-fn sealed(folder: &Path, profile: Profile, size: u64, backend: SharedBackend) -> BTreeMap<String, Vec<u8>> {
+/// Seals computed bytes up to PC2, into `cache` and `sealed`; gives CommR.
+pub fn seal(folder: &Path, profile: Profile, size: u64, backend: SharedBackend) -> Node {
     let settings = Config { parent_cache: folder.join("tables"), backend, ..Config::default() };
     let params = for_size(profile, size).unwrap();
     let config = PoRepConfig::interactive(params, profile, PoRepId::from_number(5), ApiVersion::V1_1_0);
@@ -38,7 +35,13 @@ fn sealed(folder: &Path, profile: Profile, size: u64, backend: SharedBackend) ->
     fs::create_dir(&cache).unwrap();
     let piece = add_piece(&job, params, &bytes[..], &staged, len, &[]).unwrap().piece;
     let phase1 = pre_commit_phase1(&job, &config, &cache, &staged, &sealed, &identity, &[piece]).unwrap();
-    pre_commit_phase2(&job, &config, &phase1, &cache, &sealed).unwrap();
+    pre_commit_phase2(&job, &config, &phase1, &cache, &sealed).unwrap().comm_r
+}
+
+/// As [`seal`]; gives every file but our manifest.
+fn sealed(folder: &Path, profile: Profile, size: u64, backend: SharedBackend) -> BTreeMap<String, Vec<u8>> {
+    seal(folder, profile, size, backend);
+    let [cache, sealed] = ["cache", "sealed"].map(|name| folder.join(name));
     let in_cache = fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path());
     in_cache
         .chain([sealed])
@@ -80,79 +83,6 @@ fn larger_sectors_are_the_cpus_with_little_memory() {
     });
 }
 
-/// A GPU that something happens to at a call.
-#[derive(Debug)]
-struct Doomed {
-    gpu: Gpu,
-    calls: AtomicUsize,
-    at: usize,
-    fate: Fate,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Fate {
-    /// The driver takes the device away.
-    Lost,
-    /// There is no room for the buffers.
-    NoRoom,
-    /// One bit of one result is wrong.
-    Wrong,
-}
-
-impl Doomed {
-    fn call(
-        &self,
-        parents: &mut [Node],
-        work: impl FnOnce(&Gpu, &mut [Node]) -> Result<(), GpuError>,
-    ) -> Result<(), GpuError> {
-        let is_due = self.calls.fetch_add(1, Ordering::Relaxed) >= self.at;
-        match self.fate {
-            Fate::Lost if is_due => self.gpu.device().destroy(),
-            Fate::NoRoom if is_due => return Err(GpuError::OutOfMemory { adapter: self.name().to_owned(), bytes: 1 }),
-            _ => {}
-        }
-        work(&self.gpu, parents)?;
-        if let (Fate::Wrong, true, Some(parent)) = (self.fate, is_due, parents.last_mut()) {
-            parent[5] ^= 0x10;
-        }
-        Ok(())
-    }
-}
-
-impl Worker for Doomed {
-    fn name(&self) -> &str {
-        self.gpu.name()
-    }
-
-    fn has_arity(&self, arity: usize) -> bool {
-        self.gpu.has_arity(arity)
-    }
-
-    fn rate(&self, arity: Option<usize>) -> Option<f64> {
-        self.gpu.rate(arity)
-    }
-
-    fn poseidon_level(&self, arity: usize, children: &[Node], parents: &mut [Node]) -> Result<(), GpuError> {
-        self.call(parents, |gpu, parents| gpu.poseidon_level(arity, children, parents))
-    }
-
-    fn sha_level(&self, children: &[Node], parents: &mut [Node]) -> Result<(), GpuError> {
-        self.call(parents, |gpu, parents| gpu.sha_level(children, parents))
-    }
-
-    fn transform(&self, pass: &Pass, blocks: &Blocks<'_>) -> Result<(), GpuError> {
-        self.call(&mut [], |gpu, _| gpu.transform(pass, blocks))
-    }
-
-    fn sum_g1(&self, block: &PointBlock) -> Result<G1Projective, GpuError> {
-        self.gpu.sum_g1(block)
-    }
-
-    fn sum_g2(&self, block: &PointBlock) -> Result<G2Projective, GpuError> {
-        self.gpu.sum_g2(block)
-    }
-}
-
 #[test]
 fn sectors_are_right_whatever_happens_to_the_device() {
     let folder = tempfile::tempdir().unwrap();
@@ -161,7 +91,7 @@ fn sectors_are_right_whatever_happens_to_the_device() {
         // At once, in PC1's TreeD, in PC2.
         for at in [0, 3, 9] {
             on_every_adapter(GpuLimits::default(), |gpu| {
-                let worker = Doomed { gpu, calls: AtomicUsize::new(0), at, fate };
+                let worker = Doomed::new(gpu, fate, at);
                 let team = Team::new(vec![Box::new(worker)], TeamOptions { require_gpu: false, ..ALONE });
                 let backend = SharedBackend::new(team);
                 expect_same(&sealed(folder.path(), Profile::Filecoin, 2 << 10, backend), &expected);

@@ -24,6 +24,7 @@ use super::snark::Prover;
 use super::verify::CommitmentError;
 use crate::circuit::post::{PoStWitnessError, public_inputs};
 use crate::circuit::{LeafWitness, Level, PoStCircuit, PoStShape, SlotInputs, SlotWitness};
+use crate::config::Config;
 use crate::error::Error;
 use crate::field::fr::from_node;
 use crate::field::{Fr, Node, NonCanonical};
@@ -36,7 +37,7 @@ pub use crate::post::limited::LimitedError;
 pub use crate::post::open::Faulty;
 use crate::post::vanilla::Faults;
 pub use crate::post::{
-    Fault, FaultySector, PoStRound, PoStSector, ReadLimits, RoundError, VanillaCodecError, VanillaPoSt,
+    Fault, FaultySector, PoStRound, PoStSector, ReadLimits, RoundError, SectorProof, VanillaCodecError, VanillaPoSt,
 };
 use crate::post::{open_at, open_sectors};
 use crate::sector::geometry::Geometry;
@@ -291,7 +292,13 @@ pub fn prove_winning(
     let sectors = std::slice::from_ref(sector);
     let opened = open_sectors(job, round, 0, sectors, Faulty::Refuse, limits).map_err(reading)?;
     let Opened { proofs, .. } = without_faults(opened, 1)?;
-    prove_partitions(job, round, 0, &proofs)
+    prove_urgently(job, round, &proofs)
+}
+
+/// A block waits for nobody's sealing.
+fn prove_urgently(job: &Job<'_>, round: &PoStRound, proofs: &[VanillaPoSt]) -> Result<Vec<u8>, Error> {
+    let config = Config { backend: job.config.backend.urgent(), ..job.config.clone() };
+    prove_partitions(&Job { config: &config, ..*job }, round, 0, proofs)
 }
 
 /// [`prove_winning`] from the sector's vanilla proof.
@@ -302,7 +309,7 @@ pub fn prove_winning_with_vanilla(job: &Job<'_>, round: &PoStRound, vanilla: Van
     let _span = info_span!("winning", sector = vanilla.sector_id, size = round.config().params.name).entered();
     expect_kind(round, PoStKind::Winning)?;
     let opened = check_vanilla(job, round, 0, vec![vanilla], Faulty::Refuse)?;
-    prove_partitions(job, round, 0, &without_faults(opened, 1)?.proofs)
+    prove_urgently(job, round, &without_faults(opened, 1)?.proofs)
 }
 
 /// Proves all sectors of a window.

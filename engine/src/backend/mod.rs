@@ -80,6 +80,9 @@ pub trait Backend: Send + Sync {
         false
     }
 
+    /// The same devices for work that must not wait: other stages on them rest until it is done.
+    fn urgent(&self) -> SharedBackend;
+
     /// Takes all devices out of use, as one of them must have been wrong; what was computed has to be computed again.
     fn leave_devices_out(&self, _reason: &str) {}
 }

@@ -9,7 +9,7 @@ use blstrs::{G1Projective, G2Projective};
 use self::curve::{PortableG1, PortableG2};
 use self::ntt::{Domain, Transform};
 use super::points::{PointBlocks, SumPlan};
-use super::{Backend, BackendError};
+use super::{Backend, BackendError, SharedBackend};
 use crate::field::{Fr, Node};
 
 pub mod curve;
@@ -82,5 +82,9 @@ impl Backend for Cpu {
             true => sums::sum::<fast::G2>(plan, blocks),
             false => sums::sum::<PortableG2>(plan, blocks),
         }
+    }
+
+    fn urgent(&self) -> SharedBackend {
+        SharedBackend::default()
     }
 }

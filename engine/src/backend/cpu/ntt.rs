@@ -18,6 +18,7 @@
 //! Sources: D. Bailey, "FFTs in external or hierarchical memory" (1990); `spec/snark.md` 0.1, 3.1, 6.3.
 //! The reference's word is `fft`.
 
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use ff::{Field, PrimeField};
@@ -454,10 +455,17 @@ pub struct Block<'v> {
 }
 
 /// What is left of a matrix in a pass.
-#[derive(Debug)]
 pub struct Blocks<'v> {
     over: Over,
     left: Mutex<Vec<Block<'v>>>,
+    /// Called before a device takes a block.
+    pause: Option<&'v (dyn Fn() + Sync)>,
+}
+
+impl fmt::Debug for Blocks<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blocks").field("over", &self.over).finish_non_exhaustive()
+    }
 }
 
 impl<'v> Blocks<'v> {
@@ -471,6 +479,20 @@ impl<'v> Blocks<'v> {
             left.push(rest);
         }
         Some(taken)
+    }
+
+    /// As [`Self::take`], for a device: in its turn.
+    pub fn take_in_turn(&self, most: usize) -> Option<Block<'v>> {
+        if let Some(pause) = self.pause {
+            pause();
+        }
+        self.take(most)
+    }
+
+    /// The same with something to be done before a device takes a block: waiting for its turn.
+    #[must_use]
+    pub fn with_pause(self, pause: &'v (dyn Fn() + Sync)) -> Self {
+        Self { pause: Some(pause), ..self }
     }
 
     /// Gives a block back that was not changed.
@@ -534,7 +556,7 @@ impl Pass {
     /// All of a vector, to be taken in blocks.
     pub fn blocks<'v>(&self, values: &'v mut [Fr]) -> Blocks<'v> {
         let pieces = values.chunks_exact_mut(self.columns).collect();
-        Blocks { over: self.over, left: Mutex::new(vec![Block { first: 0, pieces }]) }
+        Blocks { over: self.over, left: Mutex::new(vec![Block { first: 0, pieces }]), pause: None }
     }
 
     /// Computes a block on all cores.

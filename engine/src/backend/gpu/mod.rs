@@ -15,6 +15,7 @@ pub mod select;
 pub mod tables;
 mod team;
 mod transforms;
+mod turns;
 
 pub use device::{Adapter, Device, GpuLimits};
 pub use error::GpuError;

@@ -122,7 +122,7 @@ impl Transforms {
         loop {
             while flights.len() < slots {
                 let wanted = (self.slice(kind) / prepared.len()).clamp(LANES, most);
-                let Some(block) = blocks.take(wanted) else { break };
+                let Some(block) = blocks.take_in_turn(wanted) else { break };
                 match prepared.launch(device, free.pop(), &block) {
                     Ok((slot, download)) => flights.push_back(Flight { slot, block, download }),
                     Err(error) => {
