@@ -128,6 +128,8 @@ pub enum Kernel {
     Inversion(InversionPart, Form),
     /// Test only: one function of a field to each invocation.
     FieldProbe(Field, Form),
+    /// Test only: the rest of a field's functions.
+    FieldProbeMore(Field, Form),
     /// Test only: a loop of many turns, which some drivers cut off.
     LongLoop,
 }
@@ -158,6 +160,7 @@ impl Kernel {
             Self::Sum(part, group, form) => format!("{}_{}_{}", group.name(), part.name(), form.name()),
             Self::Inversion(part, form) => format!("fq_{}_{}", part.name(), form.name()),
             Self::FieldProbe(field, form) => format!("{}_{}", field.prefix(), form.name()),
+            Self::FieldProbeMore(field, form) => format!("{}_more_{}", field.prefix(), form.name()),
             Self::LongLoop => "long_loop".to_owned(),
         }
     }
@@ -165,7 +168,7 @@ impl Kernel {
     /// Buffers that it binds, from 0: those that it reads, then those that it writes.
     pub fn bindings(&self) -> usize {
         match self {
-            Self::PoseidonLevel(_) | Self::ShaLevel | Self::FieldProbe(..) => 3,
+            Self::PoseidonLevel(_) | Self::ShaLevel | Self::FieldProbe(..) | Self::FieldProbeMore(..) => 3,
             Self::Sum(SumPart::Import, ..) | Self::LongLoop => 2,
             Self::Sum(..) => 3,
             Self::Inversion(..) => 1,
@@ -182,7 +185,7 @@ impl Kernel {
 
     /// Whether a dispatch takes parameters.
     pub fn has_parameters(&self) -> bool {
-        !matches!(self, Self::FieldProbe(..) | Self::LongLoop)
+        !matches!(self, Self::FieldProbe(..) | Self::FieldProbeMore(..) | Self::LongLoop)
     }
 
     /// The WGSL text; its entry point is `main`.
@@ -191,12 +194,15 @@ impl Kernel {
     /// [`ComposeError`], which tests rule out for the texts here.
     pub fn source(&self) -> Result<String, ComposeError> {
         let fr = include_str!("../wgsl/probes/fr.wgsl");
+        let fr_more = include_str!("../wgsl/probes/fr_more.wgsl");
         let (text, form) = match self {
             Self::PoseidonLevel(table) => (include_str!("../wgsl/kernels/poseidon_level.wgsl").to_owned(), table.form),
             Self::ShaLevel => (include_str!("../wgsl/kernels/sha_level.wgsl").to_owned(), Form::Narrow),
             Self::FieldProbe(Field::Fr, form) => (fr.to_owned(), *form),
             // The same functions under other names.
             Self::FieldProbe(Field::Fq, form) => (fr.replace("Fr", "Fq").replace("fr", "fq"), *form),
+            Self::FieldProbeMore(Field::Fr, form) => (fr_more.to_owned(), *form),
+            Self::FieldProbeMore(Field::Fq, form) => (fr_more.replace("Fr", "Fq").replace("fr", "fq"), *form),
             Self::Sum(part, group, form) => (over(*group, part.text()), *form),
             Self::Inversion(part, form) => (part.text().to_owned(), *form),
             Self::LongLoop => (include_str!("../wgsl/probes/long_loop.wgsl").to_owned(), Form::Narrow),

@@ -20,6 +20,7 @@ fn kernels() -> Vec<(Kernel, Form)> {
     for form in Form::ALL {
         kernels.extend(Kernel::poseidon_levels(form).map(|kernel| (kernel, form)));
         kernels.extend(Field::ALL.map(|field| (Kernel::FieldProbe(field, form), form)));
+        kernels.extend(Field::ALL.map(|field| (Kernel::FieldProbeMore(field, form), form)));
         kernels.extend(Group::ALL.into_iter().flat_map(|group| Kernel::sums(group, form)).map(|kernel| (kernel, form)));
         kernels.extend(Kernel::inversions(form).map(|kernel| (kernel, form)));
     }

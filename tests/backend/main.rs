@@ -7,6 +7,7 @@
 
 mod fields;
 mod sealing;
+mod sums;
 
 use std::env;
 use std::sync::LazyLock;
