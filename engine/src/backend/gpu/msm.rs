@@ -386,6 +386,10 @@ impl Part<'_> {
     fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<(), GpuError> {
         let waiting = wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(PATIENCE) };
         let waited = self.device.wgpu.poll(waiting);
+        if waited.is_err() {
+            // A lost device says so when it is asked, and what it says matters, not whether it answers.
+            let _ = self.device.wgpu.poll(wgpu::PollType::Poll);
+        }
         self.device.check(&self.kernels.divisors.pipeline.name)?;
         waited.map(drop).map_err(|_| self.timed_out())
     }
