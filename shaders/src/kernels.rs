@@ -134,6 +134,8 @@ pub enum Kernel {
     FieldProbe(Field, Form),
     /// Calibration only: many products to each invocation.
     FieldLoop(Field, Form),
+    /// Test only: the rest of a field's functions.
+    FieldProbeMore(Field, Form),
     /// Test only: a loop of many turns, which some drivers cut off.
     LongLoop,
 }
@@ -203,6 +205,7 @@ impl Kernel {
             Self::Inversion(part, form) => format!("fq_{}_{}", part.name(), form.name()),
             Self::FieldProbe(field, form) => format!("{}_{}", field.prefix(), form.name()),
             Self::FieldLoop(field, form) => format!("{}_loop_{}", field.prefix(), form.name()),
+            Self::FieldProbeMore(field, form) => format!("{}_more_{}", field.prefix(), form.name()),
             Self::LongLoop => "long_loop".to_owned(),
         }
     }
@@ -210,7 +213,11 @@ impl Kernel {
     /// Buffers that it binds, from 0: those that it reads, then those that it writes.
     pub fn bindings(&self) -> usize {
         match self {
-            Self::PoseidonLevel(_) | Self::ShaLevel | Self::FieldProbe(..) | Self::FieldLoop(..) => 3,
+            Self::PoseidonLevel(_)
+            | Self::ShaLevel
+            | Self::FieldProbe(..)
+            | Self::FieldProbeMore(..)
+            | Self::FieldLoop(..) => 3,
             Self::Butterflies(..) | Self::RowFactors(_) | Self::Sum(SumPart::Import, ..) | Self::LongLoop => 2,
             Self::Sum(..) => 3,
             Self::Inversion(..) => 1,
@@ -227,7 +234,7 @@ impl Kernel {
 
     /// Whether a dispatch takes parameters.
     pub fn has_parameters(&self) -> bool {
-        !matches!(self, Self::FieldProbe(..) | Self::FieldLoop(..) | Self::LongLoop)
+        !matches!(self, Self::FieldProbe(..) | Self::FieldProbeMore(..) | Self::FieldLoop(..) | Self::LongLoop)
     }
 
     /// The WGSL text; its entry point is `main`.
@@ -247,6 +254,7 @@ impl Kernel {
             Self::RowFactors(form) => (include_str!("../wgsl/kernels/row_factors.wgsl").to_owned(), *form),
             Self::FieldProbe(field, form) => (of(*field, include_str!("../wgsl/probes/fr.wgsl")), *form),
             Self::FieldLoop(field, form) => (of(*field, include_str!("../wgsl/probes/field_loop.wgsl")), *form),
+            Self::FieldProbeMore(field, form) => (of(*field, include_str!("../wgsl/probes/fr_more.wgsl")), *form),
             Self::Sum(part, group, form) => (over(*group, part.text()), *form),
             Self::Inversion(part, form) => (part.text().to_owned(), *form),
             Self::LongLoop => (include_str!("../wgsl/probes/long_loop.wgsl").to_owned(), Form::Narrow),

@@ -21,7 +21,9 @@ fn kernels() -> Vec<(Kernel, Form)> {
         kernels.extend(Kernel::poseidon_levels(form).map(|kernel| (kernel, form)));
         kernels.extend(Kernel::transforms(form).map(|kernel| (kernel, form)));
         for field in Field::ALL {
-            kernels.extend([(Kernel::FieldProbe(field, form), form), (Kernel::FieldLoop(field, form), form)]);
+            let probes =
+                [Kernel::FieldProbe(field, form), Kernel::FieldProbeMore(field, form), Kernel::FieldLoop(field, form)];
+            kernels.extend(probes.map(|kernel| (kernel, form)));
         }
         kernels.extend(Group::ALL.into_iter().flat_map(|group| Kernel::sums(group, form)).map(|kernel| (kernel, form)));
         kernels.extend(Kernel::inversions(form).map(|kernel| (kernel, form)));

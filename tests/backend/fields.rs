@@ -49,7 +49,39 @@ fn check(gpu: &Gpu, field: Field) {
     }
 }
 
+fn check_more(gpu: &Gpu, field: Field) {
+    let p = BigUint::new(field.modulus().to_vec());
+    let twice = &p * 2_u8;
+    // Sums of sums are not among what the rest of the functions take.
+    let elements: Vec<_> = elements(field, &p).into_iter().filter(|x| *x < twice).collect();
+    let pairs: Vec<_> = elements.iter().flat_map(|x| elements.iter().map(move |y| (x, y))).collect();
+    // Whole nodes.
+    let pairs = &pairs[..pairs.len() / 8 * 8];
+    let left: Vec<_> = pairs.iter().flat_map(|(x, _)| words(x, field)).collect();
+    let right: Vec<_> = pairs.iter().flat_map(|(_, y)| words(y, field)).collect();
+    let results = gpu.probe_more(field, &left, &right).unwrap();
+    let radix = BigUint::from(1_u8) << field.radix_bits(gpu.device().form);
+    for ((x, y), results) in pairs.iter().zip(results.chunks_exact(4 * field.words())) {
+        let [difference, square, negated, chosen] =
+            std::array::from_fn(|i| BigUint::new(results[i * field.words()..(i + 1) * field.words()].to_vec()));
+        assert_eq!(difference, if x >= y { *x - *y } else { &twice + *x - *y }, "{field:?}: {x:x} − {y:x}");
+        assert!(square < twice && &square * &radix % &p == *x * *x % &p, "{field:?}: {x:x}² gave {square:x}");
+        assert_eq!(negated, (&p - *x % &p) % &p, "{field:?}: −{x:x}");
+        let expected = match **x == BigUint::ZERO {
+            true => &radix * 4_u8,
+            false if x == y => &radix * &radix,
+            false => radix.clone(),
+        };
+        assert_eq!(chosen, expected % &p, "{field:?}: {x:x}, {y:x}");
+    }
+}
+
 #[test]
 fn field_arithmetic_is_that_of_big_integers() {
-    on_every_adapter(GpuLimits::default(), |gpu| Field::ALL.into_iter().for_each(|field| check(&gpu, field)));
+    on_every_adapter(GpuLimits::default(), |gpu| {
+        for field in Field::ALL {
+            check(&gpu, field);
+            check_more(&gpu, field);
+        }
+    });
 }

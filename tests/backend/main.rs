@@ -10,6 +10,7 @@ mod fields;
 mod proving;
 mod sealing;
 mod shared_sums;
+mod sums;
 mod transforms;
 mod turns;
 

@@ -101,6 +101,7 @@ fn kernels() -> Vec<Kernel> {
     let mut kernels = vec![Kernel::ShaLevel];
     for form in Form::ALL {
         kernels.extend(Field::ALL.map(|field| Kernel::FieldProbe(field, form)));
+        kernels.extend(Field::ALL.map(|field| Kernel::FieldProbeMore(field, form)));
         kernels.extend(Kernel::poseidon_levels(form));
         kernels.extend(Kernel::transforms(form));
         kernels.extend(Group::ALL.into_iter().flat_map(|group| Kernel::sums(group, form)));

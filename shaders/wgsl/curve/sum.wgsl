@@ -16,7 +16,8 @@ fn sum_of(pair: vec2<u32>, x1: Fx, x2: Fx, kind: u32, inverse: Fx) -> Point {
         let square = fx_square(x1);
         left = fx_add(fx_add(square, square), square);
     }
-    // Products in turn: the slope, its square, and that of y₃.
+#ifdef G2
+    // Products in turn, so that there is one place of multiplication: the slope, its square, and that of y₃.
     var right = inverse;
     var x3 = x1;
     for (var turn = 0u; turn < 3u; turn++) {
@@ -34,4 +35,9 @@ fn sum_of(pair: vec2<u32>, x1: Fx, x2: Fx, kind: u32, inverse: Fx) -> Point {
         }
     }
     return Point(x3, fx_less_p(fx_sub(left, y1)));
+#else
+    let slope = fx_mul(left, inverse);
+    let x3 = fx_less_p(fx_sub(fx_sub(fx_square(slope), x1), x2));
+    return Point(x3, fx_less_p(fx_sub(fx_mul(slope, fx_sub(x1, x3)), y1)));
+#endif
 }

@@ -328,7 +328,22 @@ impl Gpu {
     /// # Panics
     /// When the words fill no whole nodes.
     pub fn probe(&self, field: Field, left: &[u32], right: &[u32]) -> Result<Vec<u32>, GpuError> {
-        let kernel = Kernel::FieldProbe(field, self.device.form);
+        self.probed(Kernel::FieldProbe(field, self.device.form), left, right)
+    }
+
+    /// As [`Self::probe`]: `x − y` modulo 2p, `x²/R`, the negative of x made canonical, and R; but `R²` where x and y are
+    /// the same, and `4R` where x is 0.
+    ///
+    /// # Errors
+    /// [`GpuError`] when the device fails.
+    ///
+    /// # Panics
+    /// When the words fill no whole nodes.
+    pub fn probe_more(&self, field: Field, left: &[u32], right: &[u32]) -> Result<Vec<u32>, GpuError> {
+        self.probed(Kernel::FieldProbeMore(field, self.device.form), left, right)
+    }
+
+    fn probed(&self, kernel: Kernel, left: &[u32], right: &[u32]) -> Result<Vec<u32>, GpuError> {
         let pipeline = self.pipelines.get(&self.device, kernel, || left.to_vec())?;
         let mut results = vec![[0xff; NODE_SIZE]; 4 * size_of_val(right) / NODE_SIZE];
         self.levels.once(&self.device, &pipeline, bytemuck::cast_slice(right), &mut results)?;

@@ -43,8 +43,6 @@ const FIRST_SLICE: usize = 1 << 12;
 const MAX_SLICE: usize = 1 << 20;
 /// Pairs of a chain at least, which is what an inversion is worth.
 const MIN_CHAIN: usize = 16;
-/// And at most, for there is one invocation to a chain.
-const MAX_CHAIN: usize = 256;
 /// Chains that are enough for any device: from there on chains become longer.
 const ENOUGH_CHAINS: usize = 1 << 15;
 /// Elements that are inverted one by one.
@@ -332,7 +330,7 @@ impl Adder for Part<'_> {
 
 /// Adds the pairs that are in the buffer; the first sum goes to place `first`.
 fn add_pairs(kernels: &Kernels, pass: &mut wgpu::ComputePass<'_>, count: usize, first: usize) {
-    let chain = count.div_ceil(ENOUGH_CHAINS).clamp(MIN_CHAIN, MAX_CHAIN);
+    let chain = count.div_ceil(ENOUGH_CHAINS).max(MIN_CHAIN);
     let chains = count.div_ceil(chain);
     kernels.divisors.dispatch(pass, chains, [count, chains, 0]);
     // Levels of chains, each after the one before: its elements, the products before each.
@@ -388,6 +386,10 @@ impl Part<'_> {
     fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<(), GpuError> {
         let waiting = wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(PATIENCE) };
         let waited = self.device.wgpu.poll(waiting);
+        if waited.is_err() {
+            // A lost device says so when it is asked, and what it says matters, not whether it answers.
+            let _ = self.device.wgpu.poll(wgpu::PollType::Poll);
+        }
         self.device.check(&self.kernels.divisors.pipeline.name)?;
         waited.map(drop).map_err(|_| self.timed_out())
     }
