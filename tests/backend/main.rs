@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "tests")]
 
 mod fields;
+mod labels;
 mod sealing;
 
 use std::env;

@@ -24,6 +24,7 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Parser;
 use filecash_shaders::field::{Field, Form};
 use filecash_shaders::kernels::Kernel;
+use filecash_shaders::labels::LabelHash;
 use serde::{Deserialize, Serialize};
 
 /// Names a family to RADV, and in the child process to us.
@@ -98,7 +99,8 @@ fn main() -> anyhow::Result<()> {
 
 /// The kernels that are in use, and a multiplication of each field.
 fn kernels() -> Vec<Kernel> {
-    let mut kernels = vec![Kernel::ShaLevel];
+    let mut kernels = vec![Kernel::ShaLevel, Kernel::Encode, Kernel::Decode];
+    kernels.extend(LabelHash::ALL.map(Kernel::Labels));
     for form in Form::ALL {
         kernels.extend(Field::ALL.map(|field| Kernel::FieldProbe(field, form)));
         kernels.extend(Kernel::poseidon_levels(form));

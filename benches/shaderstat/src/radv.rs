@@ -11,7 +11,7 @@ use ash::vk;
 use crate::Statistics;
 
 /// Bytes of the parameters of a dispatch.
-const IMMEDIATE_BYTES: u32 = 16;
+const IMMEDIATE_BYTES: u32 = 32;
 
 /// A device of the first driver that is found.
 pub struct Device {

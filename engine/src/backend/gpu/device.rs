@@ -14,7 +14,7 @@ use crate::backend::DEFAULT_MAX_VRAM;
 /// What kernels ask for: parameters of a dispatch, and 64-bit integers where there are any.
 const FEATURES: wgpu::Features = wgpu::Features::IMMEDIATES.union(wgpu::Features::SHADER_INT64);
 /// Bytes of the parameters of a dispatch.
-pub(super) const IMMEDIATE_BYTES: u32 = 16;
+pub(super) const IMMEDIATE_BYTES: u32 = 32;
 /// Bytes of a binding that hold every kernel's constants.
 const MIN_BINDING: u64 = 128 << 10;
 /// Bytes of workgroup memory, which every GPU of the last ten years has.
@@ -196,6 +196,17 @@ impl Device {
         }
         self.check(what)?;
         Ok(made)
+    }
+
+    /// A buffer.
+    pub(super) fn buffer(
+        &self,
+        label: &'static str,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<wgpu::Buffer, GpuError> {
+        let descriptor = wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: false };
+        self.scoped(label, bytes, || self.wgpu.create_buffer(&descriptor))
     }
 
     /// Takes the device away, as a driver's reset does: for tests of what follows.

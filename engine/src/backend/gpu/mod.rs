@@ -5,7 +5,10 @@
 //! not do the others do.
 
 mod device;
+mod download;
+mod encode;
 mod error;
+mod labels;
 mod levels;
 mod pipeline;
 pub mod select;
@@ -14,6 +17,7 @@ mod team;
 
 pub use device::{Adapter, Device, GpuLimits};
 pub use error::GpuError;
+pub use labels::LabelBatch;
 pub use team::{Member, Team, TeamOptions, Worker};
 
 use std::sync::{Mutex, PoisonError};
@@ -24,11 +28,12 @@ use filecash_shaders::kernels::Kernel;
 use filecash_shaders::poseidon::INSTANCES;
 use filecash_shaders::sha256;
 
-use self::levels::Levels;
+use self::levels::{Groups, Levels};
 use self::pipeline::Pipelines;
 use crate::field::Node;
 use crate::hash::poseidon;
 use crate::hash::sha256::sha_nodes;
+use crate::sector::Profile;
 use crate::sector::params::NODE_SIZE;
 
 /// Arities of trees, and numbers of layers, that have a kernel.
@@ -49,6 +54,8 @@ pub struct Gpu {
     levels: Levels,
     /// Kernels that have computed what the CPU knows: Poseidon by arity, SHA-256 without one.
     tested: Mutex<Vec<Option<usize>>>,
+    /// The same of kernels of other kinds.
+    proven: Mutex<Vec<Kernel>>,
 }
 
 impl Gpu {
@@ -58,7 +65,13 @@ impl Gpu {
     /// [`GpuError::Unfit`], [`GpuError::Open`].
     pub fn open(adapter: &Adapter, limits: GpuLimits) -> Result<Self, GpuError> {
         let device = Device::open(adapter, limits)?;
-        Ok(Self { device, pipelines: Pipelines::default(), levels: Levels::default(), tested: Mutex::default() })
+        Ok(Self {
+            device,
+            pipelines: Pipelines::default(),
+            levels: Levels::default(),
+            tested: Mutex::default(),
+            proven: Mutex::default(),
+        })
     }
 
     /// The device.
@@ -75,7 +88,9 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::Wrong`] names the first kernel that differs; [`GpuError`] when the device fails.
     pub fn self_test(&self) -> Result<(), GpuError> {
-        ARITIES.into_iter().map(Some).chain([None]).try_for_each(|arity| self.tested(arity))
+        ARITIES.into_iter().map(Some).chain([None]).try_for_each(|arity| self.tested(arity))?;
+        encode::KERNELS.into_iter().try_for_each(|kernel| self.tested_encoding(kernel))?;
+        Profile::ALL.into_iter().try_for_each(|profile| self.tested_labels(profile))
     }
 
     /// Hashes a second of a kernel, Poseidon of an arity or SHA-256, transfers included: runs it for at least so long, on
@@ -142,6 +157,17 @@ impl Gpu {
         Ok(())
     }
 
+    /// Runs the known-answer test of a kernel unless it has passed before.
+    fn proven(&self, kernel: Kernel, test: impl FnOnce() -> Result<(), GpuError>) -> Result<(), GpuError> {
+        // Held meanwhile, so that nobody uses a kernel before it is known to be right.
+        let mut proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+        if !proven.contains(&kernel) {
+            test()?;
+            proven.push(kernel);
+        }
+        Ok(())
+    }
+
     fn expect(&self, actual: &[Node], expected: &[Node], kernel: Kernel) -> Result<(), GpuError> {
         match actual == expected {
             true => Ok(()),
@@ -153,12 +179,12 @@ impl Gpu {
         let kernel = self.poseidon_kernel(arity);
         let table = tables::poseidon_table(arity, self.device.form);
         let pipeline = self.pipelines.get(&self.device, kernel, || tables::poseidon_words(&table))?;
-        self.levels.run(&self.device, kernel, &pipeline, arity, children, parents)
+        self.levels.run(&self.device, kernel, &pipeline, Groups::Level { arity, children, parents })
     }
 
     fn sha(&self, children: &[Node], parents: &mut [Node]) -> Result<(), GpuError> {
         let pipeline = self.pipelines.get(&self.device, Kernel::ShaLevel, || sha256::table().to_vec())?;
-        self.levels.run(&self.device, Kernel::ShaLevel, &pipeline, 2, children, parents)
+        self.levels.run(&self.device, Kernel::ShaLevel, &pipeline, Groups::Level { arity: 2, children, parents })
     }
 
     /// For each pair of elements below 2p: `x·y/R`, `x + y` modulo 2p, `2p − y`, and x less p if it can be: the field's
