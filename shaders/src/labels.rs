@@ -108,19 +108,21 @@ impl LabelHash {
         // SHA-512's length is beyond the node that ends the last block.
         let padding = if word == Word::U32 { bits } else { 0 };
         let _ = writeln!(text, "fn label(sector: u32, node: u32) -> Node {{");
-        let _ = writeln!(text, "    let id = replica_ids[sector];\n    let parents = parents_of_layer();");
+        let _ = writeln!(text, "    let parents = parents_of_layer();");
         for (i, name) in STATE.iter().enumerate() {
             let _ = writeln!(text, "    var {name}0 = {};", constant(&format!("{}u", rounds + i)));
         }
         let _ = write!(
             text,
             "    var place = 0u;\n    for (var block = 0u; block < {BLOCKS}u; block++) {{\n    \
-             var left = id;\n    \
-             var right = Node(vec4<u32>(params.layer, 0u, node, 0u), vec4<u32>(0u));\n    \
-             if block > 0u {{\n        \
+             var left: Node;\n    var right: Node;\n    \
+             if block == 0u {{\n        \
+             left = replica_ids[sector];\n        \
+             right = Node(vec4<u32>(params.layer, 0u, node, 0u), vec4<u32>(0u));\n    }} else {{\n        \
              left = parent(sector, node, place);\n        \
-             right = Node(vec4<u32>({}u, 0u, 0u, 0u), vec4<u32>(0u, 0u, 0u, {padding}u));\n        \
-             if block < {last}u {{\n            right = parent(sector, node, place + 1u);\n        }}\n        \
+             if block < {last}u {{\n            \
+             right = parent(sector, node, place + 1u);\n        }} else {{\n            \
+             right = Node(vec4<u32>({}u, 0u, 0u, 0u), vec4<u32>(0u, 0u, 0u, {padding}u));\n        }}\n        \
              place = select(place + 2u, 0u, place + 2u == parents);\n    }}\n",
             1_u32 << 31
         );
