@@ -125,7 +125,8 @@ impl Word {
         };
         for i in 0..16 {
             let [w, x, y, z] = [i, i + 1, i + 14, i + 9].map(|place| format!("w{}", place % 16));
-            let terms = [w.clone(), self.turned_and_shifted(&x, s0), z, self.turned_and_shifted(&y, s1)];
+            let others = self.sum(&[self.turned_and_shifted(&x, s0), z, self.turned_and_shifted(&y, s1)]);
+            let terms = [w.clone(), format!("({others})")];
             let _ = writeln!(text, "        {w} = {};", self.sum(&terms));
         }
     }

@@ -28,6 +28,8 @@ use clap::Parser;
 use filecash_shaders::field::{Field, Form};
 use filecash_shaders::kernels::Kernel;
 use filecash_shaders::labels::LabelHash;
+use naga::Module;
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use serde::{Deserialize, Serialize};
 
 /// A driver that compiles without its hardware, and what it says of a kernel.
@@ -91,6 +93,9 @@ struct Arguments {
     /// Keep the table
     #[arg(long, value_name = "FILE")]
     keep: Option<PathBuf>,
+    /// Write every kernel to this folder as HLSL, for a compiler of DirectX, and do nothing else
+    #[arg(long, value_name = "FOLDER")]
+    hlsl: Option<PathBuf>,
     /// Compile for the one family of the environment and print JSON
     #[arg(long, hide = true)]
     child: bool,
@@ -116,6 +121,13 @@ fn main() -> anyhow::Result<()> {
     let compiler = if shim.is_some() { ANV } else { RADV };
     if arguments.child {
         println!("{}", serde_json::to_string(&of_this_family(&compiler)?)?);
+        return Ok(());
+    }
+    if let Some(folder) = &arguments.hlsl {
+        fs::create_dir_all(folder)?;
+        for kernel in kernels() {
+            fs::write(folder.join(kernel.name() + ".hlsl"), hlsl(kernel)?)?;
+        }
         return Ok(());
     }
     let mut report = Report::default();
@@ -178,22 +190,48 @@ fn of_this_family(compiler: &Compiler) -> anyhow::Result<Report> {
     Ok(Report { driver: device.driver(), families })
 }
 
-/// The SPIR-V of a kernel, for a workgroup of 64.
-fn spirv(kernel: Kernel) -> anyhow::Result<Vec<u32>> {
-    use naga::valid::{Capabilities, ValidationFlags, Validator};
-
+/// A kernel as naga has it before it is written in another language, for a workgroup of 64.
+fn module(kernel: Kernel) -> anyhow::Result<(Module, ModuleInfo)> {
     let source = kernel.source()?;
     let module = naga::front::wgsl::parse_str(&source)?;
     let capabilities = Capabilities::IMMEDIATES | Capabilities::SHADER_INT64;
     let info = Validator::new(ValidationFlags::all(), capabilities).validate(&module).map_err(Box::new)?;
     let entry = Some((naga::ShaderStage::Compute, "main"));
     let (module, info) = naga::back::pipeline_constants::process_overrides(&module, &info, entry, &Default::default())?;
+    Ok((module.into_owned(), info.into_owned()))
+}
+
+fn spirv(kernel: Kernel) -> anyhow::Result<Vec<u32>> {
+    let (module, info) = module(kernel)?;
     let options = naga::back::spv::Options {
         lang_version: (1, 3),
         zero_initialize_workgroup_memory: naga::back::spv::ZeroInitializeWorkgroupMemoryMode::None,
         ..Default::default()
     };
     Ok(naga::back::spv::write_vec(&module, &info, &options, None)?)
+}
+
+/// The HLSL of a kernel for shader model 6.0, with the checks that wgpu asks for.
+fn hlsl(kernel: Kernel) -> anyhow::Result<String> {
+    use naga::back::hlsl::{BindTarget, Options, PipelineOptions, ShaderModel, Writer};
+
+    let (module, info) = module(kernel)?;
+    // Each binding has a register of its own number.
+    let bindings = (0..kernel.bindings() as u32).map(|binding| {
+        let target = BindTarget { register: binding, restrict_indexing: true, ..BindTarget::default() };
+        (naga::ResourceBinding { group: 0, binding }, target)
+    });
+    let options = Options {
+        shader_model: ShaderModel::V6_0,
+        binding_map: bindings.collect(),
+        immediates_target: Some(BindTarget::default()),
+        fake_missing_bindings: false,
+        zero_initialize_workgroup_memory: false,
+        ..Options::default()
+    };
+    let mut text = String::new();
+    Writer::new(&mut text, &options, &PipelineOptions::default()).write(&module, &info, None)?;
+    Ok(text)
 }
 
 /// The report as Markdown.
@@ -258,8 +296,9 @@ mod tests {
     }
 
     #[test]
-    fn every_kernel_becomes_spirv() {
+    fn every_kernel_becomes_spirv_and_hlsl() {
         for kernel in kernels() {
+            assert!(hlsl(kernel).unwrap().contains("[numthreads("), "{}", kernel.name());
             assert_eq!(spirv(kernel).unwrap()[0], 0x0723_0203, "{}", kernel.name());
         }
     }
