@@ -55,11 +55,24 @@ mod listed {
     use std::time::Duration;
 
     use filecash_engine::backend::DeviceChoice;
-    use filecash_engine::backend::gpu::{ARITIES, Adapter, Gpu, GpuLimits};
+    use filecash_engine::backend::gpu::{Adapter, Gpu, GpuLimits, Work};
     use filecash_node::size::ByteSize;
     use serde_json::{Value, json};
 
     use crate::report::Report;
+
+    /// The phases and what of them a device that is used computes; none where it computes nothing.
+    const PHASES: [(&str, Option<&str>); 7] = [
+        ("PC1", Some("TreeD")),
+        ("PC2", Some("columns, TreeC, TreeR-last")),
+        ("C1", None),
+        ("C2", Some("transforms, sums over points")),
+        ("PoSt", Some("transforms, sums over points")),
+        ("update", Some("trees, transforms, sums over points")),
+        ("unseal", None),
+    ];
+    /// Why a device has no part in a phase.
+    const NO_PART: &str = "it reads, or hashes one node after the other";
 
     /// How long each kernel is timed.
     const CALIBRATION: Duration = Duration::from_millis(300);
@@ -76,8 +89,8 @@ mod listed {
         wide: bool,
         binding_bytes: u64,
         buffer_bytes: u64,
-        /// Kernels and their hashes a second, or what went wrong.
-        outcome: Result<Vec<(String, f64)>, String>,
+        /// The form of field elements, and what it does a second, or what went wrong.
+        outcome: Result<(&'static str, Vec<(String, f64)>), String>,
     }
 
     impl Listed {
@@ -87,11 +100,10 @@ mod listed {
             let outcome = Gpu::open(adapter, limits).and_then(|gpu| {
                 gpu.self_test()?;
                 let mut rates = Vec::new();
-                for arity in ARITIES.into_iter().map(Some).chain([None]) {
-                    let rate = gpu.calibrate(arity, CALIBRATION)?;
-                    rates.push((arity.map_or("sha256".to_owned(), |arity| format!("poseidon {arity}")), rate));
+                for work in Work::all() {
+                    rates.push((work.name(), gpu.calibrate(work, CALIBRATION)?));
                 }
-                Ok(rates)
+                Ok((gpu.device().form.name(), rates))
             });
             Self {
                 index: adapter.index,
@@ -122,8 +134,16 @@ mod listed {
         }
 
         fn json(&self, unused: Option<&String>) -> Value {
-            let rates = self.outcome.as_ref().ok().map(|rates| {
+            let rates = self.outcome.as_ref().ok().map(|(_, rates)| {
                 rates.iter().map(|(kernel, rate)| (kernel.clone(), json!(rate))).collect::<serde_json::Map<_, _>>()
+            });
+            let phases = PHASES.iter().map(|(phase, part)| {
+                let use_of = match (unused, part) {
+                    (Some(reason), _) => json!({ "used": false, "reason": reason }),
+                    (None, Some(part)) => json!({ "used": true, "for": part }),
+                    (None, None) => json!({ "used": false, "reason": NO_PART }),
+                };
+                (phase.to_lowercase(), use_of)
             });
             json!({
                 "index": self.index,
@@ -136,9 +156,11 @@ mod listed {
                 "max_binding_bytes": self.binding_bytes,
                 "max_buffer_bytes": self.buffer_bytes,
                 "self_test": if self.outcome.is_ok() { "passed" } else { "failed" },
-                "hashes_per_second": rates,
+                "form": self.outcome.as_ref().ok().map(|(form, _)| form),
+                "per_second": rates,
                 "used": unused.is_none(),
                 "reason": unused,
+                "phases": phases.collect::<serde_json::Map<_, _>>(),
             })
         }
 
@@ -155,20 +177,34 @@ mod listed {
                 ByteSize(self.buffer_bytes)
             );
             match &self.outcome {
-                Ok(rates) => {
-                    let rates: Vec<_> =
-                        rates.iter().map(|(kernel, rate)| format!("{kernel} {}", counted(*rate))).collect();
-                    text += "      self-test   passed\n";
-                    text += &format!("      hashes/s    {}\n", rates.join(", "));
+                Ok((form, rates)) => {
+                    let (hashes, proving): (Vec<_>, Vec<_>) = rates.iter().partition(|(work, _)| is_hash(work));
+                    let listed = |rates: &[&(String, f64)]| {
+                        let rates = rates.iter().map(|(work, rate)| format!("{work} {}", counted(*rate)));
+                        rates.collect::<Vec<_>>().join(", ")
+                    };
+                    text += &format!("      self-test   passed, elements in the {form} form\n");
+                    text += &format!("      hashes/s    {}\n", listed(&hashes));
+                    text += &format!("      proving/s   {}\n", listed(&proving));
                 }
                 Err(error) => text += &format!("      self-test   failed: {error}\n"),
             }
-            let phases = "PC1 (TreeD), PC2, update encode and remove";
-            text + &match unused {
-                None => format!("      used for    {phases}; proofs are the CPU's\n"),
-                Some(reason) => format!("      not used    {reason}\n"),
+            match unused {
+                None => {
+                    for (phase, part) in PHASES {
+                        let use_of = part.map_or(format!("not used: {NO_PART}"), |part| format!("used for {part}"));
+                        text += &format!("      {phase:<12}{use_of}\n");
+                    }
+                }
+                Some(reason) => text += &format!("      not used    {reason}\n"),
             }
+            text
         }
+    }
+
+    /// Whether work is hashing.
+    fn is_hash(work: &str) -> bool {
+        work.starts_with("poseidon") || work.starts_with("sha")
     }
 
     /// A rate with three digits.

@@ -2,6 +2,7 @@
 
 use crate::compose::{ComposeError, compose};
 use crate::field::{self, Field, Form};
+use crate::labels::LabelHash;
 use crate::poseidon::{INSTANCES, Table};
 use crate::sha256;
 
@@ -130,6 +131,12 @@ pub enum Kernel {
     Sum(SumPart, Group, Form),
     /// Part of inverting elements of Fq.
     Inversion(InversionPart, Form),
+    /// `results[i] = values[i] + keys[i]` modulo r.
+    Encode,
+    /// `results[i] = values[i] − keys[i]` modulo r.
+    Decode,
+    /// Labels of consecutive nodes of a layer, in many sectors.
+    Labels(LabelHash),
     /// Test only: one function of a field to each invocation.
     FieldProbe(Field, Form),
     /// Calibration only: many products to each invocation.
@@ -203,6 +210,9 @@ impl Kernel {
             Self::RowFactors(form) => format!("row_factors_{}", form.name()),
             Self::Sum(part, group, form) => format!("{}_{}_{}", group.name(), part.name(), form.name()),
             Self::Inversion(part, form) => format!("fq_{}_{}", part.name(), form.name()),
+            Self::Encode => "encode".to_owned(),
+            Self::Decode => "decode".to_owned(),
+            Self::Labels(hash) => format!("labels_{}", hash.name()),
             Self::FieldProbe(field, form) => format!("{}_{}", field.prefix(), form.name()),
             Self::FieldLoop(field, form) => format!("{}_loop_{}", field.prefix(), form.name()),
             Self::FieldProbeMore(field, form) => format!("{}_more_{}", field.prefix(), form.name()),
@@ -219,6 +229,8 @@ impl Kernel {
             | Self::FieldProbeMore(..)
             | Self::FieldLoop(..) => 3,
             Self::Butterflies(..) | Self::RowFactors(_) | Self::Sum(SumPart::Import, ..) | Self::LongLoop => 2,
+            Self::Encode | Self::Decode => 3,
+            Self::Labels(_) => 5,
             Self::Sum(..) => 3,
             Self::Inversion(..) => 1,
         }
@@ -257,6 +269,8 @@ impl Kernel {
             Self::FieldProbeMore(field, form) => (of(*field, include_str!("../wgsl/probes/fr_more.wgsl")), *form),
             Self::Sum(part, group, form) => (over(*group, part.text()), *form),
             Self::Inversion(part, form) => (part.text().to_owned(), *form),
+            Self::Encode | Self::Decode => (include_str!("../wgsl/kernels/encode.wgsl").to_owned(), Form::Narrow),
+            Self::Labels(hash) => (include_str!("../wgsl/kernels/labels.wgsl").to_owned(), hash.form()),
             Self::LongLoop => (include_str!("../wgsl/probes/long_loop.wgsl").to_owned(), Form::Narrow),
         };
         let library = |name: &str| match (name, self) {
@@ -271,6 +285,7 @@ impl Kernel {
             ("curve/pair", Self::Sum(_, group, _)) => Some(over(*group, include_str!("../wgsl/curve/pair.wgsl"))),
             ("curve/sum", Self::Sum(_, group, _)) => Some(over(*group, include_str!("../wgsl/curve/sum.wgsl"))),
             ("hash/poseidon", Self::PoseidonLevel(table)) => Some(table.source()),
+            ("hash/label", Self::Labels(hash)) => Some(hash.source()),
             ("hash/sha256", _) => Some(sha256::source()),
             _ => None,
         };
@@ -281,6 +296,7 @@ impl Kernel {
             defined.extend((*levels == Levels::Two).then_some("TWO_LEVELS"));
         }
         defined.extend(matches!(self, Self::Sum(_, Group::G2, _)).then_some("G2"));
+        defined.extend((*self == Self::Decode).then_some("DECODE"));
         compose(&text, &defined, &library)
     }
 }

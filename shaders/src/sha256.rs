@@ -1,11 +1,12 @@
 //! The text of SHA-256 of 64 bytes, as trees use it.
 //!
-//! Sixteen rounds are unrolled, on registers with names; four turns of a loop make a compression. The second block is
-//! padding alone, so its schedule is part of the table of constants ([`table`]).
+//! The second block is padding alone, so its schedule is part of the table of constants ([`table`]).
 //!
 //! Source: FIPS 180-4.
 
 use std::fmt::Write;
+
+use crate::sha2::{STATE, Word};
 
 /// Words of the table.
 pub const TABLE_WORDS: usize = 128;
@@ -13,7 +14,8 @@ pub const TABLE_WORDS: usize = 128;
 /// Bits of a message of 64 bytes.
 const MESSAGE_BITS: u32 = 512;
 
-const INITIAL: [u32; 8] =
+/// The state before the first block.
+pub const INITIAL: [u32; 8] =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// Primes, whose cube roots the constants of the rounds are taken from.
@@ -22,7 +24,7 @@ fn primes() -> impl Iterator<Item = u64> {
 }
 
 /// The constants of the 64 rounds: 32 bits after the point of the cube roots of the first primes.
-fn round_constants() -> [u32; 64] {
+pub fn round_constants() -> [u32; 64] {
     let mut constants = [0; 64];
     for (constant, prime) in constants.iter_mut().zip(primes()) {
         // The largest c with c³ ≤ prime·2⁹⁶, bit by bit.
@@ -57,14 +59,11 @@ pub fn table() -> [u32; TABLE_WORDS] {
 /// `fn sha256_pair(left: Node, right: Node) -> Node`: the digest of two nodes, whose words are little-endian; wants the
 /// table in `constants`.
 pub fn source() -> String {
-    let mut text = String::from(
-        "struct Node {\n    lo: vec4<u32>,\n    hi: vec4<u32>,\n}\n\n\
-         fn turned(x: u32, by: u32) -> u32 {\n    return (x >> by) | (x << (32u - by));\n}\n\n\
-         fn swapped(x: vec4<u32>) -> vec4<u32> {\n    \
+    let mut text = String::from("struct Node {\n    lo: vec4<u32>,\n    hi: vec4<u32>,\n}\n\n");
+    text += &Word::U32.functions();
+    text += "fn swapped(x: vec4<u32>) -> vec4<u32> {\n    \
          return ((x & vec4<u32>(255u)) << vec4<u32>(24u)) | ((x & vec4<u32>(65280u)) << vec4<u32>(8u)) |\n        \
-         ((x >> vec4<u32>(8u)) & vec4<u32>(65280u)) | (x >> vec4<u32>(24u));\n}\n\n",
-    );
-    let state = ["a", "b", "c", "d", "e", "f", "g", "h"];
+         ((x >> vec4<u32>(8u)) & vec4<u32>(65280u)) | (x >> vec4<u32>(24u));\n}\n\n";
     let _ = writeln!(text, "fn sha256_pair(left: Node, right: Node) -> Node {{");
     for (quarter, source) in ["left.lo", "left.hi", "right.lo", "right.hi"].into_iter().enumerate() {
         let _ = writeln!(text, "    let q{quarter} = swapped({source});");
@@ -72,45 +71,21 @@ pub fn source() -> String {
             let _ = writeln!(text, "    var w{} = q{quarter}.{lane};", 4 * quarter + place);
         }
     }
-    for (name, value) in state.iter().zip(INITIAL) {
+    for (name, value) in STATE.iter().zip(INITIAL) {
         let _ = writeln!(text, "    var {name} = {value}u;");
     }
-    let rounds = |text: &mut String, table: usize, with_words: bool| {
-        for i in 0..16 {
-            // Names turn instead of values.
-            let [a, b, c, d, e, f, g, h] = std::array::from_fn(|place| state[(place + 16 - i) % 8]);
-            let word = if with_words { format!(" + w{i}") } else { String::new() };
-            let _ = writeln!(
-                text,
-                "        let x{i} = {h} + (turned({e}, 6u) ^ turned({e}, 11u) ^ turned({e}, 25u)) + \
-                 ({g} ^ ({e} & ({f} ^ {g}))) + constants[{table}u + 16u * turn + {i}u]{word};"
-            );
-            let _ = writeln!(text, "        {d} += x{i};");
-            let _ = writeln!(
-                text,
-                "        {h} = x{i} + (turned({a}, 2u) ^ turned({a}, 13u) ^ turned({a}, 22u)) + \
-                 (({a} & {b}) | ({c} & ({a} | {b})));"
-            );
-        }
-    };
+    let constant = |table: usize| move |i| format!("constants[{table}u + 16u * turn + {i}u]");
     let _ = writeln!(text, "    for (var turn = 0u; turn < 4u; turn++) {{");
-    rounds(&mut text, 0, true);
-    for i in 0..16 {
-        let (x, y, z) = ((i + 1) % 16, (i + 14) % 16, (i + 9) % 16);
-        let _ = writeln!(
-            text,
-            "        w{i} += (turned(w{x}, 7u) ^ turned(w{x}, 18u) ^ (w{x} >> 3u)) + w{z} + \
-             (turned(w{y}, 17u) ^ turned(w{y}, 19u) ^ (w{y} >> 10u));"
-        );
-    }
+    Word::U32.rounds(&mut text, constant(0), true);
+    Word::U32.schedule(&mut text);
     let _ = writeln!(text, "    }}");
-    for (name, value) in state.iter().zip(INITIAL) {
+    for (name, value) in STATE.iter().zip(INITIAL) {
         let _ = writeln!(text, "    {name} += {value}u;\n    let {name}1 = {name};");
     }
     let _ = writeln!(text, "    for (var turn = 0u; turn < 4u; turn++) {{");
-    rounds(&mut text, 64, false);
+    Word::U32.rounds(&mut text, constant(64), false);
     let _ = writeln!(text, "    }}");
-    let sums: Vec<_> = state.iter().map(|name| format!("{name} + {name}1")).collect();
+    let sums: Vec<_> = STATE.iter().map(|name| format!("{name} + {name}1")).collect();
     let _ = writeln!(
         text,
         "    return Node(swapped(vec4<u32>({})), swapped(vec4<u32>({})));\n}}",

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 
 use filecash_shaders::field::{Field, Form};
 use filecash_shaders::kernels::{Group, Kernel};
+use filecash_shaders::labels::LabelHash;
 use naga::back::pipeline_constants::process_overrides;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, ShaderStage};
@@ -17,6 +18,8 @@ use naga::{Module, ShaderStage};
 /// Every kernel with the form of its elements.
 fn kernels() -> Vec<(Kernel, Form)> {
     let mut kernels = vec![(Kernel::ShaLevel, Form::Narrow), (Kernel::LongLoop, Form::Narrow)];
+    kernels.extend([Kernel::Encode, Kernel::Decode].map(|kernel| (kernel, Form::Narrow)));
+    kernels.extend(LabelHash::ALL.map(|hash| (Kernel::Labels(hash), hash.form())));
     for form in Form::ALL {
         kernels.extend(Kernel::poseidon_levels(form).map(|kernel| (kernel, form)));
         kernels.extend(Kernel::transforms(form).map(|kernel| (kernel, form)));

@@ -7,6 +7,7 @@
 
 mod doomed;
 mod fields;
+mod labels;
 mod proving;
 mod sealing;
 mod shared_sums;

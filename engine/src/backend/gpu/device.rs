@@ -14,7 +14,7 @@ use crate::backend::DEFAULT_MAX_VRAM;
 /// What kernels ask for: parameters of a dispatch, and 64-bit integers where there are any.
 const FEATURES: wgpu::Features = wgpu::Features::IMMEDIATES.union(wgpu::Features::SHADER_INT64);
 /// Bytes of the parameters of a dispatch.
-pub(super) const IMMEDIATE_BYTES: u32 = 16;
+pub(super) const IMMEDIATE_BYTES: u32 = 32;
 /// Bytes of a binding that hold every kernel's constants.
 const MIN_BINDING: u64 = 128 << 10;
 /// Bytes of workgroup memory, which every GPU of the last ten years has.

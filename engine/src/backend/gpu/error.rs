@@ -14,6 +14,8 @@ pub enum GpuError {
     Lost { adapter: String, reason: String },
     #[error("{adapter} has no room for {bytes} bytes")]
     OutOfMemory { adapter: String, bytes: u64 },
+    #[error("{adapter} binds {most} bytes, the parents of a layer have {bytes}")]
+    LayerTooLarge { adapter: String, bytes: u64, most: u64 },
     #[error("{adapter} does not accept {what}: {reason}")]
     Rejected { adapter: String, what: String, reason: String },
     #[error("{adapter} did not finish a slice of {kernel} in {seconds} s")]

@@ -4,6 +4,7 @@
 //! in a ring of buffers: while the device computes one, the next is being written and the one before read.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -57,38 +58,77 @@ struct Flight {
     download: Download,
 }
 
+/// What a kernel is run over.
+pub(super) enum Groups<'a> {
+    /// `parents[i] = kernel(children[i·arity], …)`.
+    Level { arity: usize, children: &'a [Node], parents: &'a mut [Node] },
+    /// `values[i] = kernel(values[i], keys[i])`; a slice's values come before its keys.
+    InPlace { values: &'a mut [Node], keys: &'a [Node] },
+}
+
+impl Groups<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Level { parents, .. } => parents.len(),
+            Self::InPlace { values, .. } => values.len(),
+        }
+    }
+
+    /// Inputs of a group.
+    fn arity(&self) -> usize {
+        match self {
+            Self::Level { arity, .. } => *arity,
+            Self::InPlace { .. } => 2,
+        }
+    }
+
+    /// The inputs of groups: two parts, one after the other.
+    fn inputs(&self, groups: Range<usize>) -> [&[Node]; 2] {
+        match self {
+            Self::Level { arity, children, .. } => [&children[groups.start * arity..groups.end * arity], &[]],
+            Self::InPlace { values, keys } => [&values[groups.clone()], &keys[groups]],
+        }
+    }
+
+    fn outputs(&mut self, groups: Range<usize>) -> &mut [Node] {
+        match self {
+            Self::Level { parents, .. } => &mut parents[groups],
+            Self::InPlace { values, .. } => &mut values[groups],
+        }
+    }
+}
+
 impl Levels {
-    /// `outputs[i] = kernel(inputs[i·arity], …)`; there are `arity` inputs to each output.
+    /// Runs a kernel over groups.
     pub(super) fn run(
         &self,
         device: &Device,
         kernel: Kernel,
         pipeline: &Arc<Pipeline>,
-        arity: usize,
-        inputs: &[Node],
-        outputs: &mut [Node],
+        mut groups: Groups<'_>,
     ) -> Result<(), GpuError> {
-        if outputs.is_empty() {
+        let (len, arity) = (groups.len(), groups.arity());
+        if len == 0 {
             return Ok(());
         }
         // One caller at a time: the ring is as large as the budget allows.
         let mut kept = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut ring = self.ring(device, kept.take(), arity, outputs.len())?;
+        let mut ring = self.ring(device, kept.take(), arity, len)?;
         let most = ((ring.input_bytes / (arity * NODE_SIZE) as u64).min(ring.output_bytes / NODE_SIZE as u64) as usize)
             .min(MAX_WORKGROUPS * WORKGROUP);
         let (mut next, mut flights) = (0, VecDeque::new());
         let mut last_end = Instant::now();
-        while next < outputs.len() || !flights.is_empty() {
-            if let (true, Some(slot)) = (next < outputs.len(), ring.free.pop()) {
-                let count = self.slice(kernel).min(most).min(outputs.len() - next);
-                let nodes = &inputs[next * arity..(next + count) * arity];
-                flights.push_back(launch(device, pipeline, slot, next, count, nodes)?);
+        while next < len || !flights.is_empty() {
+            if let (true, Some(slot)) = (next < len, ring.free.pop()) {
+                let count = self.slice(kernel).min(most).min(len - next);
+                let inputs = groups.inputs(next..next + count);
+                flights.push_back(launch(device, pipeline, slot, next, count, inputs)?);
                 next += count;
                 continue;
             }
             let Some(flight) = flights.pop_front() else { break };
             let (first, count) = (flight.first, flight.count);
-            ring.free.push(land(device, pipeline, flight, &mut outputs[first..first + count])?);
+            ring.free.push(land(device, pipeline, flight, groups.outputs(first..first + count))?);
             let end = Instant::now();
             self.learn(kernel, (end - last_end).as_secs_f64() / count as f64);
             last_end = end;
@@ -112,7 +152,7 @@ impl Levels {
     ) -> Result<(), GpuError> {
         let bytes = |nodes: &[Node]| (nodes.len().max(1) * NODE_SIZE) as u64;
         let slot = Slot::new(device, bytes(inputs), bytes(outputs))?;
-        let flight = launch(device, pipeline, slot, 0, outputs.len(), inputs)?;
+        let flight = launch(device, pipeline, slot, 0, outputs.len(), [inputs, &[]])?;
         land(device, pipeline, flight, outputs).map(drop)
     }
 
@@ -187,9 +227,9 @@ fn launch(
     slot: Slot,
     first: usize,
     count: usize,
-    nodes: &[Node],
+    inputs: [&[Node]; 2],
 ) -> Result<Flight, GpuError> {
-    let bytes = nodes.as_flattened();
+    let [head, tail] = inputs.map(<[Node]>::as_flattened);
     let output_bytes = (count * NODE_SIZE) as u64;
     let binding = |number, buffer, size: u64| wgpu::BindGroupEntry {
         binding: number,
@@ -197,9 +237,10 @@ fn launch(
     };
     let constants = pipeline.constants.as_ref();
     let mut entries: Vec<_> = constants.into_iter().map(|constants| binding(0, constants, constants.size())).collect();
-    if !bytes.is_empty() {
-        device.queue.write_buffer(&slot.input, 0, bytes);
-        entries.push(binding(1, &slot.input, bytes.len() as u64));
+    if !head.is_empty() {
+        device.queue.write_buffer(&slot.input, 0, head);
+        device.queue.write_buffer(&slot.input, head.len() as u64, tail);
+        entries.push(binding(1, &slot.input, (head.len() + tail.len()) as u64));
     }
     entries.push(binding(entries.len() as u32, &slot.output, output_bytes));
     let group = device.wgpu.create_bind_group(&wgpu::BindGroupDescriptor {

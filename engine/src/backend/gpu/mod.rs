@@ -1,12 +1,16 @@
 //! The GPU backend: WGSL kernels through wgpu, each equal bit for bit to its CPU twin.
 //!
-//! [`Adapter::all`] lists what there is, [`Gpu::open`] opens one, and [`select::open`] does what a user asks for. A [`Team`] of devices, the CPU among them or not, is a [`Backend`](super::Backend): its members
-//! take blocks of a stage as they get ready, samples of what a device gives are computed again, and what a device could
-//! not do the others do.
+//! [`Adapter::all`] lists what there is, [`Gpu::open`] opens one, and [`select::open`] does what a user asks for.
+//! A [`Team`] of devices, the CPU among them or not, is a [`Backend`](super::Backend): its members take blocks of a stage as
+//! they get ready, samples of what a device gives are computed again, and what a device could not do the others do.
 
+mod calibrate;
 mod device;
 mod download;
+mod encode;
 mod error;
+mod known;
+mod labels;
 mod levels;
 mod msm;
 mod pipeline;
@@ -17,49 +21,33 @@ mod team;
 mod transforms;
 mod turns;
 
+pub use calibrate::Work;
 pub use device::{Adapter, Device, GpuLimits};
 pub use error::GpuError;
+pub use labels::LabelBatch;
 pub use team::{Member, Team, TeamOptions, Worker};
 
-use ff::Field as _;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Mutex;
 
 use blstrs::{G1Projective, G2Projective};
 use filecash_shaders::field::{Field, Form};
-use filecash_shaders::kernels::{Group, Kernel, SumPart};
+use filecash_shaders::kernels::{Group, Kernel};
 use filecash_shaders::poseidon::INSTANCES;
 use filecash_shaders::sha256;
 use tracing::debug;
 
-use self::levels::Levels;
+use self::levels::{Groups, Levels};
 use self::msm::Sums;
 use self::pipeline::Pipelines;
 use self::transforms::Transforms;
 use super::cpu::curve::{self, PortableG1, PortableG2};
-use crate::backend::cpu::ntt::{Blocks, Domain, Pass, Points, Transform};
+use crate::backend::cpu::ntt::{Blocks, Pass};
 use crate::backend::points::PointBlock;
-use crate::field::{Fr, Node};
-use crate::hash::poseidon;
-use crate::hash::sha256::sha_nodes;
+use crate::field::Node;
 use crate::sector::params::NODE_SIZE;
 
 /// Arities of trees, and numbers of layers, that have a kernel.
 pub const ARITIES: [usize; 5] = [INSTANCES[0].0, INSTANCES[1].0, INSTANCES[2].0, INSTANCES[3].0, INSTANCES[4].0];
-/// Parents of a known-answer test: more than a workgroup, and not a multiple of one.
-const TEST_PARENTS: usize = 131;
-/// Most hashes at a time when timing: 16 MiB of results.
-const MAX_CALIBRATED: usize = 1 << 19;
-/// Points of a known-answer test of transforms.
-const TEST_POINTS: usize = 1 << 11;
-/// Products of each invocation when a form is timed.
-const TIMED_TURNS: u32 = 256;
-/// Invocations when a form is timed, of which a small GPU runs all at once.
-const TIMED_LANES: usize = 4096;
-/// Runs when a form is timed.
-const TIMED_RUNS: usize = 4;
-/// Turns of the loop that some drivers cut off.
-const LONG_LOOP: u32 = 70_000;
 
 /// One opened GPU. A kernel is compiled when it is first asked for, and computes what the CPU knows before it computes
 /// anything else.
@@ -69,13 +57,9 @@ pub struct Gpu {
     pipelines: Pipelines,
     levels: Levels,
     transforms: Transforms,
-    /// Whether transforms are what the CPU knows.
-    transforms_tested: Mutex<bool>,
-    /// Kernels that have computed what the CPU knows: Poseidon by arity, SHA-256 without one.
-    tested: Mutex<Vec<Option<usize>>>,
     sums: Sums,
-    /// Groups whose sums have been what the CPU knows.
-    tested_sums: Mutex<Vec<Group>>,
+    /// Kernels that have computed what the CPU knows; one stands for all of a stage.
+    proven: Mutex<Vec<Kernel>>,
 }
 
 impl Gpu {
@@ -91,10 +75,8 @@ impl Gpu {
             pipelines: Pipelines::default(),
             levels: Levels::default(),
             transforms: Transforms::default(),
-            transforms_tested: Mutex::default(),
-            tested: Mutex::default(),
             sums: Sums::default(),
-            tested_sums: Mutex::default(),
+            proven: Mutex::default(),
         };
         if limits.form.is_none() && gpu.device.form == Form::Wide {
             let [narrow, wide] = [gpu.seconds_of(Form::Narrow)?, gpu.seconds_of(Form::Wide)?];
@@ -104,25 +86,6 @@ impl Gpu {
         Ok(gpu)
     }
 
-    /// What so many products of each field take in a form.
-    fn seconds_of(&self, form: Form) -> Result<f64, GpuError> {
-        let mut seconds = 0.0;
-        for field in Field::ALL {
-            let pipeline = self.pipelines.get(&self.device, Kernel::FieldLoop(field, form), || vec![TIMED_TURNS])?;
-            let inputs = vec![[1; NODE_SIZE]; TIMED_LANES * field.words() * size_of::<u32>() / NODE_SIZE];
-            let mut outputs = vec![[0xff; NODE_SIZE]; inputs.len()];
-            // The first of the runs compiles and wakes the device up.
-            let mut best = f64::INFINITY;
-            for _ in 0..TIMED_RUNS {
-                let begin = Instant::now();
-                self.levels.once(&self.device, &pipeline, &inputs, &mut outputs)?;
-                best = best.min(begin.elapsed().as_secs_f64());
-            }
-            seconds += best;
-        }
-        Ok(seconds)
-    }
-
     /// The device.
     pub fn device(&self) -> &Device {
         &self.device
@@ -130,118 +93,6 @@ impl Gpu {
 
     fn poseidon_kernel(&self, arity: usize) -> Kernel {
         Kernel::PoseidonLevel(tables::poseidon_table(arity, self.device.form))
-    }
-
-    /// Has every kernel compute what the CPU knows, and a loop that some drivers cut off.
-    ///
-    /// # Errors
-    /// [`GpuError::Wrong`] names the first kernel that differs; [`GpuError`] when the device fails.
-    pub fn self_test(&self) -> Result<(), GpuError> {
-        ARITIES.into_iter().map(Some).chain([None]).try_for_each(|arity| self.tested(arity))?;
-        self.tested_transforms()?;
-        self.self_test_sums()
-    }
-
-    /// Hashes a second of a kernel, Poseidon of an arity or SHA-256, transfers included: runs it for at least so long, on
-    /// as much at a time as it takes in a block.
-    ///
-    /// # Errors
-    /// [`GpuError`] when the device fails.
-    ///
-    /// # Panics
-    /// When there is no kernel for the arity.
-    pub fn calibrate(&self, arity: Option<usize>, least: Duration) -> Result<f64, GpuError> {
-        let (mut parents, mut best, start) = (1 << 10, 0_f64, Instant::now());
-        loop {
-            let children = vec![[1; NODE_SIZE]; parents * arity.unwrap_or(2)];
-            let mut outputs = vec![[0; NODE_SIZE]; parents];
-            let began = Instant::now();
-            match arity {
-                Some(arity) => self.poseidon_level(arity, &children, &mut outputs)?,
-                None => self.sha_level(&children, &mut outputs)?,
-            }
-            let seconds = began.elapsed().as_secs_f64().max(f64::EPSILON);
-            best = best.max(parents as f64 / seconds);
-            if start.elapsed() >= least {
-                return Ok(best);
-            }
-            // Twice as many while that ends in time.
-            if seconds * 2.0 < least.as_secs_f64() && parents < MAX_CALIBRATED {
-                parents *= 2;
-            }
-        }
-    }
-
-    /// Has a kernel, Poseidon of an arity or SHA-256, compute what the CPU knows, unless it has done so before. The CPU's
-    /// part is on this thread: those of rayon's pool may all be waiting for it.
-    fn tested(&self, arity: Option<usize>) -> Result<(), GpuError> {
-        // Held meanwhile, so that nobody uses a kernel before it is known to be right.
-        let mut tested = self.tested.lock().unwrap_or_else(PoisonError::into_inner);
-        if tested.is_empty() {
-            self.long_loop()?;
-        }
-        if tested.contains(&arity) {
-            return Ok(());
-        }
-        let node = |i: usize| {
-            std::array::from_fn(|byte| if byte + 1 == NODE_SIZE { i as u8 & 0x3f } else { (i * 31 + byte * 7) as u8 })
-        };
-        let children: Vec<Node> = (0..TEST_PARENTS * arity.unwrap_or(2)).map(node).collect();
-        let mut parents = vec![[0xff; NODE_SIZE]; TEST_PARENTS];
-        let mut expected = parents.clone();
-        let kernel = match arity {
-            Some(arity) => {
-                self.poseidon(arity, &children, &mut parents)?;
-                poseidon::hash_batch(arity, &children, &mut expected).expect("the nodes are below 2²⁵⁴");
-                self.poseidon_kernel(arity)
-            }
-            None => {
-                self.sha(&children, &mut parents)?;
-                sha_nodes(&children, &mut expected);
-                Kernel::ShaLevel
-            }
-        };
-        self.expect(&parents, &expected, kernel)?;
-        tested.push(arity);
-        Ok(())
-    }
-
-    /// Has the device transform what the CPU knows, unless it has done so before.
-    fn tested_transforms(&self) -> Result<(), GpuError> {
-        let mut tested = self.transforms_tested.lock().unwrap_or_else(PoisonError::into_inner);
-        if *tested {
-            return Ok(());
-        }
-        // Rows and columns of an odd and of an even number of levels, and both in one slice and in two.
-        let domain = Domain::at_least(TEST_POINTS).expect("2³² roots of unity are enough");
-        let mut number = Fr::from(TEST_POINTS as u64);
-        let mut values: Vec<_> = (0..TEST_POINTS)
-            .map(|_| {
-                number = number.square() + Fr::ONE;
-                number
-            })
-            .collect();
-        let mut expected = values.clone();
-        for points in [Points::Roots, Points::Coset] {
-            let transforms = [Transform::Interpolate(points), Transform::Evaluate(Points::Coset)];
-            for pass in domain.passes(&transforms).into_iter().flatten() {
-                self.transforms.run(&self.device, &self.pipelines, &pass, &pass.blocks(&mut values))?;
-            }
-            transforms.into_iter().for_each(|transform| domain.transform_plainly(&mut expected, transform));
-            if values != expected {
-                let kernel = "transforms".to_owned();
-                return Err(GpuError::Wrong { adapter: self.device.name.clone(), kernel });
-            }
-        }
-        *tested = true;
-        Ok(())
-    }
-
-    fn expect(&self, actual: &[Node], expected: &[Node], kernel: Kernel) -> Result<(), GpuError> {
-        match actual == expected {
-            true => Ok(()),
-            false => Err(GpuError::Wrong { adapter: self.device.name.clone(), kernel: kernel.name() }),
-        }
     }
 
     /// `Σ ones + Σ scalars·multiples` of points of G1.
@@ -263,39 +114,9 @@ impl Gpu {
         self.sum::<PortableG2>(Group::G2, block)
     }
 
-    /// Has the kernels of sums over points compute what the CPU knows.
-    ///
-    /// # Errors
-    /// [`GpuError::Wrong`] when they differ; [`GpuError`] when the device fails.
-    pub fn self_test_sums(&self) -> Result<(), GpuError> {
-        self.tested_sum::<PortableG1>(Group::G1)?;
-        self.tested_sum::<PortableG2>(Group::G2)
-    }
-
     /// Additions a second in a group, once there were enough to tell.
     pub fn sum_rate(&self, group: Group) -> Option<f64> {
         self.sums.rate(group)
-    }
-
-    fn tested_sum<K: curve::Kernel>(&self, group: Group) -> Result<(), GpuError> {
-        // Held meanwhile, so that nobody uses a kernel before it is known to be right.
-        let mut tested = self.tested_sums.lock().unwrap_or_else(PoisonError::into_inner);
-        if tested.contains(&group) {
-            return Ok(());
-        }
-        let (block, expected) = msm::known::<K>();
-        let wrong = || {
-            let kernel = Kernel::Sum(SumPart::Divisors, group, self.device.form).name();
-            GpuError::Wrong { adapter: self.device.name.clone(), kernel }
-        };
-        match self.sum::<K>(group, &block) {
-            Ok(sum) if sum == expected => {}
-            // The points are good.
-            Ok(_) | Err(GpuError::BadPoint { .. }) => return Err(wrong()),
-            Err(error) => return Err(error),
-        }
-        tested.push(group);
-        Ok(())
     }
 
     fn sum<K: curve::Kernel>(&self, group: Group, block: &PointBlock) -> Result<K::Group, GpuError> {
@@ -309,13 +130,13 @@ impl Gpu {
         let table = tables::poseidon_table(arity, self.device.form);
         let pipeline = self.pipelines.get(&self.device, kernel, || tables::poseidon_words(&table))?;
         self.sums.release();
-        self.levels.run(&self.device, kernel, &pipeline, arity, children, parents)
+        self.levels.run(&self.device, kernel, &pipeline, Groups::Level { arity, children, parents })
     }
 
     fn sha(&self, children: &[Node], parents: &mut [Node]) -> Result<(), GpuError> {
         let pipeline = self.pipelines.get(&self.device, Kernel::ShaLevel, || sha256::table().to_vec())?;
         self.sums.release();
-        self.levels.run(&self.device, Kernel::ShaLevel, &pipeline, 2, children, parents)
+        self.levels.run(&self.device, Kernel::ShaLevel, &pipeline, Groups::Level { arity: 2, children, parents })
     }
 
     /// For each pair of elements below 2p: `x·y/R`, `x + y` modulo 2p, `2p − y`, and x less p if it can be: the field's
@@ -349,17 +170,6 @@ impl Gpu {
         self.levels.once(&self.device, &pipeline, bytemuck::cast_slice(right), &mut results)?;
         Ok(bytemuck::pod_collect_to_vec(&results))
     }
-
-    /// Counts beyond the number of turns at which some drivers stop without a word.
-    fn long_loop(&self) -> Result<(), GpuError> {
-        let count = (0..LONG_LOOP).fold(0_u32, |count, i| (count ^ i).wrapping_add(1));
-        let pipeline = self.pipelines.get(&self.device, Kernel::LongLoop, || vec![LONG_LOOP])?;
-        let mut counted = [[0xff; NODE_SIZE]];
-        self.levels.once(&self.device, &pipeline, &[], &mut counted)?;
-        let mut expected = counted;
-        expected[0][..4].copy_from_slice(&count.to_le_bytes());
-        self.expect(&counted, &expected, Kernel::LongLoop)
-    }
 }
 
 impl Worker for Gpu {
@@ -376,12 +186,12 @@ impl Worker for Gpu {
     }
 
     fn poseidon_level(&self, arity: usize, children: &[Node], parents: &mut [Node]) -> Result<(), GpuError> {
-        self.tested(Some(arity))?;
+        self.tested_level(Some(arity))?;
         self.poseidon(arity, children, parents)
     }
 
     fn sha_level(&self, children: &[Node], parents: &mut [Node]) -> Result<(), GpuError> {
-        self.tested(None)?;
+        self.tested_level(None)?;
         self.sha(children, parents)
     }
 

@@ -1,14 +1,37 @@
 //! Constants of the kernels, as the words of their buffers, computed from the CPU's.
 
 use filecash_shaders::field::Form;
+use filecash_shaders::labels::LabelHash;
 use filecash_shaders::poseidon::{HALF_FULL_ROUNDS, Table};
+use filecash_shaders::sha256;
 
 use crate::hash::poseidon_constants::{Tag, constants};
 use crate::hash::poseidon_scaled::Scaled;
+use crate::hash::sha512_blocks;
+use crate::sector::Profile;
 
 /// Where the constants of an arity are, in elements of a form.
 pub fn poseidon_table(arity: usize, form: Form) -> Table {
     Table { width: arity + 1, partial_rounds: constants(arity, Tag::Merkle).partial_rounds, form }
+}
+
+/// What labels of a profile are hashed with.
+pub fn label_hash(profile: Profile, form: Form) -> LabelHash {
+    match profile {
+        Profile::Filecoin => LabelHash::Sha256,
+        Profile::Filecash => LabelHash::Sha512(form),
+    }
+}
+
+/// The constants of the rounds, then the initial state; words of 64 bits have their high half first.
+pub fn label_words(hash: LabelHash) -> Vec<u32> {
+    match hash {
+        LabelHash::Sha256 => sha256::round_constants().into_iter().chain(sha256::INITIAL).collect(),
+        LabelHash::Sha512(_) => {
+            let words = sha512_blocks::K.into_iter().chain(sha512_blocks::INITIAL);
+            words.flat_map(|word| [(word >> 32) as u32, word as u32]).collect()
+        }
+    }
 }
 
 /// The constants of an instance, under the tag of Merkle trees.

@@ -11,7 +11,7 @@ use ash::vk;
 use crate::Statistics;
 
 /// Bytes of the parameters of a dispatch.
-const IMMEDIATE_BYTES: u32 = 16;
+const IMMEDIATE_BYTES: u32 = 32;
 
 /// A device of the first driver that is found.
 pub struct Device {
@@ -24,7 +24,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// Opens the first adapter of the machine, which RADV names without hardware when it is told a family.
+    /// Opens the first adapter of the machine, which drivers name without hardware when they are told a family.
     pub fn open() -> anyhow::Result<Self> {
         // SAFETY: the system's Vulkan loader is a library made to be loaded so.
         let library = unsafe { ash::Entry::load() }.context("no Vulkan loader")?;
@@ -34,7 +34,7 @@ impl Device {
         let instance = unsafe { library.create_instance(&create, None) }?;
         // SAFETY: the instance is alive.
         let adapters = unsafe { instance.enumerate_physical_devices() }?;
-        let adapter = *adapters.first().context("no adapter: is VK_ICD_FILENAMES that of RADV?")?;
+        let adapter = *adapters.first().context("no adapter: is VK_ICD_FILENAMES that of the driver?")?;
         let mut driver = vk::PhysicalDeviceDriverProperties::default();
         let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut driver);
         // SAFETY: the adapter is of this instance, and the answer has room for the driver's names, which end with a zero.
