@@ -297,9 +297,10 @@ impl LabelBatch<'_> {
             node += nodes;
         }
         flights.into_iter().try_for_each(|flight| land(self, flight))?;
+        advance(sectors as u64)?;
         mem::swap(&mut self.labels, &mut self.next);
         self.layer = layer;
-        Ok(advance(sectors as u64)?)
+        Ok(())
     }
 
     /// The labels of each sector in the layer that the batch holds.
@@ -424,9 +425,9 @@ mod tests {
         };
         assert_eq!([5, 5, 5, 5, 60].map(&mut learn), [(1, 2048), (1, 3000), (2, 3000), (4, 3000), (4, 3000)]);
         assert_eq!([101, 500, 500, 500].map(&mut learn), [(2, 3000), (1, 3000), (1, 1536), (1, 768)]);
-        (0..10).for_each(|_| drop(learn(9000)));
+        (0..10).for_each(|_| _ = learn(9000));
         assert_eq!(learn(9000), (1, WORKGROUP));
-        (0..30).for_each(|_| drop(learn(1)));
+        (0..30).for_each(|_| _ = learn(1));
         assert_eq!(learn(1), (MAX_NODES, 3000));
         // One that was cut short says nothing.
         pace.learn(1, 3000, Duration::ZERO);
