@@ -1,70 +1,112 @@
-//! Hashes of arity 8 on a GPU: ours by Vulkan beside the reference's (neptune) by OpenCL, in turn, in one process.
+//! Stages on a GPU: ours by Vulkan beside the reference's by OpenCL, in turn, in one process.
 //!
-//! Each is handed the same elements in memory and gives the hashes in memory, so that transfers count on both sides; the
-//! hashes have to be equal. Prints CPU microseconds a hash, which on software devices is the work itself.
+//! Each is handed the same input in memory and gives its result in memory, so that transfers count on both sides; the
+//! results have to be equal. Prints CPU time, which on software devices is the work itself.
+//!
+//! Names of stages choose: `poseidon`, `transform`, `sum`; all of them without a name.
 
+mod poseidon;
+mod sums;
+mod transforms;
+
+use std::iter;
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use blstrs::Scalar;
-use ff::PrimeField;
-use filecash_engine::backend::gpu::{Adapter, Gpu, GpuLimits, Worker};
-use generic_array::GenericArray;
-use generic_array::typenum::U8;
-use neptune::BatchHasher;
-use neptune::batch_hasher::Batcher;
+use ec_gpu_gen::rust_gpu_tools::{Device, Program, opencl};
+use ff::Field;
+use filecash_engine::backend::gpu::{Adapter, Gpu, GpuLimits, Team, TeamOptions};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Hashes at a time.
-const BATCH: usize = 8192;
 /// Counted runs of each side.
 const RUNS: usize = 7;
+const STAGES: [&str; 3] = ["poseidon", "transform", "sum"];
 
 fn main() -> anyhow::Result<()> {
+    let mut stages: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(unknown) = stages.iter().find(|stage| !STAGES.contains(&stage.as_str())) {
+        bail!("no stage {unknown}; there are {}", STAGES.join(", "));
+    }
+    if stages.is_empty() {
+        stages = STAGES.map(str::to_owned).to_vec();
+    }
+
     let adapter = Adapter::all().into_iter().next().context("no Vulkan adapter")?;
     let gpu = Gpu::open(&adapter, GpuLimits::default())?;
-    let mut batcher = Batcher::<Scalar, U8>::pick_gpu(BATCH).map_err(|error| anyhow::anyhow!("no OpenCL device: {error:?}"))?;
-
-    let elements: Vec<Scalar> = (0..8 * BATCH as u64).map(|i| Scalar::from(i * i + 1) * Scalar::from(u64::MAX - i)).collect();
-    let preimages: Vec<GenericArray<Scalar, U8>> =
-        elements.chunks(8).map(|inputs| GenericArray::clone_from_slice(inputs)).collect();
-    let nodes: Vec<[u8; 32]> = elements.iter().map(Scalar::to_repr).collect();
-    let mut parents = vec![[0; 32]; BATCH];
-
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for run in 0..=RUNS {
-        let (hashes, reference) = timed(|| batcher.hash(&preimages));
-        let hashes = hashes.map_err(|error| anyhow::anyhow!("{error:?}"))?;
-        let (done, own) = timed(|| gpu.poseidon_level(8, &nodes, &mut parents));
-        done?;
-        ensure!(hashes.iter().map(Scalar::to_repr).eq(parents.iter().copied()), "the hashes differ");
-        // The first run compiles.
-        if run > 0 {
-            theirs.push(reference);
-            ours.push(own);
+    println!("filecash: {}, {} limbs", adapter.info().name, gpu.device().form.name());
+    // The device alone: what it could not do is an error and not the CPU's work.
+    let team = Team::new(vec![Box::new(gpu)], TeamOptions { cpu: false, require_gpu: true, sample: 4096 });
+    println!("reference: {}", opencl_device()?.name());
+    println!("{RUNS} runs each in turn: median of CPU time (elapsed), least to most\n");
+    println!("| | filecash | reference | ratio |\n|---|---|---|---|");
+    for stage in &stages {
+        match stage.as_str() {
+            "poseidon" => poseidon::compare(&team)?,
+            "transform" => transforms::compare(&team)?,
+            _ => sums::compare(&team)?,
         }
     }
-    println!("{} hashes of arity 8 at a time, {RUNS} runs each in turn, CPU microseconds a hash (elapsed)", BATCH);
-    println!("filecash, {} ({} limbs), {}", adapter.info().name, gpu.device().form.name(), shown(&mut ours));
-    println!("neptune 13, OpenCL, {}", shown(&mut theirs));
-    println!("ratio of the medians: {:.2}", theirs[RUNS / 2].0 / ours[RUNS / 2].0);
     Ok(())
 }
 
-/// CPU and elapsed microseconds a hash.
-fn timed<T>(work: impl FnOnce() -> T) -> (T, (f64, f64)) {
+/// The device that the reference takes.
+fn opencl_device() -> anyhow::Result<&'static Device> {
+    Device::all().into_iter().next().context("no OpenCL device that the reference takes for a GPU")
+}
+
+/// The reference's transforms and sums, compiled for its device.
+fn program() -> anyhow::Result<Program> {
+    let device = opencl_device()?.opencl_device().context("no OpenCL device")?;
+    let source = include_str!(env!("_EC_GPU_OPENCL_KERNEL_SOURCE"));
+    Ok(Program::Opencl(opencl::Program::from_opencl(device, source)?))
+}
+
+/// Field elements without a pattern.
+fn elements() -> impl Iterator<Item = Scalar> {
+    iter::successors(Some(Scalar::from(3)), |number| Some(number.square() - Scalar::from(5)))
+}
+
+/// CPU and elapsed seconds.
+type Cost = [f64; 2];
+
+/// What work costs.
+fn timed<T>(work: impl FnOnce() -> T) -> (Cost, T) {
     let cpu = || {
         let time = clock_gettime(ClockId::ProcessCPUTime);
-        time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
+        time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
     };
     let (start, began) = (cpu(), Instant::now());
     let result = work();
-    (result, ((cpu() - start) / BATCH as f64, began.elapsed().as_secs_f64() * 1e6 / BATCH as f64))
+    ([cpu() - start, began.elapsed().as_secs_f64()], result)
 }
 
-/// Sorts, and gives the median, the least and the most.
-fn shown(runs: &mut [(f64, f64)]) -> String {
-    runs.sort_by(|left, right| left.0.total_cmp(&right.0));
-    let (median, elapsed) = runs[runs.len() / 2];
-    format!("median {median:.1} ({elapsed:.1}), {:.1} to {:.1}", runs[0].0, runs[runs.len() - 1].0)
+/// Runs both in turn, and prints a row of the table in a unit of so many seconds. The first run of each compiles and
+/// does not count.
+fn in_turn<T: PartialEq>(
+    what: &str,
+    unit: f64,
+    mut ours: impl FnMut() -> anyhow::Result<(Cost, T)>,
+    mut theirs: impl FnMut() -> anyhow::Result<(Cost, T)>,
+) -> anyhow::Result<()> {
+    let (mut own, mut reference) = (Vec::new(), Vec::new());
+    for run in 0..=RUNS {
+        let (their_cost, expected) = theirs()?;
+        let (our_cost, result) = ours()?;
+        ensure!(result == expected, "{what}: the results differ");
+        if run > 0 {
+            own.push(our_cost);
+            reference.push(their_cost);
+        }
+    }
+    let [own_median, reference_median] = [&mut own, &mut reference].map(|runs| {
+        runs.sort_by(|left, right| left[0].total_cmp(&right[0]));
+        runs[RUNS / 2][0]
+    });
+    let [own, reference] = [own, reference].map(|runs| {
+        let [median, elapsed] = runs[RUNS / 2].map(|seconds| seconds / unit);
+        format!("{median:.1} ({elapsed:.1}), {:.1} to {:.1}", runs[0][0] / unit, runs[RUNS - 1][0] / unit)
+    });
+    println!("| {what} | {own} | {reference} | {:.2} |", reference_median / own_median);
+    Ok(())
 }
