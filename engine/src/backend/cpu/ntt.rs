@@ -542,8 +542,8 @@ impl Pass {
         self.over
     }
 
-    /// Elements of a vector.
-    pub fn len(&self) -> usize {
+    /// Elements of a row or column.
+    pub fn vector_len(&self) -> usize {
         self.steps[0].butterflies.table.len()
     }
 

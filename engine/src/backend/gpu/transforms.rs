@@ -202,7 +202,7 @@ impl Transforms {
 impl Prepared<'_> {
     /// Elements of a vector.
     fn len(&self) -> usize {
-        self.pass.len()
+        self.pass.vector_len()
     }
 
     fn log2(&self) -> u32 {

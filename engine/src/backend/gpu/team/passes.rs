@@ -40,7 +40,7 @@ impl Team {
             }
         };
         let on_cpu = || {
-            while let Some(mut block) = blocks.take(CPU_ELEMENTS / pass.len()) {
+            while let Some(mut block) = blocks.take(CPU_ELEMENTS / pass.vector_len()) {
                 pass.compute(&mut block);
             }
             Ok(())
