@@ -77,6 +77,9 @@ mod listed {
     /// How long each kernel is timed.
     const CALIBRATION: Duration = Duration::from_millis(300);
 
+    /// Kinds of work, and how much of it is done a second.
+    type Rates = Vec<(String, f64)>;
+
     /// An adapter and how it did.
     pub struct Listed {
         index: usize,
@@ -90,7 +93,7 @@ mod listed {
         binding_bytes: u64,
         buffer_bytes: u64,
         /// The form of field elements, and what it does a second, or what went wrong.
-        outcome: Result<(&'static str, Vec<(String, f64)>), String>,
+        outcome: Result<(&'static str, Rates), String>,
     }
 
     impl Listed {

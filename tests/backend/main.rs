@@ -209,15 +209,18 @@ fn whoever_requires_a_gpu_gets_no_other_result() {
     });
 }
 
+/// What happens at a call of a number, from 0, to its results.
+type Fault = fn(usize, &mut [Node]) -> Result<(), GpuError>;
+
 /// Computes on the CPU, but for one parent at a time.
 #[derive(Debug)]
 struct Faulty {
-    fault: fn(usize, &mut [Node]) -> Result<(), GpuError>,
+    fault: Fault,
     calls: AtomicUsize,
 }
 
 impl Faulty {
-    fn team(fault: fn(usize, &mut [Node]) -> Result<(), GpuError>, options: TeamOptions) -> Team {
+    fn team(fault: Fault, options: TeamOptions) -> Team {
         Team::new(vec![Box::new(Self { fault, calls: AtomicUsize::new(0) })], options)
     }
 

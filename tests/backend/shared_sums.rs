@@ -12,7 +12,7 @@ use filecash_engine::field::Fr;
 use group::Curve as _;
 use group::Group as _;
 
-use crate::{ALONE, Faulty, no_room, on_every_adapter};
+use crate::{ALONE, Fault, Faulty, no_room, on_every_adapter};
 
 const BLOCK: usize = 1000;
 
@@ -52,10 +52,9 @@ fn teams_share_sums() {
     let (g1, g2) = (blocks(20_000, points_g1()), blocks(6000, points_g2()));
     let expected = Cpu.sum_g1(&plan(20_000), &mut g1.clone().into_iter()).unwrap();
     let expected_g2 = Cpu.sum_g2(&plan(6000), &mut g2.clone().into_iter()).unwrap();
-    let mut faults: Vec<fn(usize, &mut [[u8; 32]]) -> _> = vec![|_, _| Ok(())];
-    // One call fails; every call fails.
-    faults.push(|call, _| if call == 1 { Err(no_room()) } else { Ok(()) });
-    faults.push(|_, _| Err(no_room()));
+    // No call fails, one, every one.
+    let faults: [Fault; 3] =
+        [|_, _| Ok(()), |call, _| if call == 1 { Err(no_room()) } else { Ok(()) }, |_, _| Err(no_room())];
     for (number, fault) in faults.into_iter().enumerate() {
         for cpu in [false, true] {
             let team = Faulty::team(fault, TeamOptions { cpu, require_gpu: false, ..ALONE });
