@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
-use filecash_engine::backend::DeviceChoice;
+use filecash_engine::backend::DevicePlan;
 use filecash_engine::field::Node;
 use filecash_engine::sector::cid::{self, CidError};
 use filecash_engine::sector::id::prover_id;
@@ -62,9 +62,10 @@ pub struct Global {
     /// Threads, 0 for one per core
     #[arg(long, global = true, value_name = "N", help_heading = SETTINGS, hide_short_help = true)]
     pub threads: Option<usize>,
-    /// What computes: auto (GPUs and the CPU), cpu, gpu, or numbers and names as `filecash devices` lists them
+    /// What computes: auto (GPUs and the CPU), cpu, gpu, or numbers and names as `filecash devices` lists them; single
+    /// phases after semicolons, as in "auto; c2=cpu"
     #[arg(long, global = true, value_name = "DEVICES", help_heading = SETTINGS)]
-    pub device: Option<DeviceChoice>,
+    pub device: Option<DevicePlan>,
     /// Memory of a GPU that may be used, such as 4GiB
     #[arg(long, global = true, value_name = "SIZE", help_heading = SETTINGS, hide_short_help = true)]
     pub max_vram: Option<ByteSize>,

@@ -8,7 +8,7 @@ use std::process;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
-use filecash_engine::backend::DeviceChoice;
+use filecash_engine::backend::{DeviceChoice, Phase};
 use filecash_engine::config::Config;
 use filecash_engine::job::{Cancel, Job};
 use filecash_engine::sector::Profile;
@@ -42,7 +42,8 @@ pub struct Context {
     cancel: Arc<Cancel>,
     require_gpu: bool,
     /// The settings with the devices that were opened.
-    on_devices: OnceLock<Config>,
+    /// Of each phase, once its devices are open.
+    on_devices: [OnceLock<Config>; Phase::ALL.len()],
 }
 
 impl Context {
@@ -82,7 +83,7 @@ impl Context {
             settings,
             cancel,
             require_gpu: global.require_gpu,
-            on_devices: OnceLock::new(),
+            on_devices: Default::default(),
         })
     }
 
@@ -122,23 +123,31 @@ impl Context {
         Job { config: &self.config, progress: &self.teller, cancel: &self.cancel }
     }
 
-    /// The devices that phases have been computed on, by name.
-    pub fn devices(&self) -> &str {
-        self.on_devices.get().map_or("cpu", |config| config.backend.name())
+    /// The devices that a phase has been computed on, by name.
+    pub fn devices(&self, phase: Phase) -> &str {
+        self.on_devices[phase as usize].get().map_or("cpu", |config| config.backend.name())
     }
 
     /// [`Self::job`] for a phase that devices take part in, on a sector of so many bytes. Devices are opened once, and not
     /// for a small sector unless they were asked for: it would be done before they are ready.
-    pub fn job_on_devices(&self, size_bytes: u64) -> anyhow::Result<Job<'_>> {
-        let choice = &self.settings.device.value;
+    pub fn job_on_devices(&self, phase: Phase, size_bytes: u64) -> anyhow::Result<Job<'_>> {
+        let plan = &self.settings.device.value;
+        let choice = plan.of(phase);
         if *choice == DeviceChoice::Auto && !self.require_gpu && size_bytes < WORTH_DEVICES {
             return Ok(self.job());
         }
-        let config = match self.on_devices.get() {
+        let place = &self.on_devices[phase as usize];
+        let config = match place.get() {
             Some(config) => config,
             None => {
-                let backend = devices::open(choice, self.settings.max_vram.value, self.require_gpu)?;
-                self.on_devices.get_or_init(|| Config { backend, ..self.config.clone() })
+                // Phases of one choice have the same devices.
+                let others = Phase::ALL.into_iter().filter(|other| plan.of(*other) == choice);
+                let opened = others.filter_map(|other| self.on_devices[other as usize].get()).next();
+                let backend = match opened {
+                    Some(config) => config.backend.clone(),
+                    None => devices::open(choice, self.settings.max_vram.value, self.require_gpu)?,
+                };
+                place.get_or_init(|| Config { backend, ..self.config.clone() })
             }
         };
         Ok(Job { config, ..self.job() })

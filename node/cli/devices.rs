@@ -39,40 +39,39 @@ pub fn run(_context: &Context) -> anyhow::Result<Report> {
 /// Runs the verb.
 #[cfg(feature = "gpu")]
 pub fn run(context: &Context) -> anyhow::Result<Report> {
+    use filecash_engine::backend::Phase;
     use filecash_engine::backend::gpu::{Adapter, GpuLimits, select};
 
     let limits = GpuLimits { max_vram: context.settings.max_vram.value, ..GpuLimits::default() };
-    let (choice, adapters) = (&context.settings.device.value, Adapter::all());
-    // Whoever names an adapter that is not there is shown those that are.
-    let chosen = select::chosen(choice, &adapters).unwrap_or_default();
-    let is_chosen = |index| chosen.iter().any(|adapter| adapter.index == index);
-    let listed = |adapter: &Adapter| listed::Listed::of(adapter, limits, is_chosen(adapter.index));
-    Ok(listed::report(&adapters.iter().map(listed).collect::<Vec<_>>(), choice))
+    let (plan, adapters) = (&context.settings.device.value, Adapter::all());
+    let uses = |adapter: &Adapter, phase| {
+        // Whoever names an adapter that is not there is shown those that are.
+        let chosen = select::chosen(plan.of(phase), &adapters).unwrap_or_default();
+        chosen.iter().any(|other| other.index == adapter.index)
+    };
+    let listed = |adapter: &Adapter| listed::Listed::of(adapter, limits, Phase::ALL.map(|phase| uses(adapter, phase)));
+    Ok(listed::report(&adapters.iter().map(listed).collect::<Vec<_>>(), plan))
 }
 
 #[cfg(feature = "gpu")]
 mod listed {
     use std::time::Duration;
 
-    use filecash_engine::backend::DeviceChoice;
     use filecash_engine::backend::gpu::{Adapter, Gpu, GpuLimits, Work};
+    use filecash_engine::backend::{DeviceChoice, DevicePlan, Phase};
     use filecash_node::size::ByteSize;
     use serde_json::{Value, json};
 
     use crate::report::Report;
 
-    /// The phases and what of them a device that is used computes; none where it computes nothing.
-    const PHASES: [(&str, Option<&str>); 7] = [
-        ("PC1", Some("TreeD")),
-        ("PC2", Some("columns, TreeC, TreeR-last")),
-        ("C1", None),
-        ("C2", Some("transforms, sums over points")),
-        ("PoSt", Some("transforms, sums over points")),
-        ("update", Some("trees, transforms, sums over points")),
-        ("unseal", None),
+    /// What devices compute of each phase of [`Phase::ALL`].
+    const PARTS: [&str; Phase::ALL.len()] = [
+        "TreeD",
+        "columns, TreeC, TreeR-last",
+        "transforms, sums over points",
+        "transforms, sums over points",
+        "trees, transforms, sums over points",
     ];
-    /// Why a device has no part in a phase.
-    const NO_PART: &str = "it reads, or hashes one node after the other";
 
     /// How long each kernel is timed.
     const CALIBRATION: Duration = Duration::from_millis(300);
@@ -83,7 +82,8 @@ mod listed {
     /// An adapter and how it did.
     pub struct Listed {
         index: usize,
-        is_chosen: bool,
+        /// Of each phase.
+        is_chosen: [bool; Phase::ALL.len()],
         name: String,
         kind: String,
         api: String,
@@ -98,7 +98,7 @@ mod listed {
 
     impl Listed {
         /// Opens an adapter, has it show that it computes rightly, and times its kernels.
-        pub fn of(adapter: &Adapter, limits: GpuLimits, is_chosen: bool) -> Self {
+        pub fn of(adapter: &Adapter, limits: GpuLimits, is_chosen: [bool; Phase::ALL.len()]) -> Self {
             let (info, own) = (adapter.info(), adapter.limits());
             let outcome = Gpu::open(adapter, limits).and_then(|gpu| {
                 gpu.self_test()?;
@@ -123,11 +123,11 @@ mod listed {
             }
         }
 
-        /// Why a choice does not use it; `None` when it does.
-        fn unused(&self, choice: &DeviceChoice) -> Option<String> {
-            let reason = match (&self.outcome, choice) {
+        /// Why a phase does not use it; `None` when it does.
+        fn unused(&self, plan: &DevicePlan, phase: Phase) -> Option<String> {
+            let reason = match (&self.outcome, plan.of(phase)) {
                 (Err(error), _) => error,
-                _ if self.is_chosen => return None,
+                _ if self.is_chosen[phase as usize] => return None,
                 (_, DeviceChoice::Cpu) => "the CPU alone was asked for",
                 (_, DeviceChoice::Auto) => "a program on the CPU, slower than the CPU itself",
                 (_, DeviceChoice::Gpu) => "a program on the CPU, and there is hardware",
@@ -136,17 +136,16 @@ mod listed {
             Some(reason.to_owned())
         }
 
-        fn json(&self, unused: Option<&String>) -> Value {
+        fn json(&self, plan: &DevicePlan) -> Value {
             let rates = self.outcome.as_ref().ok().map(|(_, rates)| {
                 rates.iter().map(|(kernel, rate)| (kernel.clone(), json!(rate))).collect::<serde_json::Map<_, _>>()
             });
-            let phases = PHASES.iter().map(|(phase, part)| {
-                let use_of = match (unused, part) {
-                    (Some(reason), _) => json!({ "used": false, "reason": reason }),
-                    (None, Some(part)) => json!({ "used": true, "for": part }),
-                    (None, None) => json!({ "used": false, "reason": NO_PART }),
+            let phases = Phase::ALL.into_iter().zip(PARTS).map(|(phase, part)| {
+                let use_of = match self.unused(plan, phase) {
+                    Some(reason) => json!({ "used": false, "reason": reason }),
+                    None => json!({ "used": true, "for": part }),
                 };
-                (phase.to_lowercase(), use_of)
+                (phase.name().to_owned(), use_of)
             });
             json!({
                 "index": self.index,
@@ -161,13 +160,12 @@ mod listed {
                 "self_test": if self.outcome.is_ok() { "passed" } else { "failed" },
                 "form": self.outcome.as_ref().ok().map(|(form, _)| form),
                 "per_second": rates,
-                "used": unused.is_none(),
-                "reason": unused,
+                "used": Phase::ALL.into_iter().any(|phase| self.unused(plan, phase).is_none()),
                 "phases": phases.collect::<serde_json::Map<_, _>>(),
             })
         }
 
-        fn text(&self, unused: Option<&String>) -> String {
+        fn text(&self, plan: &DevicePlan) -> String {
             let integers = if self.wide { "64-bit integers" } else { "32-bit integers only" };
             let mut text = format!(
                 "  {} {} ({}, {})\n      driver      {}\n      limits      {integers}, {} a binding, {} a buffer\n",
@@ -192,14 +190,12 @@ mod listed {
                 }
                 Err(error) => text += &format!("      self-test   failed: {error}\n"),
             }
-            match unused {
-                None => {
-                    for (phase, part) in PHASES {
-                        let use_of = part.map_or(format!("not used: {NO_PART}"), |part| format!("used for {part}"));
-                        text += &format!("      {phase:<12}{use_of}\n");
-                    }
-                }
-                Some(reason) => text += &format!("      not used    {reason}\n"),
+            for (phase, part) in Phase::ALL.into_iter().zip(PARTS) {
+                let use_of = match self.unused(plan, phase) {
+                    Some(reason) => format!("not used: {reason}"),
+                    None => format!("used for {part}"),
+                };
+                text += &format!("      {:<12}{use_of}\n", phase.name());
             }
             text
         }
@@ -221,15 +217,14 @@ mod listed {
     }
 
     /// All of them, as text and as JSON.
-    pub fn report(found: &[Listed], choice: &DeviceChoice) -> Report {
-        let with_reasons: Vec<_> = found.iter().map(|listed| (listed, listed.unused(choice))).collect();
+    pub fn report(found: &[Listed], plan: &DevicePlan) -> Report {
         let text = match found {
             [] => {
                 "No GPU was found: no driver for Vulkan, Metal or DirectX 12 names one. The CPU computes.\n".to_owned()
             }
-            _ => with_reasons.iter().map(|(listed, unused)| listed.text(unused.as_ref())).collect(),
+            _ => found.iter().map(|listed| listed.text(plan)).collect(),
         };
-        let devices: Vec<_> = with_reasons.iter().map(|(listed, unused)| listed.json(unused.as_ref())).collect();
-        Report::done(text, json!({ "device": choice.to_string(), "devices": devices }))
+        let devices: Vec<_> = found.iter().map(|listed| listed.json(plan)).collect();
+        Report::done(text, json!({ "device": plan.to_string(), "devices": devices }))
     }
 }

@@ -11,6 +11,7 @@ use filecash_engine::api::post::{
     self, Faulty, FaultySector, Opened, PoStError, PoStRound, PoStSector, PublicSector, VanillaPoSt, WindowOptions,
     WindowProof,
 };
+use filecash_engine::backend::Phase;
 use filecash_engine::sector::PoStKind::{self, Window, Winning};
 use filecash_engine::sector::PoStProof;
 use serde_json::{Value, json};
@@ -179,7 +180,7 @@ fn winning_prove(args: &args::WinningProve, context: &Context) -> anyhow::Result
     let given = Given::new(context, &args.subject.sectors)?;
     let (proof, round) = round_of(&given, &args.subject.round, Winning)?;
     files::refuse_existing(&args.out, args.replace.force)?;
-    let (job, meter) = (context.job_on_devices(proof.config().params.size_bytes)?, Meter::start());
+    let (job, meter) = (context.job_on_devices(Phase::PoSt, proof.config().params.size_bytes)?, Meter::start());
     let (sector_id, outcome) = match &args.vanilla {
         Some(path) => {
             let vanilla = decode_vanilla(&proof.config(), path)?;
@@ -206,7 +207,7 @@ fn window_prove(args: &args::WindowProve, context: &Context) -> anyhow::Result<R
         files::refuse_existing(path, args.replace.force)?;
     }
     let options = options(args.skip, args.limits);
-    let (job, meter) = (context.job_on_devices(proof.config().params.size_bytes)?, Meter::start());
+    let (job, meter) = (context.job_on_devices(Phase::PoSt, proof.config().params.size_bytes)?, Meter::start());
     let outcome = match (&args.vanilla[..], args.partition.partition) {
         ([], None) => post::prove_window(&job, &round, &given.private()?, &options),
         ([], Some(partition)) => post::prove_window_partition(&job, &round, partition, &given.private()?, &options),

@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use filecash_engine::api::post::{self, PoStRound, PoStSector, ReadLimits, WindowOptions, WindowProof};
 use filecash_engine::api::unseal::SealedSector;
 use filecash_engine::api::{SectorIdentity, prove, seal, unseal, verify};
+use filecash_engine::backend::Phase;
 use filecash_engine::field::Node;
 use filecash_engine::field::fr32::RawRange;
 use filecash_engine::params::CircuitKind;
@@ -108,7 +109,9 @@ pub fn run(args: &args::Quickstart, context: &Context) -> anyhow::Result<Report>
     let proof = choose_size(context.profile(), &subject, args.sector_size, args.feature)?;
     let params = proof.config().params;
     // Devices that are not there are missed before anything is made.
-    context.job_on_devices(params.size_bytes)?;
+    for phase in [Phase::Pc1, Phase::Pc2, Phase::C2, Phase::PoSt] {
+        context.job_on_devices(phase, params.size_bytes)?;
+    }
     let (folder, number) = make_folder(args.dir.as_deref())?;
     context.teller.note(&format!(
         "Sealing {} ({} bytes) into a sector of {}, profile {}, in {}",
@@ -195,7 +198,7 @@ impl Run<'_> {
         let (cache, sealed) = (self.folder.cache(), self.folder.sealed());
         let pc1 = self.phase(PC1, |run| {
             let staged = run.folder.staged();
-            let job = run.context.job_on_devices(config.params.size_bytes)?;
+            let job = run.context.job_on_devices(Phase::Pc1, config.params.size_bytes)?;
             run.folder.write_identity(&run.description(), false)?;
             let output = seal::pre_commit_phase1(&job, &config, &cache, &staged, &sealed, &run.identity, &pieces)
                 .inspect_err(|_| drop(fs::remove_file(&sealed)))?;
@@ -203,7 +206,7 @@ impl Run<'_> {
             Ok(output)
         })?;
         let pc2 = self.phase(PC2, |run| {
-            let job = run.context.job_on_devices(config.params.size_bytes)?;
+            let job = run.context.job_on_devices(Phase::Pc2, config.params.size_bytes)?;
             let output = seal::pre_commit_phase2(&job, &config, &pc1, &cache, &sealed)?;
             output.write_file(&proof, &run.folder.pc2(), false)?;
             Ok(output)
@@ -224,7 +227,7 @@ impl Run<'_> {
             Ok(output)
         })?;
         let snark = self.phase(C2, |run| {
-            let job = run.context.job_on_devices(config.params.size_bytes)?;
+            let job = run.context.job_on_devices(Phase::C2, config.params.size_bytes)?;
             let bytes = prove::commit_phase2(&job, &config, &c1, &run.identity)?;
             files::write(&run.folder.proof(), &bytes, false)?;
             Ok(bytes)
@@ -259,13 +262,13 @@ impl Run<'_> {
             Ok(PoStRound::new(&proof.config(), &RANDOMNESS, &MINER.prover_id())?)
         };
         self.phase(WINNING_POST, |run| {
-            let job = run.context.job_on_devices(size_bytes)?;
+            let job = run.context.job_on_devices(Phase::PoSt, size_bytes)?;
             let proof = post::prove_winning(&job, &round(PoStKind::Winning)?, &sector, &ReadLimits::default())?;
             files::write(&run.folder.winning(), &proof, false)
         })?;
         self.phase(WINDOW_POST, |run| {
             let (round, options) = (round(PoStKind::Window)?, WindowOptions::default());
-            let job = run.context.job_on_devices(size_bytes)?;
+            let job = run.context.job_on_devices(Phase::PoSt, size_bytes)?;
             let WindowProof { proof, .. } = post::prove_window(&job, &round, std::slice::from_ref(&sector), &options)?;
             files::write(&run.folder.window(), &proof, false)
         })
@@ -416,7 +419,14 @@ impl Run<'_> {
 
     /// What computed a phase.
     fn device(&self, phase: &str) -> &str {
-        if [PC1, PC2, C2, WINNING_POST, WINDOW_POST].contains(&phase) { self.context.devices() } else { "cpu" }
+        let phase = match phase {
+            PC1 => Phase::Pc1,
+            PC2 => Phase::Pc2,
+            C2 => Phase::C2,
+            WINNING_POST | WINDOW_POST => Phase::PoSt,
+            _ => return "cpu",
+        };
+        self.context.devices(phase)
     }
 
     /// A row for each phase.

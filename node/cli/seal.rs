@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use filecash_engine::api::unseal::SealedSector;
 use filecash_engine::api::{prove, seal, unseal, verify};
+use filecash_engine::backend::Phase;
 use filecash_engine::field::Node;
 use filecash_engine::porep::challenges::layout;
 use filecash_engine::porep::outputs::{Commit1Output, PreCommit1Output, PreCommit2Output};
@@ -138,7 +139,7 @@ fn pc1(args: &args::Pc1, context: &Context) -> anyhow::Result<Report> {
     }
     fs::create_dir_all(&cache).with_context(|| format!("cannot make the cache folder {}", cache.display()))?;
 
-    let job = context.job_on_devices(proof.config().params.size_bytes)?;
+    let job = context.job_on_devices(Phase::Pc1, proof.config().params.size_bytes)?;
     let meter = Meter::start();
     let outcome = seal::pre_commit_phase1(&job, &proof.config(), &cache, &staged, &sealed, &identity, &pieces);
     if outcome.is_err() && sealed_is_ours {
@@ -175,7 +176,7 @@ fn pc2(args: &args::Pc2, context: &Context) -> anyhow::Result<Report> {
     files::require_file(&sealed, "sealed file")?;
     files::refuse_existing(&out, given.force)?;
 
-    let job = context.job_on_devices(proof.config().params.size_bytes)?;
+    let job = context.job_on_devices(Phase::Pc2, proof.config().params.size_bytes)?;
     let meter = Meter::start();
     let outcome = seal::pre_commit_phase2(&job, &proof.config(), &pc1, &cache, &sealed);
     let output = context.kept(outcome, || "finished trees stay; the same command goes on".to_owned())?;
@@ -283,7 +284,7 @@ fn c2(args: &args::C2, context: &Context) -> anyhow::Result<Report> {
     let identity = given.sector_identity(&flags)?;
     files::refuse_existing(&out, given.force)?;
 
-    let (job, meter) = (context.job_on_devices(proof.config().params.size_bytes)?, Meter::start());
+    let (job, meter) = (context.job_on_devices(Phase::C2, proof.config().params.size_bytes)?, Meter::start());
     let outcome = prove::commit_phase2(&job, &proof.config(), &c1, &identity);
     let bytes = context.kept(outcome, || "no proof was written; the same command begins anew".to_owned())?;
     files::write(&out, &bytes, given.force)?;

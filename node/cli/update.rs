@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use filecash_engine::api::update;
+use filecash_engine::backend::Phase;
 use filecash_engine::field::Node;
 use filecash_engine::sector::piece::PieceInfo;
 use filecash_engine::store::files::{P_AUX, tree_d};
@@ -136,7 +137,7 @@ fn encode(args: &args::UpdateEncode, context: &Context) -> anyhow::Result<Report
         Some(encoded) => encoded,
         None => {
             refuse_other_sector(&new, given.force)?;
-            let job = context.job_on_devices(config.params.size_bytes)?;
+            let job = context.job_on_devices(Phase::Update, config.params.size_bytes)?;
             let outcome = update::encode_into(&job, &config, new.as_replica(), old.as_replica(), &staged, &pieces);
             context.kept(outcome, || "nothing was written; the same command begins anew".to_owned())?
         }
@@ -210,7 +211,7 @@ fn prove(args: &args::UpdateProve, context: &Context) -> anyhow::Result<Report> 
         .any(|flag| flag.is_some());
     let default = given.folder.as_ref().map(vanilla_bin).filter(|path| !replicas_given && path.exists());
 
-    let (job, meter) = (context.job_on_devices(config.params.size_bytes)?, Meter::start());
+    let (job, meter) = (context.job_on_devices(Phase::Update, config.params.size_bytes)?, Meter::start());
     let outcome = match args.vanilla.clone().or(default) {
         Some(path) => {
             let bytes = files::read(&path, "partition proofs")?;
@@ -340,7 +341,7 @@ fn remove(args: &args::UpdateRemove, context: &Context) -> anyhow::Result<Report
 
     let meter = Meter::start();
     let (key, replica) = (old.as_replica(), new.as_replica());
-    let job = context.job_on_devices(config.params.size_bytes)?;
+    let job = context.job_on_devices(Phase::Update, config.params.size_bytes)?;
     let outcome = update::remove_encoded_data(&job, &config, key, replica, &staged, &encoded.commitments);
     context.kept(outcome, || "the replica is as it was; the same command begins anew".to_owned())?;
     let cost = meter.stop();

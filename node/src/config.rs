@@ -19,7 +19,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use filecash_engine::backend::{DEFAULT_MAX_VRAM, DeviceChoice, NoDeviceNamed};
+use filecash_engine::backend::{DEFAULT_MAX_VRAM, DevicePlan, NoDeviceNamed};
 use filecash_engine::config::Config;
 use filecash_engine::sector::Profile;
 use filecash_engine::sector::params::UnknownProfile;
@@ -96,7 +96,7 @@ pub struct Flags {
     /// `--threads`.
     pub threads: Option<usize>,
     /// `--device`.
-    pub device: Option<DeviceChoice>,
+    pub device: Option<DevicePlan>,
     /// `--max-vram`.
     pub max_vram: Option<ByteSize>,
     /// `--rows-to-discard`.
@@ -117,7 +117,7 @@ pub struct Settings {
     /// Threads, 0 for one per core.
     pub threads: Sourced<usize>,
     /// Devices that compute.
-    pub device: Sourced<DeviceChoice>,
+    pub device: Sourced<DevicePlan>,
     /// Bytes of a GPU's memory that may be used.
     pub max_vram: Sourced<u64>,
     /// Rows that TreeR-last files leave out.
@@ -148,7 +148,7 @@ struct SettingsFile {
     profile: Option<Profile>,
     memory: Option<ByteSize>,
     threads: Option<usize>,
-    device: Option<DeviceChoice>,
+    device: Option<DevicePlan>,
     max_vram: Option<ByteSize>,
     rows_to_discard: Option<usize>,
     parameter_cache: Option<PathBuf>,
@@ -221,7 +221,7 @@ impl Settings {
                     text.parse().map_err(|error: NoDeviceNamed| error.to_string())
                 })?,
                 layers.file.device.clone(),
-                DeviceChoice::Auto,
+                DevicePlan::default(),
             ),
             max_vram: layers.pick(
                 flags.max_vram.map(|size| ("--max-vram", size.0)),
@@ -398,15 +398,14 @@ mod tests {
     #[test]
     fn every_key_of_the_file_is_read() {
         let file = "profile = \"filecash\"\nmemory = 134217728\nthreads = 3\nrows_to_discard = 1\n\
-                    device = \"Arc,cpu\"\nmax_vram = \"3GiB\"\n\
+                    device = \"Arc,cpu; c2=cpu\"\nmax_vram = \"3GiB\"\n\
                     parameter_cache = \"params\"\nparent_cache = \"/abs\"";
         let settings = resolve(Flags::default(), &[], Some(file)).unwrap();
         assert_eq!(settings.profile, Sourced { value: Profile::Filecash, source: in_file() });
         assert_eq!(settings.memory_bytes, Sourced { value: 128 << 20, source: in_file() });
         assert_eq!(settings.threads, Sourced { value: 3, source: in_file() });
         assert_eq!(settings.rows_to_discard, Sourced { value: 1, source: in_file() });
-        let these = DeviceChoice::These(vec!["Arc".to_owned(), "cpu".to_owned()]);
-        assert_eq!(settings.device, Sourced { value: these, source: in_file() });
+        assert_eq!(settings.device, Sourced { value: "Arc,cpu; c2=cpu".parse().unwrap(), source: in_file() });
         assert_eq!(settings.max_vram, Sourced { value: 3 << 30, source: in_file() });
         let error = resolve(Flags::default(), &[], Some("device = \"\"")).unwrap_err().to_string();
         assert!(error.contains("names no device"), "{error}");
@@ -416,11 +415,12 @@ mod tests {
 
     #[test]
     fn every_flag_is_read() {
+        let gpu: DevicePlan = "gpu".parse().unwrap();
         let flags = Flags {
             profile: Some(Profile::Filecash),
             memory: Some(ByteSize(1 << 27)),
             threads: Some(2),
-            device: Some(DeviceChoice::Gpu),
+            device: Some(gpu.clone()),
             max_vram: Some(ByteSize(7)),
             rows_to_discard: Some(0),
             parameter_cache: Some("p".into()),
@@ -430,7 +430,7 @@ mod tests {
         assert_eq!(settings.profile.source, Source::Flag("--profile"));
         assert_eq!(settings.memory_bytes.source, Source::Flag("--memory"));
         assert_eq!(settings.threads, Sourced { value: 2, source: Source::Flag("--threads") });
-        assert_eq!(settings.device, Sourced { value: DeviceChoice::Gpu, source: Source::Flag("--device") });
+        assert_eq!(settings.device, Sourced { value: gpu, source: Source::Flag("--device") });
         assert_eq!(settings.max_vram, Sourced { value: 7, source: Source::Flag("--max-vram") });
         assert_eq!(settings.rows_to_discard, Sourced { value: 0, source: Source::Flag("--rows-to-discard") });
         assert_eq!(settings.parameter_cache, Sourced { value: "p".into(), source: Source::Flag("--parameter-cache") });

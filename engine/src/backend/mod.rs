@@ -6,7 +6,7 @@ pub mod cpu;
 pub mod gpu;
 pub mod points;
 
-pub use choice::{DEFAULT_MAX_VRAM, DeviceChoice, NoDeviceNamed};
+pub use choice::{DEFAULT_MAX_VRAM, DeviceChoice, DevicePlan, NoDeviceNamed, Phase};
 
 use std::fmt;
 use std::ops::Deref;
