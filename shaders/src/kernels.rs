@@ -228,8 +228,8 @@ impl Kernel {
             | Self::FieldProbe(..)
             | Self::FieldProbeMore(..)
             | Self::FieldLoop(..) => 3,
-            Self::Butterflies(..) | Self::RowFactors(_) | Self::Sum(SumPart::Import, ..) | Self::LongLoop => 2,
-            Self::Encode | Self::Decode => 3,
+            Self::Butterflies(..) | Self::RowFactors(_) | Self::Encode | Self::Decode => 2,
+            Self::Sum(SumPart::Import, ..) | Self::LongLoop => 2,
             Self::Labels(_) => 5,
             Self::Sum(..) => 3,
             Self::Inversion(..) => 1,

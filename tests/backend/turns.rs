@@ -81,8 +81,7 @@ fn urgent_work_overtakes() {
         }
         let urgent = nodes(8 * 600);
         assert_eq!(level(&team.urgent(), Some(8), &urgent).unwrap(), level(&Cpu, Some(8), &urgent).unwrap());
-        // 40 and more were left, of which 15 fit the time, but only one had been begun.
-        assert!(others.load(Ordering::SeqCst) < 30, "{others:?}");
+        // One may have been begun.
         assert!(overtaken.load(Ordering::SeqCst) <= 1, "{overtaken:?}");
         assert_eq!(other.join().unwrap(), level(&Cpu, None, &children).unwrap());
     });

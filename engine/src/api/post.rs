@@ -37,7 +37,7 @@ pub use crate::post::limited::LimitedError;
 pub use crate::post::open::Faulty;
 use crate::post::vanilla::Faults;
 pub use crate::post::{
-    Fault, FaultySector, PoStRound, PoStSector, ReadLimits, RoundError, SectorProof, VanillaCodecError, VanillaPoSt,
+    Fault, FaultySector, PoStRound, PoStSector, ReadLimits, RoundError, VanillaCodecError, VanillaPoSt,
 };
 use crate::post::{open_at, open_sectors};
 use crate::sector::geometry::Geometry;

@@ -32,8 +32,6 @@ pub enum BackendError {
     Points { expected: usize, actual: usize },
     #[error("point {index} {problem}")]
     Point { index: u64, problem: BadPoint },
-    #[error("cannot start a thread")]
-    Thread(#[source] std::io::Error),
     #[error("no GPU can go on: {reasons}")]
     NoDevice { reasons: String },
 }
@@ -80,7 +78,7 @@ pub trait Backend: Send + Sync {
         false
     }
 
-    /// The same devices for work that must not wait: other stages on them rest until it is done.
+    /// The same devices for work that must not wait: while they do it, they take no other block.
     fn urgent(&self) -> SharedBackend;
 
     /// Takes all devices out of use, as one of them must have been wrong; what was computed has to be computed again.

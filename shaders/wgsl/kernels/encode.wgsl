@@ -5,11 +5,9 @@
 // The number of values.
 struct Params { values: u32 }
 
-// No kernel is without constants.
-@group(0) @binding(0) var<storage, read> constants: array<u32>;
 // The values, then the keys.
-@group(0) @binding(1) var<storage, read> inputs: array<Fr>;
-@group(0) @binding(2) var<storage, read_write> results: array<Fr>;
+@group(0) @binding(0) var<storage, read> inputs: array<Fr>;
+@group(0) @binding(1) var<storage, read_write> results: array<Fr>;
 var<immediate> params: Params;
 
 @compute @workgroup_size(64)

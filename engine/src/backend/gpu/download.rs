@@ -9,6 +9,22 @@ use super::error::GpuError;
 /// A slice that takes longer will not end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Waits until the device has done a submission.
+pub(super) fn wait(device: &Device, what: &str, submission: wgpu::SubmissionIndex) -> Result<(), GpuError> {
+    let waiting = wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(PATIENCE) };
+    let waited = device.wgpu.poll(waiting);
+    if waited.is_err() {
+        // A lost device says so when it is asked, and what it says matters, not whether it answers.
+        let _ = device.wgpu.poll(wgpu::PollType::Poll);
+    }
+    device.check(what)?;
+    waited.map(drop).map_err(|_| timed_out(device, what))
+}
+
+fn timed_out(device: &Device, what: &str) -> GpuError {
+    GpuError::TimedOut { adapter: device.name.clone(), kernel: what.to_owned(), seconds: PATIENCE.as_secs() }
+}
+
 /// A buffer that the device copies results to and the processor reads.
 #[derive(Debug)]
 pub(super) struct Download {
@@ -18,16 +34,15 @@ pub(super) struct Download {
 }
 
 impl Download {
-    /// Copies the first `bytes` of `from` to `mapped` once the device has done what `encoder` has, and asks for them.
+    /// Gives the device what `encoder` has, at the end of which the first `bytes` of `mapped` are the results, and asks
+    /// for these.
     pub(super) fn start(
         device: &Device,
         what: &str,
-        mut encoder: wgpu::CommandEncoder,
-        from: &wgpu::Buffer,
+        encoder: wgpu::CommandEncoder,
         mapped: &wgpu::Buffer,
         bytes: u64,
     ) -> Result<Self, GpuError> {
-        encoder.copy_buffer_to_buffer(from, 0, mapped, 0, bytes);
         let submission = device.queue.submit([encoder.finish()]);
         let (sender, ready) = mpsc::channel();
         // Nobody listens any more when the slice was given up.
@@ -44,18 +59,13 @@ impl Download {
         mapped: &wgpu::Buffer,
         read: impl FnOnce(&[u8]) -> T,
     ) -> Result<T, GpuError> {
-        let adapter = || device.name.clone();
-        let timed_out =
-            || GpuError::TimedOut { adapter: adapter(), kernel: what.to_owned(), seconds: PATIENCE.as_secs() };
-        let waited =
-            device.wgpu.poll(wgpu::PollType::Wait { submission_index: Some(self.submission), timeout: Some(PATIENCE) });
-        device.check(what)?;
-        waited.map_err(|_| timed_out())?;
-        let rejected = |reason: String| GpuError::Rejected { adapter: adapter(), what: what.to_owned(), reason };
+        wait(device, what, self.submission)?;
+        let rejected =
+            |reason: String| GpuError::Rejected { adapter: device.name.clone(), what: what.to_owned(), reason };
         match self.ready.recv_timeout(PATIENCE) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(rejected(error.to_string())),
-            Err(_) => return Err(timed_out()),
+            Err(_) => return Err(timed_out(device, what)),
         }
         let result = {
             let mapped = mapped.slice(..self.bytes).get_mapped_range();

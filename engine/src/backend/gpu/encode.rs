@@ -43,7 +43,7 @@ impl Gpu {
 
     fn encoded(&self, kernel: Kernel, values: &mut [Node], keys: &[Node]) -> Result<(), GpuError> {
         assert_eq!(values.len(), keys.len(), "a key for each value");
-        let pipeline = self.pipelines.get(&self.device, kernel, || vec![0])?;
+        let pipeline = self.pipelines.get(&self.device, kernel, Vec::new)?;
         self.levels.run(&self.device, kernel, &pipeline, Groups::InPlace { values, keys })
     }
 

@@ -21,6 +21,7 @@ use filecash_shaders::poseidon::WORKGROUP;
 use super::device::{Device, IMMEDIATE_BYTES};
 use super::download::Download;
 use super::error::GpuError;
+use super::pace::TARGET;
 use super::pipeline::Pipeline;
 use super::{Gpu, tables};
 use crate::field::Node;
@@ -32,8 +33,6 @@ use crate::sector::{PoRepId, Profile, ReplicaId};
 
 /// Most bytes of a layer of all sectors: what 32-bit addresses of every language of shaders reach.
 const MAX_LAYER_BYTES: u64 = 1 << 31;
-/// What a dispatch may take.
-const TARGET: Duration = Duration::from_millis(100);
 /// A dispatch that takes longer will not end.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Dispatches on their way at a time.
@@ -314,8 +313,9 @@ impl LabelBatch<'_> {
             return Ok(labels);
         }
         let (what, bytes) = (&self.pipeline.name, self.labels.size());
-        let encoder = self.device.wgpu.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let download = Download::start(self.device, what, encoder, &self.labels, &self.mapped, bytes)?;
+        let mut encoder = self.device.wgpu.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(&self.labels, 0, &self.mapped, 0, bytes);
+        let download = Download::start(self.device, what, encoder, &self.mapped, bytes)?;
         download.finish(self.device, what, &self.mapped, |bytes| {
             // In the order of the device's memory, which may be slow to read in another.
             for row in bytes.as_chunks::<NODE_SIZE>().0.chunks_exact(sectors) {

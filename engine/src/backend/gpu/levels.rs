@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use filecash_shaders::kernels::Kernel;
 use filecash_shaders::poseidon::WORKGROUP;
@@ -14,25 +14,24 @@ use filecash_shaders::poseidon::WORKGROUP;
 use super::device::{Device, IMMEDIATE_BYTES};
 use super::download::Download;
 use super::error::GpuError;
+use super::pace::Pace;
 use super::pipeline::Pipeline;
 use crate::field::Node;
 use crate::sector::params::NODE_SIZE;
 
 /// Slices on their way at a time.
 const SLOTS: usize = 3;
-/// What a dispatch may take.
-const TARGET: Duration = Duration::from_millis(100);
 /// Groups of the first slice of a kernel, before its speed is known.
 const FIRST_SLICE: usize = 256;
 /// Workgroups in one dimension of a dispatch, on every adapter.
 const MAX_WORKGROUPS: usize = 65_535;
 
 /// The buffers of slices, and what is known of kernels' speed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Levels {
     ring: Mutex<Option<Ring>>,
-    /// Seconds of a group, by kernel: the last that was seen.
-    speed: Mutex<Vec<(Kernel, f64)>>,
+    /// Of groups, by kernel.
+    pace: Pace<Kernel>,
 }
 
 #[derive(Debug)]
@@ -98,6 +97,12 @@ impl Groups<'_> {
     }
 }
 
+impl Default for Levels {
+    fn default() -> Self {
+        Self { ring: Mutex::default(), pace: Pace::new(FIRST_SLICE) }
+    }
+}
+
 impl Levels {
     /// Runs a kernel over groups.
     pub(super) fn run(
@@ -130,7 +135,7 @@ impl Levels {
             let (first, count) = (flight.first, flight.count);
             ring.free.push(land(device, pipeline, flight, groups.outputs(first..first + count))?);
             let end = Instant::now();
-            self.learn(kernel, (end - last_end).as_secs_f64() / count as f64);
+            self.pace.learn(kernel, (end - last_end).as_secs_f64() / count as f64);
             last_end = end;
         }
         *kept = Some(ring);
@@ -158,26 +163,13 @@ impl Levels {
 
     /// Groups of the next slice: as many as a dispatch may take.
     fn slice(&self, kernel: Kernel) -> usize {
-        let speeds = self.speed.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = speeds.iter().find(|(other, _)| *other == kernel);
-        let groups = known.map_or(FIRST_SLICE, |(_, seconds)| (TARGET.as_secs_f64() / seconds.max(1e-12)) as usize);
         // One at least: the first slice of a kernel also has the time of its compilation.
-        groups.max(1).next_multiple_of(WORKGROUP)
-    }
-
-    /// Keeps a kernel's speed; one slice may not make the next more than twice as large.
-    fn learn(&self, kernel: Kernel, seconds: f64) {
-        let mut speeds = self.speed.lock().unwrap_or_else(PoisonError::into_inner);
-        match speeds.iter_mut().find(|(other, _)| *other == kernel) {
-            Some((_, known)) => *known = seconds.max(*known / 2.0),
-            None => speeds.push((kernel, seconds.max(TARGET.as_secs_f64() / (2 * FIRST_SLICE) as f64))),
-        }
+        self.pace.slice(kernel).max(1).next_multiple_of(WORKGROUP)
     }
 
     /// Groups a second of a kernel, once it has run.
     pub(super) fn rate(&self, kernel: Kernel) -> Option<f64> {
-        let speeds = self.speed.lock().unwrap_or_else(PoisonError::into_inner);
-        speeds.iter().find(|(other, _)| *other == kernel).map(|(_, seconds)| 1.0 / seconds)
+        self.pace.rate(kernel)
     }
 
     /// A ring for groups of `arity`, the one that is there if it will do; halved until the device has room for it.
@@ -240,7 +232,7 @@ fn launch(
     if !head.is_empty() {
         device.queue.write_buffer(&slot.input, 0, head);
         device.queue.write_buffer(&slot.input, head.len() as u64, tail);
-        entries.push(binding(1, &slot.input, (head.len() + tail.len()) as u64));
+        entries.push(binding(entries.len() as u32, &slot.input, (head.len() + tail.len()) as u64));
     }
     entries.push(binding(entries.len() as u32, &slot.output, output_bytes));
     let group = device.wgpu.create_bind_group(&wgpu::BindGroupDescriptor {
@@ -260,7 +252,8 @@ fn launch(
         }
         pass.dispatch_workgroups(count.div_ceil(WORKGROUP) as u32, 1, 1);
     }
-    let download = Download::start(device, &pipeline.name, encoder, &slot.output, &slot.mapped, output_bytes)?;
+    encoder.copy_buffer_to_buffer(&slot.output, 0, &slot.mapped, 0, output_bytes);
+    let download = Download::start(device, &pipeline.name, encoder, &slot.mapped, output_bytes)?;
     Ok(Flight { slot, first, count, download })
 }
 
@@ -276,16 +269,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slices_follow_the_speed_and_are_never_empty() {
+    fn slices_are_never_empty() {
         let (levels, kernel) = (Levels::default(), Kernel::ShaLevel);
         assert_eq!(levels.slice(kernel), FIRST_SLICE);
-        // So slow that a dispatch has time for none: a kernel that was compiled meanwhile.
-        levels.learn(kernel, 5.0);
+        levels.pace.learn(kernel, 5.0);
         assert_eq!(levels.slice(kernel), WORKGROUP);
-        // It was not that slow; slices grow by twice at most.
-        levels.learn(kernel, 1e-6);
-        assert_eq!(levels.rate(kernel), Some(0.4));
-        (0..40).for_each(|_| levels.learn(kernel, 1e-6));
-        assert_eq!(levels.slice(kernel), 100_032);
     }
 }

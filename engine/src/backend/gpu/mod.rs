@@ -13,6 +13,7 @@ mod known;
 mod labels;
 mod levels;
 mod msm;
+mod pace;
 mod pipeline;
 mod rounds;
 pub mod select;

@@ -9,7 +9,7 @@
 //! sums do.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ff::Field as _;
@@ -19,7 +19,9 @@ use group::prime::PrimeCurveAffine;
 use group::{Curve as _, Group as _};
 
 use super::device::{Device, IMMEDIATE_BYTES};
+use super::download::{Download, wait};
 use super::error::GpuError;
+use super::pace::{Pace, TARGET};
 use super::pipeline::{Pipeline, Pipelines};
 use super::rounds::{ABSENT, Adder, Factors, NEGATIVE, sum_windows};
 use crate::backend::cpu::curve;
@@ -31,10 +33,6 @@ use crate::field::Fr;
 const WORKGROUP: usize = 64;
 /// Workgroups in one dimension of a dispatch, on every adapter.
 const MAX_WORKGROUPS: usize = 65_535;
-/// What a slice of additions may take.
-const TARGET: Duration = Duration::from_millis(100);
-/// A slice that takes longer will not end.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Slices on their way at a time.
 const FLIGHTS: usize = 2;
 /// Pairs of the first slice, before the speed is known.
@@ -60,11 +58,11 @@ const PAIR_BYTES: usize = 8;
 const BAD_BYTES: usize = 16;
 
 /// The buffers of sums, and what is known of their speed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sums {
     buffers: Mutex<Option<Buffers>>,
-    /// Seconds of an addition in G1 and G2.
-    speed: Mutex<[Option<f64>; 2]>,
+    /// Of additions.
+    pace: Pace<Group>,
 }
 
 /// Numbers of things that there is room for.
@@ -183,23 +181,13 @@ impl Buffers {
                 return Ok(kept);
             }
         }
-        device.scoped("buffers", sizes.iter().sum(), || {
-            let buffer = |label, size, usage| {
-                device.wgpu.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some(label),
-                    size,
-                    usage,
-                    mapped_at_creation: false,
-                })
-            };
-            let storage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
-            Self {
-                points: buffer("points", sizes[0], storage),
-                pairs: buffer("pairs", sizes[1], storage),
-                scratch: buffer("products", sizes[2], storage),
-                bad: buffer("bad", BAD_BYTES as u64, storage),
-                mapped: buffer("mapped", sizes[3], Usage::MAP_READ | Usage::COPY_DST),
-            }
+        let storage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
+        Ok(Self {
+            points: device.buffer("points", sizes[0], storage)?,
+            pairs: device.buffer("pairs", sizes[1], storage)?,
+            scratch: device.buffer("products", sizes[2], storage)?,
+            bad: device.buffer("bad", BAD_BYTES as u64, storage)?,
+            mapped: device.buffer("mapped", sizes[3], Usage::MAP_READ | Usage::COPY_DST)?,
         })
     }
 }
@@ -221,7 +209,7 @@ impl Bound {
             _ => vec![scratch],
         };
         // The kernels have no constants but those in their text.
-        let pipeline = pipelines.get(device, kernel, || vec![0])?;
+        let pipeline = pipelines.get(device, kernel, Vec::new)?;
         let entries: Vec<_> = bound
             .into_iter()
             .enumerate()
@@ -376,30 +364,11 @@ impl Part<'_> {
     }
 
     fn land(&mut self, flight: Flight) -> Result<(), GpuError> {
-        self.wait(flight.submission)?;
+        wait(self.device, &self.kernels.divisors.pipeline.name, flight.submission)?;
         let began = self.last_end.max(flight.launched);
         self.last_end = Instant::now();
         self.sums.learn(self.group, flight.count, self.last_end - began);
         Ok(())
-    }
-
-    fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<(), GpuError> {
-        let waiting = wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(PATIENCE) };
-        let waited = self.device.wgpu.poll(waiting);
-        if waited.is_err() {
-            // A lost device says so when it is asked, and what it says matters, not whether it answers.
-            let _ = self.device.wgpu.poll(wgpu::PollType::Poll);
-        }
-        self.device.check(&self.kernels.divisors.pipeline.name)?;
-        waited.map(drop).map_err(|_| self.timed_out())
-    }
-
-    fn timed_out(&self) -> GpuError {
-        GpuError::TimedOut {
-            adapter: self.device.name.clone(),
-            kernel: self.kernels.divisors.pipeline.name.clone(),
-            seconds: PATIENCE.as_secs(),
-        }
     }
 
     /// Writes the points with these indices, slice by slice, and has them imported to places 0 and on.
@@ -435,29 +404,21 @@ impl Part<'_> {
             let (from, to, size) = (from as u64, to as u64, point as u64);
             encoder.copy_buffer_to_buffer(&self.buffers.points, from, &self.buffers.mapped, to, size);
         }
-        let submission = self.device.queue.submit([encoder.finish()]);
-        let mapped = self.buffers.mapped.slice(..(BAD_BYTES + items.len() * point) as u64);
-        let (sender, ready) = mpsc::channel();
-        // Nobody listens any more when the sum was given up.
-        mapped.map_async(wgpu::MapMode::Read, move |mapped| drop(sender.send(mapped)));
-        self.wait(submission)?;
-        let what = &self.kernels.divisors.pipeline.name;
-        let rejected =
-            |reason: String| GpuError::Rejected { adapter: self.device.name.clone(), what: what.clone(), reason };
-        match ready.recv_timeout(PATIENCE) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(rejected(error.to_string())),
-            Err(_) => return Err(self.timed_out()),
-        }
-        let (bad, points) = {
-            let range = mapped.get_mapped_range().map_err(|error| rejected(error.to_string()))?;
-            let (bad, points) = range.split_at(BAD_BYTES);
+        let (what, mapped) = (&self.kernels.divisors.pipeline.name, &self.buffers.mapped);
+        let bytes = (BAD_BYTES + items.len() * point) as u64;
+        let download = Download::start(self.device, what, encoder, mapped, bytes)?;
+        let (bad, points) = download.finish(self.device, what, mapped, |bytes| {
+            let (bad, points) = bytes.split_at(BAD_BYTES);
             let bad = u32::from_le_bytes([bad[0], bad[1], bad[2], bad[3]]);
             ((bad != u32::MAX).then_some(bad as usize), points.to_vec())
-        };
-        self.buffers.mapped.unmap();
-        self.device.check(what)?;
+        })?;
         Ok((points, bad))
+    }
+}
+
+impl Default for Sums {
+    fn default() -> Self {
+        Self { buffers: Mutex::default(), pace: Pace::new(FIRST_SLICE) }
     }
 }
 
@@ -469,26 +430,19 @@ impl Sums {
 
     /// Additions a second in a group, once there were many.
     pub(super) fn rate(&self, group: Group) -> Option<f64> {
-        self.speed.lock().unwrap_or_else(PoisonError::into_inner)[group as usize].map(|seconds| 1.0 / seconds)
+        self.pace.rate(group)
     }
 
     /// Pairs of the next slice: as many as it may take.
     fn slice(&self, group: Group) -> usize {
-        let speed = self.speed.lock().unwrap_or_else(PoisonError::into_inner)[group as usize];
-        speed.map_or(FIRST_SLICE, |seconds| (TARGET.as_secs_f64() / seconds) as usize).max(WORKGROUP)
+        self.pace.slice(group).max(WORKGROUP)
     }
 
-    /// Keeps the speed, which only slices of some length or of some time tell; one slice may not make the next more
-    /// than twice as large.
+    /// Keeps the speed, which only slices of some length or of some time tell.
     fn learn(&self, group: Group, count: usize, time: Duration) {
-        let is_long = count * 2 > self.slice(group);
-        if !is_long && time < TARGET {
-            return;
+        if count * 2 > self.slice(group) || time >= TARGET {
+            self.pace.learn(group, time.as_secs_f64() / count as f64);
         }
-        let seconds = (time.as_secs_f64() / count as f64).max(1e-12);
-        let known = &mut self.speed.lock().unwrap_or_else(PoisonError::into_inner)[group as usize];
-        let least = known.map_or(TARGET.as_secs_f64() / (2 * FIRST_SLICE) as f64, |known| known / 2.0);
-        *known = Some(seconds.max(least));
     }
 
     /// `Σ ones + Σ scalars·multiples`.

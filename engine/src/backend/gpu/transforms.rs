@@ -2,7 +2,7 @@
 //!
 //! A block's pieces are copied one after the other, so that rows come one after the other and columns interleaved; both
 //! are butterflies over the blocks of one array. A slice is several dispatches, two levels of butterflies each, and what
-//! it takes is kept under [`TARGET`]. Nothing of a block is changed before all of its results have come, so that one
+//! it takes is kept under [`TARGET`](super::pace::TARGET). Nothing of a block is changed before all of its results have come, so that one
 //! that failed can be computed by somebody else.
 //!
 //! Values stay in the form of the curve crate, `x·2²⁵⁶`; factors are in that of the kernels, `f·R`, whose
@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use blst::blst_fr;
 use ff::{Field as _, PrimeField};
@@ -21,14 +21,13 @@ use filecash_shaders::poseidon::WORKGROUP;
 use super::device::{Device, IMMEDIATE_BYTES};
 use super::download::Download;
 use super::error::GpuError;
+use super::pace::Pace;
 use super::pipeline::{Pipeline, Pipelines};
 use crate::backend::cpu::ntt::{Block, Blocks, Decimation, LANES, Over, Pass, Step};
 use crate::field::Fr;
 
 /// Slices on their way at a time.
 const SLOTS: usize = 3;
-/// What a slice may take.
-const TARGET: Duration = Duration::from_millis(100);
 /// Elements of the first slice of a kind, before its speed is known.
 const FIRST_SLICE: usize = 1 << 14;
 /// Elements of a slice: an invocation each fits one dimension of a dispatch.
@@ -38,11 +37,11 @@ const TABLES: usize = 8;
 const FR_BYTES: usize = size_of::<Fr>();
 
 /// Tables on the device, and what is known of the speed of passes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Transforms {
     tables: Mutex<VecDeque<(Key, wgpu::Buffer)>>,
-    /// Seconds of an element, by kind of pass: the last that was seen.
-    speed: Mutex<Vec<(Kind, f64)>>,
+    /// Of elements, by kind of pass.
+    pace: Pace<Kind>,
 }
 
 /// What tells a table from others: its length, and its entry for the last butterfly, a root of unity by a power of the
@@ -93,6 +92,12 @@ fn radix(form: Form) -> Fr {
     Fr::from(2).pow_vartime([Field::Fr.limbs(form) as u64 * u64::from(Field::Fr.limb_bits(form))])
 }
 
+impl Default for Transforms {
+    fn default() -> Self {
+        Self { tables: Mutex::default(), pace: Pace::new(FIRST_SLICE) }
+    }
+}
+
 impl Transforms {
     /// Computes blocks until none is left. Those that could not be computed are given back.
     pub(super) fn run(
@@ -121,7 +126,7 @@ impl Transforms {
         let (mut slots, mut free, mut last_end) = (SLOTS, Vec::new(), Instant::now());
         loop {
             while flights.len() < slots {
-                let wanted = (self.slice(kind) / prepared.len()).clamp(LANES, most);
+                let wanted = (self.pace.slice(kind) / prepared.len()).clamp(LANES, most);
                 let Some(block) = blocks.take_in_turn(wanted) else { break };
                 match prepared.launch(device, free.pop(), &block) {
                     Ok((slot, download)) => flights.push_back(Flight { slot, block, download }),
@@ -143,7 +148,7 @@ impl Transforms {
             }
             free.push(slot);
             let end = Instant::now();
-            self.learn(kind, (end - last_end).as_secs_f64() / prepared.elements(&block) as f64);
+            self.pace.learn(kind, (end - last_end).as_secs_f64() / prepared.elements(&block) as f64);
             last_end = end;
         }
     }
@@ -180,22 +185,6 @@ impl Transforms {
         tables.push_front((key, buffer.clone()));
         tables.truncate(TABLES);
         Ok(buffer)
-    }
-
-    /// Elements of the next slice.
-    fn slice(&self, kind: Kind) -> usize {
-        let speeds = self.speed.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = speeds.iter().find(|(other, _)| *other == kind);
-        known.map_or(FIRST_SLICE, |(_, seconds)| (TARGET.as_secs_f64() / seconds.max(1e-12)) as usize)
-    }
-
-    /// Keeps the speed of a kind of pass; one slice may not make the next more than twice as large.
-    fn learn(&self, kind: Kind, seconds: f64) {
-        let mut speeds = self.speed.lock().unwrap_or_else(PoisonError::into_inner);
-        match speeds.iter_mut().find(|(other, _)| *other == kind) {
-            Some((_, known)) => *known = seconds.max(*known / 2.0),
-            None => speeds.push((kind, seconds.max(TARGET.as_secs_f64() / (2 * FIRST_SLICE) as f64))),
-        }
     }
 }
 
@@ -253,7 +242,8 @@ impl Prepared<'_> {
                 self.step(device, &mut compute, &slot, block, number, step);
             }
         }
-        let download = Download::start(device, "transforms", encoder, &slot.values, &slot.mapped, bytes)?;
+        encoder.copy_buffer_to_buffer(&slot.values, 0, &slot.mapped, 0, bytes);
+        let download = Download::start(device, "transforms", encoder, &slot.mapped, bytes)?;
         Ok((slot, download))
     }
 

@@ -176,8 +176,7 @@ impl Team {
         &self.shared.members
     }
 
-    /// The same devices for work that must not wait: other stages' devices rest from the
-    /// next block on while its own work.
+    /// The same devices for work that must not wait: while they do it, they take no other block.
     #[must_use]
     pub fn urgent(&self) -> Self {
         Self { shared: Arc::clone(&self.shared), is_urgent: true }
