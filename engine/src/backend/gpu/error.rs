@@ -12,6 +12,8 @@ pub enum GpuError {
     Unfit { adapter: String, what: &'static str },
     #[error("{adapter} was lost: {reason}")]
     Lost { adapter: String, reason: String },
+    #[error("no threads can be started that plan for {adapter}")]
+    Threads { adapter: String, source: rayon::ThreadPoolBuildError },
     #[error("{adapter} has no room for {bytes} bytes")]
     OutOfMemory { adapter: String, bytes: u64 },
     #[error("{adapter} binds {most} bytes, the parents of a layer have {bytes}")]

@@ -17,6 +17,8 @@ use filecash_shaders::field::Field;
 use filecash_shaders::kernels::{Group, InversionPart, Kernel, SumPart};
 use group::prime::PrimeCurveAffine;
 use group::{Curve as _, Group as _};
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::device::{Device, IMMEDIATE_BYTES};
 use super::download::{Download, wait};
@@ -61,6 +63,8 @@ const BAD_BYTES: usize = 16;
 #[derive(Debug)]
 pub(super) struct Sums {
     buffers: Mutex<Option<Buffers>>,
+    /// Who plans rounds. Threads of their own, because those of rayon's global pool may be waiting for this device.
+    planners: Mutex<Option<Arc<ThreadPool>>>,
     /// Of additions.
     pace: Pace<Group>,
 }
@@ -295,13 +299,23 @@ struct Part<'a> {
 impl Adder for Part<'_> {
     type Error = GpuError;
 
-    fn add(&mut self, left: u32, right: u32) -> Result<u32, GpuError> {
-        if self.pairs.len() >= self.sums.slice(self.group).min(self.room.pairs) {
-            self.end_round()?;
+    fn next(&self) -> u32 {
+        self.next as u32
+    }
+
+    fn add(&mut self, mut pairs: &[[u32; 2]]) -> Result<(), GpuError> {
+        while !pairs.is_empty() {
+            let slice = self.sums.slice(self.group).min(self.room.pairs);
+            let room = slice.saturating_sub(self.pairs.len());
+            let (taken, others) = pairs.split_at(room.min(pairs.len()));
+            self.pairs.extend_from_slice(taken);
+            self.next += taken.len();
+            pairs = others;
+            if self.pairs.len() >= slice {
+                self.end_round()?;
+            }
         }
-        self.pairs.push([left, right]);
-        self.next += 1;
-        Ok(self.next as u32 - 1)
+        Ok(())
     }
 
     fn end_round(&mut self) -> Result<(), GpuError> {
@@ -418,7 +432,7 @@ impl Part<'_> {
 
 impl Default for Sums {
     fn default() -> Self {
-        Self { buffers: Mutex::default(), pace: Pace::new(FIRST_SLICE) }
+        Self { buffers: Mutex::default(), planners: Mutex::default(), pace: Pace::new(FIRST_SLICE) }
     }
 }
 
@@ -426,6 +440,17 @@ impl Sums {
     /// Gives the buffers back.
     pub(super) fn release(&self) {
         drop(self.buffers.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    fn planners(&self, device: &Device) -> Result<Arc<ThreadPool>, GpuError> {
+        let mut planners = self.planners.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(planners) = &*planners {
+            return Ok(Arc::clone(planners));
+        }
+        // As many as the global pool has.
+        let pool = ThreadPoolBuilder::new().num_threads(rayon::current_num_threads()).build();
+        let pool = Arc::new(pool.map_err(|source| GpuError::Threads { adapter: device.name.clone(), source })?);
+        Ok(Arc::clone(planners.insert(pool)))
     }
 
     /// Additions a second in a group, once there were many.
@@ -455,6 +480,7 @@ impl Sums {
     ) -> Result<K::Group, GpuError> {
         let chosen = block.multiples.iter().zip(&block.scalars).filter(|(_, scalar)| !bool::from(scalar.is_zero()));
         let (indices, scalars): (Vec<_>, Vec<_>) = chosen.map(|(index, scalar)| (*index, *scalar)).unzip();
+        let planners = self.planners(device)?;
         // One caller at a time: buffers are as large as the budget allows.
         let mut kept = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut total = K::Group::identity();
@@ -485,8 +511,8 @@ impl Sums {
                     None => Factors::Ones(end - start),
                     Some(scalars) => {
                         let windows = Windows::new(plan.bits);
-                        let recoded = scalars[start..end].iter().map(|scalar| windows.recode(scalar)).collect();
-                        Factors::Scalars(windows, recoded)
+                        let recode = || scalars[start..end].par_iter().map(|scalar| windows.recode(scalar)).collect();
+                        Factors::Scalars(windows, planners.install(recode))
                     }
                 };
                 let mut part = Part {
@@ -502,7 +528,7 @@ impl Sums {
                     last_end: Instant::now(),
                 };
                 part.import(&block.bytes, &indices[start..end])?;
-                add_part::<K>(&mut part, plan, &factors, &indices[start..end], &mut values)?;
+                planners.install(|| add_part::<K>(&mut part, plan, &factors, &indices[start..end], &mut values))?;
             }
             // Windows from the highest, each the next one's doubled as often as a digit has bits.
             let doubled = |sum: K::Group| (0..plan.bits).fold(sum, |sum, _| sum.double());

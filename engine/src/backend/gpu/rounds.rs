@@ -6,6 +6,10 @@
 //! S_k is the sum of the odd nodes of its level k, so that S_0, …, S_(c−2) and the sum of all cost 2N additions in c rounds or so.
 //! The doublings are left to whoever has the sums.
 
+use std::ops::Range;
+
+use rayon::prelude::*;
+
 use crate::backend::cpu::digits::{Recoded, Windows};
 
 /// Set in an item whose point is to be negated.
@@ -13,13 +17,16 @@ pub(super) const NEGATIVE: u32 = 1 << 31;
 /// No point: a sum of nothing.
 pub(super) const ABSENT: u32 = u32::MAX;
 
-/// Takes pairs of items, which are indices of points with [`NEGATIVE`] or not, and gives the items of their sums.
+/// Takes pairs of items, which are indices of points with [`NEGATIVE`] or not, and adds them.
 pub(super) trait Adder {
     /// Why it cannot go on.
     type Error;
 
-    /// The item of a sum, which may be used from the next round on.
-    fn add(&mut self, left: u32, right: u32) -> Result<u32, Self::Error>;
+    /// The item of the next sum.
+    fn next(&self) -> u32;
+
+    /// Adds pairs, whose sums are the next items, to be used from the next round on.
+    fn add(&mut self, pairs: &[[u32; 2]]) -> Result<(), Self::Error>;
 
     /// Ends a round.
     fn end_round(&mut self) -> Result<(), Self::Error>;
@@ -58,6 +65,18 @@ impl Factors {
     }
 }
 
+/// What is added up in rounds by itself.
+trait Halving: Send + Sync {
+    /// Whether there is no further round.
+    fn is_finished(&self) -> bool;
+
+    /// Pairs of the next round.
+    fn pairs(&self) -> usize;
+
+    /// One round: gives its pairs, whose sums are the items from `first` on.
+    fn halve(&mut self, first: u32, pairs: &mut [[u32; 2]]);
+}
+
 /// Lists of items, of which each is to become one sum.
 #[derive(Debug, Default)]
 struct Lists {
@@ -67,11 +86,9 @@ struct Lists {
 }
 
 impl Lists {
-    /// Adds a list for each bucket of a window: the items of points 0, 1, … by counting sort.
-    fn push_window(&mut self, factors: &Factors, window: usize) {
-        let (start, buckets) = (self.items.len(), self.lens.len());
-        self.lens.resize(buckets + factors.buckets(), 0);
-        let lens = &mut self.lens[buckets..];
+    /// A list for each bucket of a window: the items of points 0, 1, … by counting sort.
+    fn of_window(factors: &Factors, window: usize) -> Self {
+        let mut lens = vec![0; factors.buckets()];
         for point in 0..factors.points() {
             let digit = factors.digit(point, window);
             if digit != 0 {
@@ -86,8 +103,7 @@ impl Lists {
                 end - len
             })
             .collect();
-        self.items.resize(start + end as usize, ABSENT);
-        let items = &mut self.items[start..];
+        let mut items = vec![ABSENT; end as usize];
         for point in 0..factors.points() {
             let digit = factors.digit(point, window);
             if digit != 0 {
@@ -96,16 +112,39 @@ impl Lists {
                 *place += 1;
             }
         }
+        Self { items, lens }
     }
 
-    /// One round: neighbours in a list are added, one that has none stays. Whether a list still has two.
-    fn halve<A: Adder>(&mut self, adder: &mut A) -> Result<bool, A::Error> {
-        let (mut read, mut written, mut is_unfinished) = (0, 0, false);
+    /// What each list has become, once finished; [`ABSENT`] where it was empty.
+    fn sums(&self) -> Vec<u32> {
+        let mut items = self.items.iter();
+        let sum = |len: &u32| match len {
+            0 => ABSENT,
+            _ => items.next().copied().unwrap_or(ABSENT),
+        };
+        self.lens.iter().map(sum).collect()
+    }
+}
+
+impl Halving for Lists {
+    fn is_finished(&self) -> bool {
+        self.lens.iter().all(|len| *len < 2)
+    }
+
+    fn pairs(&self) -> usize {
+        self.lens.iter().map(|len| *len as usize / 2).sum()
+    }
+
+    /// Neighbours in a list are added, one that has none stays.
+    fn halve(&mut self, first: u32, pairs: &mut [[u32; 2]]) {
+        let (mut read, mut written, mut next) = (0, 0, 0);
         for len in &mut self.lens {
             let count = *len as usize;
             for pair in 0..count / 2 {
                 let at = read + 2 * pair;
-                self.items[written + pair] = adder.add(self.items[at], self.items[at + 1])?;
+                pairs[next] = [self.items[at], self.items[at + 1]];
+                self.items[written + pair] = first + next as u32;
+                next += 1;
             }
             if count % 2 == 1 {
                 self.items[written + count / 2] = self.items[read + count - 1];
@@ -113,10 +152,8 @@ impl Lists {
             read += count;
             written += count.div_ceil(2);
             *len = len.div_ceil(2);
-            is_unfinished |= *len > 1;
         }
         self.items.truncate(written);
-        Ok(is_unfinished)
     }
 }
 
@@ -130,68 +167,85 @@ struct Weighted {
 }
 
 impl Weighted {
-    /// One round; whether there is another.
-    fn halve<A: Adder>(&mut self, adder: &mut A) -> Result<bool, A::Error> {
-        let mut is_unfinished = self.odd.halve(adder)?;
-        if self.level.len() > 1 {
-            let before = self.odd.items.len();
-            self.odd.items.extend(self.level.iter().skip(1).step_by(2).filter(|item| **item != ABSENT));
-            let odd = (self.odd.items.len() - before) as u32;
-            self.odd.lens.push(odd);
-            for parent in 0..self.level.len() / 2 {
-                self.level[parent] = match (self.level[2 * parent], self.level[2 * parent + 1]) {
-                    (ABSENT, item) | (item, ABSENT) => item,
-                    (left, right) => adder.add(left, right)?,
-                };
-            }
-            self.level.truncate(self.level.len() / 2);
-            is_unfinished |= self.level.len() > 1 || odd > 1;
-        }
-        Ok(is_unfinished)
-    }
-
     /// The items of S_0, S_1, …, and of the sum of all.
     fn finish(self) -> Vec<u32> {
-        let mut items = self.odd.items.iter();
-        let sums = self.odd.lens.iter().map(|len| match len {
-            0 => ABSENT,
-            _ => items.next().copied().unwrap_or(ABSENT),
-        });
-        let mut sums: Vec<_> = sums.collect();
+        let mut sums = self.odd.sums();
         sums.extend(self.level);
         sums
     }
 }
 
-/// Adds up windows in the same rounds. For each the items of `S_0, …, S_(c−2)` and of the sum of all: the window's
-/// value is `Σ_k 2^k·S_k` and that.
-pub(super) fn sum_windows<A: Adder>(
-    factors: &Factors,
-    windows: impl Iterator<Item = usize>,
-    adder: &mut A,
-) -> Result<Vec<Vec<u32>>, A::Error> {
-    let mut buckets = Lists::default();
-    windows.for_each(|window| buckets.push_window(factors, window));
-    while buckets.halve(adder)? {
-        adder.end_round()?;
+impl Halving for Weighted {
+    fn is_finished(&self) -> bool {
+        self.level.len() < 2 && self.odd.is_finished()
     }
-    adder.end_round()?;
-    let mut items = buckets.items.iter();
-    let sums = buckets.lens.iter().map(|len| match len {
-        0 => ABSENT,
-        _ => items.next().copied().unwrap_or(ABSENT),
-    });
-    let sums: Vec<_> = sums.collect();
-    let mut windows: Vec<_> =
-        sums.chunks(factors.buckets()).map(|level| Weighted { level: level.to_vec(), odd: Lists::default() }).collect();
-    let mut is_unfinished = true;
-    while is_unfinished {
-        is_unfinished = false;
-        for window in &mut windows {
-            is_unfinished |= window.halve(adder)?;
+
+    fn pairs(&self) -> usize {
+        let present = self.level.chunks_exact(2).filter(|pair| !pair.contains(&ABSENT)).count();
+        self.odd.pairs() + present
+    }
+
+    fn halve(&mut self, first: u32, pairs: &mut [[u32; 2]]) {
+        let (of_odd, of_level) = pairs.split_at_mut(self.odd.pairs());
+        self.odd.halve(first, of_odd);
+        if self.level.len() < 2 {
+            return;
+        }
+        let before = self.odd.items.len();
+        self.odd.items.extend(self.level.iter().skip(1).step_by(2).filter(|item| **item != ABSENT));
+        self.odd.lens.push((self.odd.items.len() - before) as u32);
+        let mut next = of_odd.len() as u32 + first;
+        let mut places = of_level.iter_mut();
+        for parent in 0..self.level.len() / 2 {
+            self.level[parent] = match (self.level[2 * parent], self.level[2 * parent + 1]) {
+                (ABSENT, item) | (item, ABSENT) => item,
+                (left, right) => {
+                    if let Some(place) = places.next() {
+                        *place = [left, right];
+                    }
+                    next += 1;
+                    next - 1
+                }
+            };
+        }
+        self.level.truncate(self.level.len() / 2);
+    }
+}
+
+/// Adds up windows round by round, as many at a time as there are threads.
+fn add_up<A: Adder>(windows: &mut [impl Halving], adder: &mut A) -> Result<(), A::Error> {
+    let mut pairs = Vec::new();
+    while !windows.iter().all(Halving::is_finished) {
+        for windows in windows.chunks_mut(rayon::current_num_threads()) {
+            let counts: Vec<_> = windows.par_iter().map(Halving::pairs).collect();
+            pairs.resize(counts.iter().sum(), [ABSENT; 2]);
+            let (mut rest, mut first) = (pairs.as_mut_slice(), adder.next());
+            let mut work = Vec::with_capacity(windows.len());
+            for (window, count) in windows.iter_mut().zip(counts) {
+                let (pairs, others) = rest.split_at_mut(count);
+                work.push((window, first, pairs));
+                (rest, first) = (others, first + count as u32);
+            }
+            work.into_par_iter().for_each(|(window, first, pairs)| window.halve(first, pairs));
+            adder.add(&pairs)?;
         }
         adder.end_round()?;
     }
+    Ok(())
+}
+
+/// Adds up windows in the same rounds. For each the items of `S_0, …, S_(c−2)` and of the sum of all: the window's
+/// value is `Σ_k 2^k·S_k` and that. Waits for threads of rayon's pool in which it is called.
+pub(super) fn sum_windows<A: Adder>(
+    factors: &Factors,
+    windows: Range<usize>,
+    adder: &mut A,
+) -> Result<Vec<Vec<u32>>, A::Error> {
+    let mut buckets: Vec<_> = windows.into_par_iter().map(|window| Lists::of_window(factors, window)).collect();
+    add_up(&mut buckets, adder)?;
+    let weighted = |buckets: Lists| Weighted { level: buckets.sums(), odd: Lists::default() };
+    let mut windows: Vec<_> = buckets.into_iter().map(weighted).collect();
+    add_up(&mut windows, adder)?;
     Ok(windows.into_iter().map(Weighted::finish).collect())
 }
 
@@ -222,11 +276,17 @@ mod tests {
     impl Adder for Sums {
         type Error = Infallible;
 
-        fn add(&mut self, left: u32, right: u32) -> Result<u32, Infallible> {
-            assert!(((left & !NEGATIVE).max(right & !NEGATIVE) as usize) < self.finished);
-            self.points.push(self.of(left) + self.of(right));
-            self.additions += 1;
-            Ok(self.points.len() as u32 - 1)
+        fn next(&self) -> u32 {
+            self.points.len() as u32
+        }
+
+        fn add(&mut self, pairs: &[[u32; 2]]) -> Result<(), Infallible> {
+            for item in pairs.as_flattened() {
+                assert!(((item & !NEGATIVE) as usize) < self.finished);
+            }
+            self.points.extend(pairs.iter().map(|[left, right]| self.of(*left) + self.of(*right)).collect::<Vec<_>>());
+            self.additions += pairs.len();
+            Ok(())
         }
 
         fn end_round(&mut self) -> Result<(), Infallible> {
