@@ -42,7 +42,7 @@ fn check(gpu: &Gpu, profile: Profile, size: u64, sectors: usize, compared: impl 
         ids.iter().enumerate().map(|(i, id)| compared(i).then(|| expected(profile, &graph, layers, id))).collect();
     gpu.label_all(
         profile,
-        &ParentTable::compute(&graph),
+        ParentTable::compute(&graph).rows(),
         &ids,
         layers,
         |labels| {
@@ -102,8 +102,8 @@ fn sectors_beyond_the_device_are_refused() {
         let error = gpu.label_capacity(1 << 18).unwrap_err();
         assert!(matches!(error, GpuError::LayerTooLarge { bytes: 0xe0_0000, most: 0x2_0000, .. }), "{error}");
         let (graph, _) = graph(Profile::Filecoin, 32 << 10);
-        let table = ParentTable::compute(&graph);
-        let error = gpu.labels(Profile::Filecoin, &table, &replica_ids(5)).unwrap_err();
+        let parents = ParentTable::compute(&graph);
+        let error = gpu.labels(Profile::Filecoin, parents.rows(), &replica_ids(5)).unwrap_err();
         assert!(matches!(error, GpuError::OutOfMemory { .. }), "{error}");
     });
     on_every_adapter(GpuLimits { max_vram: 100 << 10, ..GpuLimits::default() }, |gpu| {
@@ -127,7 +127,7 @@ fn a_batch_goes_on_from_a_layer_and_survives_a_cancelled_one() {
             let ids = replica_ids(3);
             let layers: Vec<_> = ids.iter().map(|id| expected(profile, &graph, 4, id)).collect();
             let of = |layer: usize| layers.iter().map(|layers| layers[layer - 1].clone()).collect::<Vec<_>>();
-            let mut batch = gpu.labels(profile, &ParentTable::compute(&graph), &ids).unwrap();
+            let mut batch = gpu.labels(profile, ParentTable::compute(&graph).rows(), &ids).unwrap();
             assert_eq!(batch.layer(), 0);
             batch.set(2, &of(2)).unwrap();
             assert_eq!(batch.layer(), 2);
@@ -153,13 +153,13 @@ fn a_batch_goes_on_from_a_layer_and_survives_a_cancelled_one() {
 fn a_lost_device_labels_nothing() {
     on_every_adapter(GpuLimits::default(), |gpu| {
         let (graph, _) = graph(Profile::Filecoin, 2 << 10);
-        let table = ParentTable::compute(&graph);
-        let mut batch = gpu.labels(Profile::Filecoin, &table, &replica_ids(2)).unwrap();
+        let parents = ParentTable::compute(&graph);
+        let mut batch = gpu.labels(Profile::Filecoin, parents.rows(), &replica_ids(2)).unwrap();
         gpu.device().destroy();
         let error = batch.next_layer(|_| Ok::<_, GpuError>(())).unwrap_err();
         assert!(matches!(error, GpuError::Lost { .. }), "{error}");
         assert!(batch.read().is_err());
-        assert!(gpu.labels(Profile::Filecoin, &table, &replica_ids(2)).is_err());
+        assert!(gpu.labels(Profile::Filecoin, parents.rows(), &replica_ids(2)).is_err());
     });
 }
 

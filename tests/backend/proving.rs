@@ -3,7 +3,7 @@
 use filecash_engine::api::params::setup;
 use filecash_engine::api::post::{PublicSector, WindowOptions, prove_window, verify_window};
 use filecash_engine::backend::SharedBackend;
-use filecash_engine::backend::gpu::{GpuLimits, Team, TeamOptions};
+use filecash_engine::backend::gpu::{Gpu, GpuLimits, Team, TeamOptions};
 use filecash_engine::config::Config;
 use filecash_engine::error::Error;
 use filecash_engine::job::{Cancel, Job, Quiet};
@@ -13,7 +13,7 @@ use filecash_engine::sector::{PoStKind, PoStProof, Profile};
 
 use crate::doomed::{Doomed, Fate};
 use crate::sealing::seal;
-use crate::{ALONE, on_every_adapter};
+use crate::{ADAPTERS, ALONE, on_every_adapter};
 
 const SIZE: u64 = 2 << 10;
 
@@ -74,6 +74,19 @@ fn proofs_verify_whatever_happens_to_the_device() {
                 assert!(left_out.contains(reason), "{fate:?} at {at}: {left_out}");
             });
         }
+    }
+}
+
+/// Memory for one vector of the proof and bindings for a 32nd of it, as a card of 4 GiB with bindings of 128 MiB has for a
+/// sector of 32 GiB.
+#[test]
+fn proofs_fit_a_small_card() {
+    let held = Held::new();
+    let limits = GpuLimits { max_vram: 4 << 20, max_binding: 128 << 10, ..GpuLimits::default() };
+    for adapter in ADAPTERS.iter() {
+        let team = Team::new(vec![Box::new(Gpu::open(adapter, limits).unwrap())], ALONE);
+        held.prove(SharedBackend::new(team.clone())).unwrap();
+        assert_eq!(team.members()[0].left_out(), None);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The hash functions of the protocol.
 
 pub mod blake2b_lanes;
+pub mod label;
 pub mod poseidon;
 pub mod poseidon_constants;
 #[cfg(target_arch = "x86_64")]

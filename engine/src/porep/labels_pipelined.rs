@@ -1,4 +1,4 @@
-//! The fast twin of [`labels`], for one sector on one core.
+//! The fast twin of [`labels`](super::labels), for one sector on one core.
 //!
 //! A label waits for the label before it, so the nodes of a layer are hashed one after the other and nothing can be done
 //! about that; what can be done is to have everything else ready. Labels of parents are asked for several nodes ahead,
@@ -25,9 +25,9 @@ use sha2::block_api::{compress256, compress512};
 
 use crate::field::Node;
 use crate::graph::parents::Row;
+use crate::hash::label::{label, widen};
 use crate::hash::sha256::trim;
 use crate::hash::sha512_blocks::{self, LANES, Schedules, Word};
-use crate::porep::labels::{self, widen};
 use crate::sector::params::{BASE_DEGREE, DEGREE, LABEL_PARENTS, NODE_SIZE};
 use crate::sector::{Profile, ReplicaId};
 
@@ -108,7 +108,7 @@ impl LayerLabels<'_> {
             return Err(BadParents { node: range.end as u64 });
         }
         if range.start == 0 && range.next().is_some() {
-            labels[0] = labels::label(self.profile, self.replica_id, self.layer, 0, &[]);
+            labels[0] = label(self.profile, self.replica_id, self.layer, 0, &[]);
         }
         match kernel {
             Kernel::Sha256 => self.fill_sha256(labels, range),

@@ -16,10 +16,10 @@ use std::error::Error;
 use rayon::prelude::*;
 
 use crate::field::Node;
+use crate::hash::label::repeat;
 use crate::job::{Cancelled, Job, Unit};
 use crate::merkle::path::{MerkleProof, PathElement, PathError, TreeKind};
 use crate::merkle::tree_file::TreeFile;
-use crate::porep::labels::repeat;
 use crate::porep::proof::{Column, ColumnProof, LabelingProof, Proof, ProofShape, ReplicaColumnProofs};
 use crate::sector::params::{BASE_DEGREE, DEGREE};
 

@@ -12,11 +12,11 @@
 use rayon::prelude::*;
 
 use crate::field::{Node, NonCanonical};
+use crate::hash::label::{label, repeat};
 use crate::hash::poseidon;
 use crate::job::{Cancelled, Job, Unit};
 use crate::merkle::path::{MerkleProof, PathError, TreeKind};
 use crate::porep::encode::encode_node;
-use crate::porep::labels::{label, repeat};
 use crate::porep::proof::{ColumnProof, LabelingProof, MalformedProof, Proof, ProofShape, count};
 use crate::porep::vanilla::parent_labels;
 use crate::sector::ReplicaId;

@@ -1,4 +1,4 @@
-//! Labels of many sectors of one graph, in lockstep. CPU twin: `porep::labels`.
+//! Labels of many sectors of one graph, in lockstep. CPU twin: `hash::label`.
 //!
 //! A layer of one sector is a chain that no device can share out, so a device labels many sectors at a time, one
 //! invocation to each. It keeps two layers of all of them, the labels of a node side by side:
@@ -25,11 +25,12 @@ use super::pace::TARGET;
 use super::pipeline::Pipeline;
 use super::{Gpu, tables};
 use crate::field::Node;
-use crate::graph::parents::Row;
-use crate::graph::{Graph, ParentTable};
-use crate::porep::labels::{label, label_layer};
-use crate::sector::params::NODE_SIZE;
-use crate::sector::{PoRepId, Profile, ReplicaId};
+use crate::hash::label::{label, repeat};
+use crate::sector::params::{BASE_DEGREE, DEGREE, NODE_SIZE};
+use crate::sector::{Profile, ReplicaId};
+
+/// The parents of a node, as little-endian numbers: before it in its layer, then in the layer before.
+type Row = [u32; DEGREE];
 
 /// Most bytes of a layer of all sectors: what 32-bit addresses of every language of shaders reach.
 const MAX_LAYER_BYTES: u64 = 1 << 31;
@@ -116,11 +117,11 @@ impl Gpu {
     pub fn labels(
         &self,
         profile: Profile,
-        parents: &ParentTable,
+        parents: &[Row],
         replica_ids: &[ReplicaId],
     ) -> Result<LabelBatch<'_>, GpuError> {
         self.tested_labels(profile)?;
-        self.label_batch(profile, parents.rows(), replica_ids)
+        self.label_batch(profile, parents, replica_ids)
     }
 
     /// Labels any number of sectors, as many at a time as fit: calls `advance` with labels computed since its last call,
@@ -132,13 +133,13 @@ impl Gpu {
     pub fn label_all<E: From<GpuError>>(
         &self,
         profile: Profile,
-        parents: &ParentTable,
+        parents: &[Row],
         replica_ids: &[ReplicaId],
         layers: u32,
         mut advance: impl FnMut(u64) -> Result<(), E>,
         mut done: impl FnMut(Range<usize>, u32, Vec<Vec<Node>>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut most = self.label_capacity(parents.rows().len() as u64)?;
+        let mut most = self.label_capacity(parents.len() as u64)?;
         let mut first = 0;
         while first < replica_ids.len() {
             let sectors = first..replica_ids.len().min(first + most);
@@ -201,19 +202,33 @@ impl Gpu {
     pub(super) fn tested_labels(&self, profile: Profile) -> Result<(), GpuError> {
         let kernel = Kernel::Labels(tables::label_hash(profile, self.device.form));
         self.proven(kernel, || {
-            let graph = Graph::over(TEST_NODES as u64, PoRepId::from_number(7), false);
-            let rows: Vec<_> = (0..TEST_NODES as u32).map(|node| graph.parents(node)).collect();
-            let table: Vec<_> = rows.iter().map(|row| row.map(u32::to_le)).collect();
+            // Not the parents of a sector, but as these are: some before the node, and any of the layer before.
+            let parent = |node: usize, place: usize| match place {
+                0 => node.saturating_sub(1),
+                1..BASE_DEGREE => (node * node + 7 * place) % node.max(1),
+                _ => (11 * node + 5 * place) % TEST_NODES,
+            };
+            let rows: Vec<[usize; DEGREE]> =
+                (0..TEST_NODES).map(|node| std::array::from_fn(|place| parent(node, place))).collect();
+            let table: Vec<_> = rows.iter().map(|row| row.map(|parent| (parent as u32).to_le())).collect();
             let ids: Vec<ReplicaId> =
                 (0..TEST_SECTORS).map(|i| std::array::from_fn(|byte| (i * 31 + byte * 7) as u8)).collect();
             let mut batch = self.label_batch(profile, &table, &ids)?;
             let mut previous: Vec<Vec<Node>> = Vec::new();
             for layer in 1..=3 {
                 batch.next_layer(|_| Ok::<_, GpuError>(()))?;
-                let mut expected = vec![vec![[0; NODE_SIZE]; TEST_NODES]; TEST_SECTORS];
-                for (sector, labels) in expected.iter_mut().enumerate() {
-                    let parents = |node: u32| rows[node as usize];
-                    label_layer(profile, &ids[sector], layer, parents, previous.get(sector).map(|l| &l[..]), labels);
+                let mut expected: Vec<Vec<Node>> = Vec::with_capacity(TEST_SECTORS);
+                for (sector, id) in ids.iter().enumerate() {
+                    let mut labels = vec![label(profile, id, layer, 0, &[])];
+                    for (node, row) in rows.iter().enumerate().skip(1) {
+                        let (base, expander) = row.split_at(BASE_DEGREE);
+                        let mut parents: Vec<_> = base.iter().map(|parent| labels[*parent]).collect();
+                        if let Some(previous) = previous.get(sector) {
+                            parents.extend(expander.iter().map(|parent| previous[*parent]));
+                        }
+                        labels.push(label(profile, id, layer, node as u64, &repeat(&parents)));
+                    }
+                    expected.push(labels);
                 }
                 self.expect(&batch.read()?.concat(), &expected.concat(), kernel)?;
                 previous = expected;

@@ -4,6 +4,8 @@ use serde::Deserialize;
 
 use super::*;
 use crate::graph::Graph;
+use crate::hash::label::widen;
+use crate::sector::params::LABEL_PARENTS;
 use crate::sector::{PoRepId, SealProof};
 
 /// What the Filecash fork computed; the file says how.

@@ -16,13 +16,13 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use crate::field::Node;
+use crate::hash::label::{label, repeat};
 use crate::hash::poseidon::hash_batch;
 use crate::job::{Job, Stage, Unit};
 use crate::merkle::mapped_tree::MappedTree;
 use crate::porep::challenges::SyntheticSet;
 use crate::porep::commit1::Commit1Error;
 use crate::porep::encode::encode_node;
-use crate::porep::labels::{label, repeat};
 use crate::porep::synthetic::record::{NUMBERS, Roots, decode, record_bytes};
 use crate::porep::synthetic::{HEAD_BYTES, file_bytes};
 use crate::porep::verify::{Statement, VanillaError};

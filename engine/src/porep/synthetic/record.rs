@@ -19,8 +19,8 @@
 //! Source: `spec/replication.md` 8.6.
 
 use crate::field::Node;
+use crate::hash::label::repeat;
 use crate::merkle::path::{MerkleProof, PathElement, PathError, TreeKind};
-use crate::porep::labels::repeat;
 use crate::porep::proof::{Column, ColumnProof, LabelingProof, MalformedProof, Proof, ProofShape, ReplicaColumnProofs};
 use crate::porep::vanilla::parent_labels;
 use crate::sector::params::{BASE_DEGREE, DEGREE, NODE_SIZE};

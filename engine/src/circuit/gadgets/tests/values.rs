@@ -18,8 +18,8 @@ use crate::circuit::values::Values;
 use crate::circuit::{Shape, Witness};
 use crate::field::fr::{from_node, to_node};
 use crate::field::{Fr, Node};
+use crate::hash::label::{self, repeat};
 use crate::hash::sha256::{sha_node, trim};
-use crate::porep::labels;
 use crate::sector::Profile;
 
 type Result<T = ()> = std::result::Result<T, SynthesisError>;
@@ -235,7 +235,7 @@ impl Unit for Labels {
         let parent_bits = parents.iter().map(|parent| decomposed(cs, parent)).collect::<Result<Vec<_>>>()?;
         let label = label(cs, self.profile, &id, self.layer, &bits, &parent_bits)?;
         if CS::VALUES {
-            let expected = labels::label(self.profile, &node(99), self.layer, self.node, &labels::repeat(&parents));
+            let expected = label::label(self.profile, &node(99), self.layer, self.node, &repeat(&parents));
             assert_eq!(to_node(&label.value()), expected);
         }
         Ok(())
