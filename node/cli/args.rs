@@ -139,7 +139,8 @@ pub struct Quickstart {
     /// File to seal, of at most 508 MiB; a short text of ours when left out
     #[arg(value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,
-    /// Folder to make for the sector [default: filecash-sector-N in the current folder]
+    /// Folder to make for the sector, or one in which this command was stopped and goes on [default: filecash-sector-N in
+    /// the current folder]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: Option<PathBuf>,
     /// Sector size, rather than the smallest that holds the file: 2KiB, 8MiB or 512MiB

@@ -1,7 +1,8 @@
 //! `filecash quickstart`: the whole life of a sector in one go, and what each phase of it cost.
 //!
 //! The sector stays on disk as a [`Folder`], so that every other verb has something to be tried on. Ticket and seed,
-//! which a chain would give, are fixed texts: the same file gives the same commitments everywhere.
+//! which a chain would give, are fixed texts: the same file gives the same commitments everywhere. In a folder that this
+//! command began before, what is finished is taken, and the rest is made.
 
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read, Write};
@@ -17,7 +18,7 @@ use filecash_engine::field::Node;
 use filecash_engine::field::fr32::RawRange;
 use filecash_engine::params::CircuitKind;
 use filecash_engine::porep::challenges::NO_SEED;
-use filecash_engine::sector::piece::{PaddedLen, PieceInfo};
+use filecash_engine::sector::piece::{self, PaddedLen, PieceInfo};
 use filecash_engine::sector::{Feature, PoStKind, PoStProof, Profile, SealProof};
 use filecash_engine::store::files::SYNTHETIC_PROOFS;
 use filecash_node::size::ByteSize;
@@ -90,7 +91,8 @@ struct Run<'a> {
     proof: SealProof,
     folder: Folder,
     identity: SectorIdentity,
-    costs: Vec<(&'static str, Cost)>,
+    /// What each phase cost; nothing where it was done before.
+    costs: Vec<(&'static str, Option<Cost>)>,
 }
 
 /// What came out.
@@ -112,18 +114,21 @@ pub fn run(args: &args::Quickstart, context: &Context) -> anyhow::Result<Report>
     for phase in [Phase::Pc1, Phase::Pc2, Phase::C2, Phase::PoSt] {
         context.job_on_devices(phase, params.size_bytes)?;
     }
-    let (folder, number) = make_folder(args.dir.as_deref())?;
-    context.teller.note(&format!(
-        "Sealing {} ({} bytes) into a sector of {}, profile {}, in {}",
-        subject.name(),
-        grouped(subject.bytes),
-        ByteSize(params.size_bytes),
-        proof.profile,
-        folder.path().display()
-    ));
-
+    let (folder, number) = match &args.dir {
+        None => Folder::free(),
+        Some(path) => (Folder::new(path), 1),
+    };
     let identity = SectorIdentity { prover_id: MINER.prover_id(), sector_id: number, ticket: TICKET };
     let mut run = Run { context, subject, proof, folder, identity, costs: vec![] };
+    let begun = if run.open_folder()? { "Going on with" } else { "Sealing" };
+    context.teller.note(&format!(
+        "{begun} {} ({} bytes) into a sector of {}, profile {}, in {}",
+        run.subject.name(),
+        grouped(run.subject.bytes),
+        ByteSize(params.size_bytes),
+        proof.profile,
+        run.folder.path().display()
+    ));
     let outcome = run.seal();
     let outcome = context.kept(outcome, || run.kept())?;
     run.report(&outcome)
@@ -153,35 +158,67 @@ fn choose_size(
     refuse(format!("{} has {} bytes, {what} holds {}", subject.name(), grouped(subject.bytes), grouped(capacity)))
 }
 
-/// Makes the sector's folder; one that is there already has to be empty.
-fn make_folder(asked: Option<&Path>) -> anyhow::Result<(Folder, u64)> {
-    let (folder, number) = match asked {
-        None => Folder::free(),
-        Some(path) => (Folder::new(path), 1),
-    };
-    let path = folder.path();
-    let context = || format!("cannot make the folder {}", path.display());
-    match fs::read_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(path).with_context(context)?,
-        Err(error) => return Err(error).with_context(context),
-        Ok(mut entries) => {
-            if entries.next().is_some() {
-                let message = format!("{} is already there and not empty", path.display());
-                return Err(Failure::new(Kind::Exists, message).hint("choose another --dir").into());
-            }
-        }
-    }
-    fs::create_dir_all(folder.cache()).with_context(context)?;
-    Ok((folder, number))
-}
-
 impl Run<'_> {
+    /// Makes the sector's folder. One that is there already has to be empty, or to hold the sector that this command
+    /// began; whether it does.
+    fn open_folder(&self) -> anyhow::Result<bool> {
+        let path = self.folder.path();
+        let context = || format!("cannot make the folder {}", path.display());
+        let is_begun = match fs::read_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(error).with_context(context),
+            Ok(mut entries) => entries.next().is_some(),
+        };
+        fs::create_dir_all(path).with_context(context)?;
+        if is_begun {
+            let refuse = |what: &str| {
+                let message = format!("{} is already there and {what}", path.display());
+                Err(Failure::new(Kind::Exists, message).hint("choose another --dir").into())
+            };
+            match self.folder.read_identity()? {
+                None => return refuse("not empty"),
+                Some(found) if found != self.description() => return refuse("holds another sector"),
+                Some(_) => {}
+            }
+        } else {
+            self.folder.write_identity(&self.description(), false)?;
+        }
+        fs::create_dir_all(self.folder.cache()).with_context(context)?;
+        Ok(is_begun)
+    }
+
+    /// Measures a phase whose result is a file, which is read if the phase was done before.
+    fn step<T>(
+        &mut self,
+        name: &'static str,
+        output: PathBuf,
+        read: impl FnOnce(&Self, &Path) -> anyhow::Result<T>,
+        work: impl FnOnce(&Self, &Path) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        if output.exists() {
+            self.costs.push((name, None));
+            return read(self, &output);
+        }
+        self.phase(name, |run| work(run, &output))
+    }
+
+    /// Reads what a phase of this sector wrote.
+    fn read<T: Codec>(&self, path: &Path) -> anyhow::Result<T> {
+        let (proof, output) = T::read_file(self.proof.profile, path)?;
+        if proof.id != self.proof.id {
+            let message =
+                format!("{} is the {} of {}, not of {}", path.display(), T::NAME, proof.name, self.proof.name);
+            return Err(Failure::new(Kind::Input, message).into());
+        }
+        Ok(output)
+    }
+
     /// Measures one phase.
     fn phase<T>(&mut self, name: &'static str, work: impl FnOnce(&Self) -> anyhow::Result<T>) -> anyhow::Result<T> {
         self.context.teller.phase(name);
         let meter = Meter::start();
         let outcome = work(self).with_context(|| format!("{name} failed"));
-        self.costs.push((name, meter.stop()));
+        self.costs.push((name, Some(meter.stop())));
         self.context.teller.phase("");
         outcome
     }
@@ -196,42 +233,51 @@ impl Run<'_> {
         let pieces = self.phase("add piece", Self::add_pieces)?;
 
         let (cache, sealed) = (self.folder.cache(), self.folder.sealed());
-        let pc1 = self.phase(PC1, |run| {
+        let pc1 = self.step(PC1, self.folder.pc1(), Self::read, |run, output| {
             let staged = run.folder.staged();
             let job = run.context.job_on_devices(Phase::Pc1, config.params.size_bytes)?;
-            run.folder.write_identity(&run.description(), false)?;
-            let output = seal::pre_commit_phase1(&job, &config, &cache, &staged, &sealed, &run.identity, &pieces)
+            let pc1 = seal::pre_commit_phase1(&job, &config, &cache, &staged, &sealed, &run.identity, &pieces)
                 .inspect_err(|_| drop(fs::remove_file(&sealed)))?;
-            output.write_file(&proof, &run.folder.pc1(), false)?;
-            Ok(output)
+            pc1.write_file(&proof, output, false)?;
+            Ok(pc1)
         })?;
-        let pc2 = self.phase(PC2, |run| {
+        let pc2 = self.step(PC2, self.folder.pc2(), Self::read, |run, output| {
             let job = run.context.job_on_devices(Phase::Pc2, config.params.size_bytes)?;
-            let output = seal::pre_commit_phase2(&job, &config, &pc1, &cache, &sealed)?;
-            output.write_file(&proof, &run.folder.pc2(), false)?;
-            Ok(output)
+            let pc2 = seal::pre_commit_phase2(&job, &config, &pc1, &cache, &sealed)?;
+            pc2.write_file(&proof, output, false)?;
+            Ok(pc2)
         })?;
         if config.feature == Feature::Synthetic {
-            self.phase(SYNTH, |run| {
-                let job = run.context.job();
-                seal::generate_synth_proofs(&job, &config, &cache, &sealed, &run.identity, &pc2, &pieces)?;
-                // The rest needs layers and trees no more.
-                Ok(seal::clear_cache(&cache)?)
-            })?;
+            self.step(
+                SYNTH,
+                cache.join(SYNTHETIC_PROOFS),
+                |_, _| Ok(()),
+                |run, _| {
+                    let job = run.context.job();
+                    Ok(seal::generate_synth_proofs(&job, &config, &cache, &sealed, &run.identity, &pc2, &pieces)?)
+                },
+            )?;
+            // The rest needs layers and trees no more.
+            seal::clear_cache(&cache)?;
         }
         let seed = self.seed();
-        let c1 = self.phase("C1", |run| {
+        let c1 = self.step("C1", self.folder.c1(), Self::read, |run, output| {
             let job = run.context.job();
-            let output = seal::commit_phase1(&job, &config, &cache, &sealed, &run.identity, &seed, &pc2, &pieces)?;
-            output.write_file(&proof, &run.folder.c1(), false)?;
-            Ok(output)
+            let c1 = seal::commit_phase1(&job, &config, &cache, &sealed, &run.identity, &seed, &pc2, &pieces)?;
+            c1.write_file(&proof, output, false)?;
+            Ok(c1)
         })?;
-        let snark = self.phase(C2, |run| {
-            let job = run.context.job_on_devices(Phase::C2, config.params.size_bytes)?;
-            let bytes = prove::commit_phase2(&job, &config, &c1, &run.identity)?;
-            files::write(&run.folder.proof(), &bytes, false)?;
-            Ok(bytes)
-        })?;
+        let snark = self.step(
+            C2,
+            self.folder.proof(),
+            |_, path| files::read(path, "proof"),
+            |run, output| {
+                let job = run.context.job_on_devices(Phase::C2, config.params.size_bytes)?;
+                let bytes = prove::commit_phase2(&job, &config, &c1, &run.identity)?;
+                files::write(output, &bytes, false)?;
+                Ok(bytes)
+            },
+        )?;
         self.phase("verify", |run| {
             let job = run.context.job();
             Ok(verify::verify_seal(&job, &config, &pc2.comm_r, &pc2.comm_d, &run.identity, &seed, &snark)?)
@@ -261,48 +307,69 @@ impl Run<'_> {
             let proof = PoStProof::for_size(seal.profile, kind, seal.config().params.size_bytes)?;
             Ok(PoStRound::new(&proof.config(), &RANDOMNESS, &MINER.prover_id())?)
         };
-        self.phase(WINNING_POST, |run| {
-            let job = run.context.job_on_devices(Phase::PoSt, size_bytes)?;
-            let proof = post::prove_winning(&job, &round(PoStKind::Winning)?, &sector, &ReadLimits::default())?;
-            files::write(&run.folder.winning(), &proof, false)
-        })?;
-        self.phase(WINDOW_POST, |run| {
-            let (round, options) = (round(PoStKind::Window)?, WindowOptions::default());
-            let job = run.context.job_on_devices(Phase::PoSt, size_bytes)?;
-            let WindowProof { proof, .. } = post::prove_window(&job, &round, std::slice::from_ref(&sector), &options)?;
-            files::write(&run.folder.window(), &proof, false)
-        })
+        self.step(
+            WINNING_POST,
+            self.folder.winning(),
+            |_, _| Ok(()),
+            |run, output| {
+                let job = run.context.job_on_devices(Phase::PoSt, size_bytes)?;
+                let proof = post::prove_winning(&job, &round(PoStKind::Winning)?, &sector, &ReadLimits::default())?;
+                files::write(output, &proof, false)
+            },
+        )?;
+        self.step(
+            WINDOW_POST,
+            self.folder.window(),
+            |_, _| Ok(()),
+            |run, output| {
+                let (round, options) = (round(PoStKind::Window)?, WindowOptions::default());
+                let job = run.context.job_on_devices(Phase::PoSt, size_bytes)?;
+                let WindowProof { proof, .. } =
+                    post::prove_window(&job, &round, std::slice::from_ref(&sector), &options)?;
+                files::write(output, &proof, false)
+            },
+        )
     }
 
-    /// The time that a phase took.
-    fn time_of(&self, phase: &str) -> Duration {
-        self.costs.iter().find(|(name, _)| *name == phase).map_or(Duration::ZERO, |(_, cost)| cost.wall)
+    /// The time that a phase took, unless it was done before.
+    fn time_of(&self, phase: &str) -> Option<Duration> {
+        let (_, cost) = self.costs.iter().find(|(name, _)| *name == phase)?;
+        cost.map(|cost| cost.wall)
     }
 
     /// What stays after a stop, and how to go on.
     fn kept(&self) -> String {
-        let folder = &self.folder;
-        let path = shell_word(folder.path());
-        let mut steps = vec![(folder.pc1(), "pc1"), (folder.pc2(), "pc2"), (folder.c1(), "c1"), (folder.proof(), "c2")];
-        if self.proof.config().feature == Feature::Synthetic {
-            steps.insert(2, (folder.cache().join(SYNTHETIC_PROOFS), "synth"));
-        }
-        match steps.iter().find(|(output, _)| !output.exists()) {
-            _ if !folder.identity().exists() => format!("the sector in {path} was not begun"),
-            Some((_, step)) => format!("finished steps stay in {path}; go on with filecash seal {step} --dir {path}"),
-            None => format!("the sector in {path} is complete"),
-        }
+        format!(
+            "what is finished stays in {0}; the same command with --dir {0} goes on",
+            shell_word(self.folder.path())
+        )
     }
 
     /// The file as one piece, then zero pieces until the sector is full.
     fn add_pieces(&self) -> anyhow::Result<Vec<PieceInfo>> {
         let size = PaddedLen::holding(self.subject.bytes)?.unpadded();
         let source = self.subject.open()?.chain(io::repeat(0)).take(size.get());
-        let params = self.proof.config().params;
-        let mut pieces =
-            vec![seal::add_piece(&self.context.job(), params, source, &self.folder.staged(), size, &[])?.piece];
-        pieces.extend(filler(params, &pieces)?);
-        files::write(&self.folder.pieces(), &files::json(&pieces)?, false)?;
+        let (params, job) = (self.proof.config().params, self.context.job());
+        let (staged, list) = (self.folder.staged(), self.folder.pieces());
+        let all = |piece| -> anyhow::Result<Vec<PieceInfo>> {
+            let mut pieces = vec![piece];
+            pieces.extend(filler(params, &pieces)?);
+            Ok(pieces)
+        };
+        if list.exists() {
+            let pieces = all(piece::comm_p_of_stream(source, size.get(), &job)?.piece)?;
+            if files::read_json::<Vec<PieceInfo>>(&list, "list of pieces")? != pieces {
+                let message = format!("{} is not the file that {} was begun with", self.subject.name(), list.display());
+                return Err(Failure::new(Kind::Exists, message).hint("choose another --dir").into());
+            }
+            return Ok(pieces);
+        }
+        // A stop may have left a part of it.
+        if staged.exists() {
+            fs::remove_file(&staged).with_context(|| format!("cannot replace {}", staged.display()))?;
+        }
+        let pieces = all(seal::add_piece(&job, params, source, &staged, size, &[])?.piece)?;
+        files::write(&list, &files::json(&pieces)?, false)?;
         Ok(pieces)
     }
 
@@ -364,11 +431,14 @@ impl Run<'_> {
         fields.row(["Proof", &format!("{} bytes, {}…", outcome.proof.len(), hex::encode(&outcome.proof[..12]))]);
         fields.row([
             "Space-time",
-            &format!(
-                "winning proof in {} of an epoch's {EPOCH}, window proof in {} of a window's {WINDOW}",
-                text::duration(self.time_of(WINNING_POST)),
-                text::duration(self.time_of(WINDOW_POST)),
-            ),
+            &match (self.time_of(WINNING_POST), self.time_of(WINDOW_POST)) {
+                (Some(winning), Some(window)) => format!(
+                    "winning proof in {} of an epoch's {EPOCH}, window proof in {} of a window's {WINDOW}",
+                    text::duration(winning),
+                    text::duration(window),
+                ),
+                _ => "a winning and a window proof".to_owned(),
+            },
         ]);
         let parameters = files::folder(&outcome.parameters).display();
         match outcome.origin {
@@ -394,7 +464,7 @@ impl Run<'_> {
         let phases: Vec<_> = self
             .costs
             .iter()
-            .map(|(name, cost)| json!({ "phase": name, "cost": cost.json(), "device": self.device(name) }))
+            .map(|(name, cost)| json!({ "phase": name, "cost": cost.as_ref().map(Cost::json), "device": self.device(name) }))
             .collect();
         let json = json!({
             "file": self.subject.path,
@@ -443,6 +513,10 @@ impl Run<'_> {
         let unknown = || "?".to_owned();
         let size = self.proof.config().params.size_bytes;
         for (name, cost) in &self.costs {
+            let Some(cost) = cost else {
+                table.row([(*name).to_owned(), "done before".to_owned()]);
+                continue;
+            };
             // The other phases do not work through the sector's bytes.
             let streams = ["add piece", PC1, PC2, "unseal"].contains(name);
             table.row([
@@ -454,7 +528,7 @@ impl Run<'_> {
                 self.device(name).to_owned(),
             ]);
         }
-        let time = self.costs.iter().map(|(_, cost)| cost.wall).sum();
+        let time = self.costs.iter().filter_map(|(_, cost)| cost.as_ref()).map(|cost| cost.wall).sum();
         table.row(["in all".to_owned(), text::duration(time)]);
         table
     }

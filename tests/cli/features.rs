@@ -1,10 +1,12 @@
 //! Synthetic and non-interactive proofs of replication, with the 2 KiB sectors of `spec/replication.md` 12.7 (proofs 10
 //! and 15).
 
-use std::fs;
+use std::path::Path;
+use std::time::Duration;
+use std::{fs, thread};
 
 use crate::steps::hex32;
-use crate::support::{Run, Sandbox, data, json, kept_parameters};
+use crate::support::{FILECASH, Run, Sandbox, data, json, kept_parameters};
 
 const FILE: &str = "s/cache/syn-porep-vanilla-proofs.dat";
 
@@ -134,14 +136,38 @@ fn non_interactive_proofs_have_no_seed() {
     assert!(message.contains("non-interactive proofs of replication have no synthetic set"), "{message}");
 }
 
-/// The whole life of a sector, out of synthetic proofs once its layers are gone. Parameters are kept between runs.
+/// The whole life of a sector, out of synthetic proofs once its layers are gone, by a command that is killed while it
+/// proves and goes on when it is given again. Parameters are kept between runs.
 #[test]
 fn quickstart_seals_with_synthetic_proofs() {
     let sandbox = Sandbox::new();
     let parameters = kept_parameters();
     let variables = [("FIL_PROOFS_PARAMETER_CACHE", parameters.to_str().unwrap())];
     let flags = ["quickstart", "--sector-size", "2KiB", "--feature", "synthetic", "--dir", "s", "--json", "--quiet"];
+    let mut killed = sandbox.command(Path::new(FILECASH), &flags).envs(variables).spawn().unwrap();
+    while !sandbox.path("s/c1.json").exists() {
+        assert_eq!(killed.try_wait().unwrap(), None);
+        thread::sleep(Duration::from_millis(5));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(!sandbox.path("s/proof.bin").exists());
+
+    let length = include_bytes!("../../node/cli/quickstart.txt").len();
+    let other = [&["quickstart", "other"], &flags[1..]].concat();
+    for (length, reason) in [(length - 1, "holds another sector"), (length, "is not the file that")] {
+        sandbox.write("other", &data(length));
+        let refused = json(&sandbox.run_with(&other, &variables, b"").stdout);
+        assert!(refused["error"]["message"].as_str().unwrap().contains(reason), "{refused}");
+    }
+
     let made = json(&sandbox.run_with(&flags, &variables, b"").succeeds());
+    let was_done = |name: &str| {
+        let phase = made["phases"].as_array().unwrap().iter().find(|phase| phase["phase"] == name).unwrap();
+        phase["cost"].is_null()
+    };
+    assert!(["PC1", "PC2", "synthetic proofs", "C1"].into_iter().all(was_done), "{made}");
+    assert!(!["C2", "verify", "winning PoSt", "window PoSt", "unseal"].into_iter().any(was_done), "{made}");
     assert_eq!(made["registered_proof"], "StackedDrg2KiBV1_1_Feat_SyntheticPoRep");
     assert_eq!((&made["verified"], &made["unsealed_equals_file"]), (&json("true"), &json("true")));
     assert_eq!(made["proof_bytes"], 192);
