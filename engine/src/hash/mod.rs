@@ -2,6 +2,7 @@
 
 pub mod blake2b_lanes;
 pub mod label;
+pub mod label_lanes;
 pub mod poseidon;
 pub mod poseidon_constants;
 #[cfg(target_arch = "x86_64")]
@@ -12,4 +13,7 @@ pub mod sha256;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "calls code for instructions that were found at run time, loads and stores vectors")]
 pub(crate) mod sha256_lanes;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "calls code for instructions that were found at run time, loads and stores vectors")]
+pub(crate) mod sha256_ni;
 pub mod sha512_blocks;

@@ -5,9 +5,9 @@
 //! so that they are in the cache when they are needed (eight of them lie anywhere in the layer before). The blocks to
 //! hash are laid out whole, padding included, and go to the compression function in one call:
 //!
-//! * SHA-256: 20 blocks through `sha2`, which uses the processor's SHA instructions where it has them. Those take four
-//!   cycles for two rounds, each pair waiting for the one before: a label is 2560 cycles, and 19 blocks of 20 are that
-//!   chain whatever one does.
+//! * SHA-256 by the processor's SHA instructions ([`sha256_ni`]): four cycles for two rounds, each pair waiting for the one
+//!   before. The first block of the 20, which holds no parent, goes along with the node before, whose rounds leave half of
+//!   the unit idle; the other 19 are a chain of 2432 cycles whatever one does. Elsewhere `sha2` gets the 20 blocks.
 //! * SHA-512: only 8 different blocks hold parents (four in layer 1), so their message schedules are computed at once,
 //!   one in each lane of a vector, and used again ([`sha512_blocks`]). The first block of a label holds no parent; that
 //!   of eight nodes is hashed at once. Without AVX-512, `sha2` gets the 20 blocks.
@@ -17,7 +17,7 @@
 //! Measured on one 4 GHz core of a Xeon (Granite Rapids), microseconds a label: SHA-256 0.67 with both layers in the
 //! cache and 0.85 from memory; SHA-512 2.9 and 3.3. The bare compressions of 20 blocks take 0.63 and 3.2.
 
-#![allow(unsafe_code, reason = "prefetching")]
+#![allow(unsafe_code, reason = "prefetching, and calls code for instructions that were found at run time")]
 
 use std::ops::Range;
 
@@ -27,6 +27,8 @@ use crate::field::Node;
 use crate::graph::parents::Row;
 use crate::hash::label::{label, widen};
 use crate::hash::sha256::trim;
+#[cfg(target_arch = "x86_64")]
+use crate::hash::sha256_ni;
 use crate::hash::sha512_blocks::{self, LANES, Schedules, Word};
 use crate::sector::params::{BASE_DEGREE, DEGREE, LABEL_PARENTS, NODE_SIZE};
 use crate::sector::{Profile, ReplicaId};
@@ -62,6 +64,9 @@ pub struct BadParents {
 enum Kernel {
     /// 20 blocks in one call.
     Sha256,
+    /// Schedules of 9 blocks, the first of them ahead.
+    #[cfg(target_arch = "x86_64")]
+    Sha256Instructions,
     /// 20 blocks in one call.
     Sha512,
     /// Schedules of 8 blocks, used over and over.
@@ -72,6 +77,8 @@ impl Kernel {
     /// The fastest way on this machine.
     fn best(profile: Profile) -> Self {
         match profile {
+            #[cfg(target_arch = "x86_64")]
+            Profile::Filecoin if sha256_ni::available() => Self::Sha256Instructions,
             Profile::Filecoin => Self::Sha256,
             Profile::Filecash if sha512_blocks::available() => Self::Sha512Expanded,
             Profile::Filecash => Self::Sha512,
@@ -103,6 +110,12 @@ impl LayerLabels<'_> {
         self.fill_with(Kernel::best(self.profile), labels, range)
     }
 
+    /// Whether both are of one layer of one graph.
+    pub(super) fn goes_with(&self, other: &LayerLabels<'_>) -> bool {
+        let kind = |layer: &LayerLabels<'_>| (layer.profile, layer.layer, layer.previous.is_some());
+        kind(self) == kind(other) && std::ptr::eq(self.parents, other.parents)
+    }
+
     fn fill_with(&self, kernel: Kernel, labels: &mut [Node], mut range: Range<usize>) -> Result<(), BadParents> {
         if range.end > labels.len().min(self.parents.len()) {
             return Err(BadParents { node: range.end as u64 });
@@ -112,6 +125,12 @@ impl LayerLabels<'_> {
         }
         match kernel {
             Kernel::Sha256 => self.fill_sha256(labels, range),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Sha256Instructions => {
+                assert!(sha256_ni::available(), "checked by whoever chose the kernel");
+                // SAFETY: the processor has just been found to have the instructions.
+                unsafe { self.fill_sha256_instructions(labels, range) }
+            }
             Kernel::Sha512 => self.fill_sha512(labels, range),
             Kernel::Sha512Expanded => self.fill_sha512_expanded(labels, range),
         }
@@ -135,6 +154,54 @@ impl LayerLabels<'_> {
             let mut state = INITIAL_256;
             compress256(&mut state, bytemuck::cast_ref::<_, [[u8; 64]; 20]>(&message));
             labels[node] = trim(bytemuck::cast(state.map(u32::to_be)));
+        }
+        Ok(())
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "sha,sse4.1,ssse3")]
+    fn fill_sha256_instructions(&self, labels: &mut [Node], range: Range<usize>) -> Result<(), BadParents> {
+        use crate::hash::sha256_ni::{Schedule, absorb, absorb_two, expand, packed, unpacked};
+
+        let mut header = [0; 64];
+        header[..NODE_SIZE].copy_from_slice(self.replica_id);
+        header[NODE_SIZE..NODE_SIZE + 4].copy_from_slice(&self.layer.to_be_bytes());
+        let mut last = [0; 64];
+        last[NODE_SIZE] = 0x80;
+        last[56..].copy_from_slice(&BITS_256.to_be_bytes());
+        let (mut pairs, mut edge) = ([Schedule::EMPTY; DEGREE / 2], Schedule::EMPTY);
+        let initial = packed(INITIAL_256);
+
+        // The chaining value after the first block.
+        let mut begun = initial;
+        for (place, node) in range.clone().enumerate() {
+            if place == 0 {
+                header[NODE_SIZE + 4..NODE_SIZE + 12].copy_from_slice(&(node as u64).to_be_bytes());
+                expand(&header, &mut edge);
+                begun = absorb(initial, &edge);
+            }
+            self.prefetch(labels, node + AHEAD);
+            let (parents, count) = self.gather(labels, node)?;
+            let (blocks, repeated) = (parents.as_chunks::<2>().0, count / 2);
+            let mut state = begun;
+            expand(bytemuck::cast_ref(&blocks[0]), &mut pairs[0]);
+            // What comes next is expanded while rounds wait for each other.
+            for at in 0..LABEL_PARENTS / 2 {
+                if at == repeated {
+                    header[NODE_SIZE + 4..NODE_SIZE + 12].copy_from_slice(&(node as u64 + 1).to_be_bytes());
+                    expand(&header, &mut edge);
+                    [state, begun] = absorb_two([state, initial], [&pairs[0], &edge]);
+                    last[..NODE_SIZE].copy_from_slice(&parents[(LABEL_PARENTS - 1) % count]);
+                    expand(&last, &mut edge);
+                    continue;
+                }
+                state = absorb(state, &pairs[at % repeated]);
+                if at + 1 < repeated {
+                    expand(bytemuck::cast_ref(&blocks[at + 1]), &mut pairs[at + 1]);
+                }
+            }
+            state = absorb(state, &edge);
+            labels[node] = trim(bytemuck::cast(unpacked(state).map(u32::to_be)));
         }
         Ok(())
     }
@@ -204,7 +271,7 @@ impl LayerLabels<'_> {
     }
 
     /// The labels of a node's parents, and how many there are: 6 or 14.
-    fn gather(&self, labels: &[Node], node: usize) -> Result<([Node; DEGREE], usize), BadParents> {
+    pub(super) fn gather(&self, labels: &[Node], node: usize) -> Result<([Node; DEGREE], usize), BadParents> {
         let row = self.parents[node].map(u32::from_le);
         let mut parents = [[0; NODE_SIZE]; DEGREE];
         let before = &labels[..node];
@@ -220,7 +287,7 @@ impl LayerLabels<'_> {
     }
 
     /// Asks for the labels of a node's parents; those that are not computed yet are fresh in the cache when they are.
-    fn prefetch(&self, labels: &[Node], node: usize) {
+    pub(super) fn prefetch(&self, labels: &[Node], node: usize) {
         let Some(row) = self.parents.get(node) else { return };
         let (base, expander) = row.split_at(BASE_DEGREE);
         base.iter().filter_map(|&parent| labels.get(u32::from_le(parent) as usize)).for_each(prefetch);
@@ -271,7 +338,8 @@ mod tests {
 
     /// Labels all layers in ranges of `step` nodes.
     fn fill_all(kernel: Kernel, replica_id: &ReplicaId, graph: &Graph, layers: u32, step: usize) -> Vec<Vec<Node>> {
-        let profile = if kernel == Kernel::Sha256 { Profile::Filecoin } else { Profile::Filecash };
+        let is_512 = [Kernel::Sha512, Kernel::Sha512Expanded].contains(&kernel);
+        let profile = if is_512 { Profile::Filecash } else { Profile::Filecoin };
         let table = ParentTable::compute(graph);
         let mut done: Vec<Vec<Node>> = Vec::new();
         for layer in 1..=layers {
@@ -294,9 +362,12 @@ mod tests {
             let replica_id = [id as u8; 32];
             let [filecoin, filecash] = Profile::ALL.map(|profile| label_all(profile, &replica_id, &graph, layers));
             for step in [1, 7, 8, 9, 31, 1000, 4096] {
-                for (kernel, expected) in
-                    [(Kernel::Sha256, &filecoin), (Kernel::Sha512, &filecash), (Kernel::Sha512Expanded, &filecash)]
-                {
+                for (kernel, expected) in [
+                    (Kernel::Sha256, &filecoin),
+                    (Kernel::best(Profile::Filecoin), &filecoin),
+                    (Kernel::Sha512, &filecash),
+                    (Kernel::Sha512Expanded, &filecash),
+                ] {
                     let labels = fill_all(kernel, &replica_id, &graph, layers, step);
                     assert!(labels == *expected, "{kernel:?} id {id}, {step} at a time");
                 }

@@ -6,6 +6,7 @@ pub mod commit;
 pub mod commit1;
 pub mod encode;
 pub mod labels;
+pub mod labels_lockstep;
 pub mod labels_pipelined;
 pub mod layers;
 pub mod outputs;

@@ -1,6 +1,7 @@
 //! Vectors of labels: `spec/replication.md` 12.7, 12.9 and 12.10, `spec/filecash-profile.md` 1 and 11.
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::graph::Graph;
