@@ -356,6 +356,9 @@ pub struct AddPiece {
     pub place: Place,
     #[command(flatten)]
     pub proof: Proof,
+    /// With --dir and all of it given: kept in sector.json, where PC1 finds it
+    #[command(flatten)]
+    pub identity: Identity,
     /// Staged file to append to
     #[arg(long, value_name = "FILE", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
     pub staged: Option<PathBuf>,
@@ -373,6 +376,21 @@ pub struct AddPiece {
 /// `filecash seal pc1`.
 #[derive(Debug, Args)]
 pub struct Pc1 {
+    /// Folders of many sectors, each with staged data, pieces.json and sector.json: labelled together, which is faster
+    #[arg(
+        long,
+        value_name = "DIR",
+        num_args = 1..,
+        value_hint = ValueHint::DirPath,
+        conflicts_with_all = [
+            "dir", "force", "sector_size", "registered_proof", "feature", "prover_id", "miner", "sector", "ticket",
+            "staged", "sealed", "cache", "pieces", "out",
+        ]
+    )]
+    pub sectors: Vec<PathBuf>,
+    /// How many of --sectors at a time, each with two layers in memory [default: as many as there is free memory for]
+    #[arg(long, value_name = "N", requires = "sectors", value_parser = clap::value_parser!(u32).range(1..))]
+    pub at_once: Option<u32>,
     #[command(flatten)]
     pub place: Place,
     #[command(flatten)]
@@ -382,19 +400,19 @@ pub struct Pc1 {
     #[command(flatten)]
     pub identity: Identity,
     /// Staged file
-    #[arg(long, value_name = "FILE", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["dir", "sectors"], value_hint = ValueHint::FilePath)]
     pub staged: Option<PathBuf>,
     /// Sealed file to make
-    #[arg(long, value_name = "FILE", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["dir", "sectors"], value_hint = ValueHint::FilePath)]
     pub sealed: Option<PathBuf>,
     /// Cache folder
-    #[arg(long, value_name = "DIR", required_unless_present = "dir", value_hint = ValueHint::DirPath)]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["dir", "sectors"], value_hint = ValueHint::DirPath)]
     pub cache: Option<PathBuf>,
     /// List of pieces
-    #[arg(long, value_name = "JSON", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "JSON", required_unless_present_any = ["dir", "sectors"], value_hint = ValueHint::FilePath)]
     pub pieces: Option<PathBuf>,
     /// Output of the phase
-    #[arg(long, value_name = "JSON", required_unless_present = "dir", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "JSON", required_unless_present_any = ["dir", "sectors"], value_hint = ValueHint::FilePath)]
     pub out: Option<PathBuf>,
 }
 

@@ -6,6 +6,7 @@
 #![allow(missing_docs, reason = "field docs of clap types are help texts")]
 
 mod args;
+mod batch;
 mod config;
 mod context;
 mod deep;

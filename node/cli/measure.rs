@@ -71,6 +71,13 @@ fn high_water_mark() -> Option<u64> {
     kib.checked_mul(1024)
 }
 
+/// Bytes of memory that can be had without pushing others out, where the system tells.
+pub fn available_memory() -> Option<u64> {
+    let memory = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = memory.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

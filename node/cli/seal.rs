@@ -22,6 +22,7 @@ use filecash_node::size::ByteSize;
 use serde_json::json;
 
 use crate::args;
+use crate::batch;
 use crate::context::Context;
 use crate::files;
 use crate::filler::filler;
@@ -37,6 +38,7 @@ use crate::text::{Table, count, grouped};
 pub fn run(verb: &args::Seal, context: &Context) -> anyhow::Result<Report> {
     match verb {
         args::Seal::AddPiece(args) => add_piece(args, context),
+        args::Seal::Pc1(args) if !args.sectors.is_empty() => batch::pc1(args, context),
         args::Seal::Pc1(args) => pc1(args, context),
         args::Seal::Pc2(args) => pc2(args, context),
         args::Seal::Synth(args) => synth(args, context),
@@ -62,6 +64,16 @@ fn add_piece(args: &args::AddPiece, context: &Context) -> anyhow::Result<Report>
     let staged = given.path(args.staged.as_ref(), Folder::staged, "--staged")?;
     let list = given.path(args.pieces.as_ref(), Folder::pieces, "--pieces")?;
     let proof = given.proof(&args.proof)?;
+    let identity = &args.identity;
+    let identity = match (&given.folder, identity.prover.id(), identity.sector, identity.ticket) {
+        (_, None, None, None) => None,
+        (Some(folder), Some(_), Some(_), Some(_)) => Some((folder, given.sector_identity(identity)?)),
+        (None, ..) => return Err(Failure::new(Kind::Usage, "whose sector it is, is kept in a --dir folder").into()),
+        _ => {
+            let message = "--miner, --sector and --ticket go together";
+            return Err(Failure::new(Kind::Usage, message).hint("PC1 takes them too").into());
+        }
+    };
 
     let mut pieces: Vec<PieceInfo> = if list.exists() { files::read_json(&list, "list of pieces")? } else { vec![] };
     let (source, length) = files::open(&args.file)?;
@@ -94,6 +106,10 @@ fn add_piece(args: &args::AddPiece, context: &Context) -> anyhow::Result<Report>
         pieces.extend(zeros);
     }
     files::write(&list, &files::json(&pieces)?, true)?;
+    let is_known = identity.is_some() || given.identity.is_some();
+    if let Some((folder, identity)) = identity.filter(|_| given.identity.is_none()) {
+        folder.write_identity(&Identity::of(&proof, &identity), false)?;
+    }
     let cost = meter.stop();
 
     let (comm_p, shown) = data_commitment(&piece.commitment);
@@ -115,7 +131,7 @@ fn add_piece(args: &args::AddPiece, context: &Context) -> anyhow::Result<Report>
         cost,
         &fields,
         json,
-        given.next("pc1", " --sector-size … --miner … --sector … --ticket …"),
+        given.next("pc1", if is_known { "" } else { " --sector-size … --miner … --sector … --ticket …" }),
     ))
 }
 
@@ -131,9 +147,7 @@ fn pc1(args: &args::Pc1, context: &Context) -> anyhow::Result<Report> {
     let pieces: Vec<PieceInfo> = files::read_json(&list, "list of pieces")?;
     files::require_file(&staged, "staged file")?;
     files::refuse_existing(&out, given.force)?;
-    // A killed attempt leaves its copy of the data, which holds nothing that is not in the staged file.
-    let sealed_is_ours = fs::metadata(&sealed).map_or(true, |metadata| metadata.len() == 0)
-        || files::is_extended_copy(&sealed, &staged, proof.config().params.size_bytes)?;
+    let sealed_is_ours = is_copy(&sealed, &staged, proof.config().params.size_bytes)?;
     if !sealed_is_ours {
         files::refuse_existing(&sealed, given.force)?;
     }
@@ -164,6 +178,13 @@ fn pc1(args: &args::Pc1, context: &Context) -> anyhow::Result<Report> {
     fields.row(["Output", &out.display().to_string()]);
     let json = json!({ "comm_d": comm_d, "layers": params.layers, "cache": cache, "sealed": sealed, "output": out });
     Ok(phase::report("PC1", params.size_bytes, cost, &fields, json, given.next("pc2", "")))
+}
+
+/// Whether there is nothing but what a killed attempt leaves: its copy of the data, which holds nothing that is not in the staged
+/// file.
+pub fn is_copy(sealed: &Path, staged: &Path, size_bytes: u64) -> anyhow::Result<bool> {
+    Ok(fs::metadata(sealed).map_or(true, |metadata| metadata.len() == 0)
+        || files::is_extended_copy(sealed, staged, size_bytes)?)
 }
 
 fn pc2(args: &args::Pc2, context: &Context) -> anyhow::Result<Report> {

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use rayon::prelude::*;
@@ -14,13 +15,15 @@ use tracing::info_span;
 
 use super::SectorIdentity;
 use crate::error::Error;
+use crate::graph::ParentTable;
+use crate::hash::label_lanes::group_size;
 use crate::job::{Cancelled, Job, Unit};
 use crate::merkle::build;
 use crate::merkle::tree_file::TreeFile;
 use crate::porep::challenges::NO_SEED;
 use crate::porep::commit::commit;
 use crate::porep::commit1::Commit1;
-use crate::porep::layers::generate_layers;
+use crate::porep::layers::{LabelError, SectorLayers, generate_layers};
 use crate::porep::outputs::{Commit1Output, PreCommit1Output, PreCommit2Output};
 use crate::sector::geometry::Geometry;
 use crate::sector::piece::{
@@ -120,8 +123,99 @@ pub fn pre_commit_phase1(
     identity: &SectorIdentity,
     pieces: &[PieceInfo],
 ) -> Result<PreCommit1Output, Error> {
+    let sector = PreCommit1Sector { cache, staged, sealed, identity, pieces };
+    pre_commit_phase1_of_many(job, config, &[sector], 1)?.pop().expect("an outcome for every sector")
+}
+
+/// A sector for phase 1, and where its files are.
+#[derive(Clone, Copy, Debug)]
+pub struct PreCommit1Sector<'a> {
+    /// Folder for TreeD and layers.
+    pub cache: &'a Path,
+    /// The Fr32-padded data.
+    pub staged: &'a Path,
+    /// The copy of the data, for phase 2 to encode.
+    pub sealed: &'a Path,
+    /// Whose sector it is.
+    pub identity: &'a SectorIdentity,
+    /// Its pieces.
+    pub pieces: &'a [PieceInfo],
+}
+
+/// Pre-commit phase 1 of many sectors of the same kind, the outcome of each in order. Up to `at_once` of them are labelled
+/// at the same time, by all threads and in lockstep, each of them wanting memory for two layers; a sector that cannot be done does
+/// not hold up the others.
+///
+/// # Errors
+/// [`Error`] when nothing can be done for any sector: no parent table. Otherwise of each sector as of [`pre_commit_phase1`].
+pub fn pre_commit_phase1_of_many(
+    job: &Job<'_>,
+    config: &PoRepConfig,
+    sectors: &[PreCommit1Sector<'_>],
+    at_once: usize,
+) -> Result<Vec<Result<PreCommit1Output, Error>>, Error> {
     let params = config.params;
-    let _span = info_span!("pc1", sector = identity.sector_id, size = params.name, profile = %config.profile).entered();
+    let first = sectors.first().map(|sector| sector.identity.sector_id);
+    let count = sectors.len();
+    let _span = info_span!("pc1", sector = first, count, size = params.name, profile = %config.profile).entered();
+    // Set where a sector is given up.
+    let stops: Vec<_> = sectors.iter().map(|_| AtomicBool::new(false)).collect();
+    let prepared = sectors.iter().zip(&stops).map(|(sector, stop)| prepare(job, config, sector, stop));
+    let (mut labelled, mut copies, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, prepared) in prepared.enumerate() {
+        outcomes.push(match prepared {
+            Ok(Prepared { comm_d, tree_d, copy, layers }) => {
+                labelled.push((place, layers));
+                copies.push((place, tree_d, copy));
+                Ok(PreCommit1Output::new(&sectors[place].cache.to_string_lossy(), params, comm_d))
+            }
+            Err(error) => Err(error),
+        });
+    }
+    // The disk is busy with the copies while the processor is with the labels; where a copy fails, the labels end too.
+    thread::scope(|scope| {
+        let copy = || -> Vec<_> {
+            let copied = copies.into_iter().map(|(place, tree_d, copy)| {
+                let copied = tree_d.commit().map_err(Error::from);
+                let copied = copied.and_then(|()| copy_data(job, sectors[place].staged, copy));
+                (place, copied.inspect_err(|_| stops[place].store(true, Ordering::Relaxed)))
+            });
+            copied.collect()
+        };
+        let copy = thread::Builder::new().spawn_scoped(scope, copy).map_err(SealError::Thread)?;
+        let labels = label_all(job, config, &mut labelled, at_once);
+        if labels.is_err() {
+            stops.iter().for_each(|stop| stop.store(true, Ordering::Relaxed));
+        }
+        let copied = copy.join().unwrap_or_else(|panic| resume_unwind(panic));
+        labels?;
+        let finished = labelled.into_iter().map(|(place, layers)| (place, layers.finish().map_err(Error::from)));
+        // Why a copy failed is told rather than that the labels ended.
+        for (place, failed) in copied.into_iter().chain(finished) {
+            if let (Err(error), outcome @ Ok(_)) = (failed, &mut outcomes[place]) {
+                *outcome = Err(error);
+            }
+        }
+        Ok(outcomes)
+    })
+}
+
+/// A sector that is ready to be labelled.
+struct Prepared<'a> {
+    comm_d: [u8; 32],
+    tree_d: AtomicFile,
+    copy: AtomicFile,
+    layers: SectorLayers<'a>,
+}
+
+/// Checks a sector, builds its TreeD, and finds out which of its layers are there.
+fn prepare<'a>(
+    job: &Job<'_>,
+    config: &PoRepConfig,
+    sector: &PreCommit1Sector<'a>,
+    stop: &'a AtomicBool,
+) -> Result<Prepared<'a>, Error> {
+    let (params, &PreCommit1Sector { cache, staged, sealed, identity, pieces }) = (config.params, sector);
     if cache.join(files::P_AUX).exists() {
         return Err(SealError::AlreadySealed { cache: cache.to_owned() }.into());
     }
@@ -141,19 +235,45 @@ pub fn pre_commit_phase1(
         build::tree_d(&*job.config.backend, job, staged, Geometry::of(params).data(), &files::tree_d(cache))?;
     verify_pieces(&comm_d, size, pieces)?;
     let copy = AtomicFile::with_len(sealed, params.size_bytes)?;
-    // The disk is busy with the copy while the processor is with the labels; if it fails, they end too.
-    let stop = AtomicBool::new(false);
+    let layers = SectorLayers::open(job, config, identity.replica_id(config, &comm_d), cache, stop)?;
+    Ok(Prepared { comm_d, tree_d, copy, layers })
+}
+
+/// Makes the layers of all, in groups that threads take as they get ready.
+fn label_all(
+    job: &Job<'_>,
+    config: &PoRepConfig,
+    sectors: &mut [(usize, SectorLayers<'_>)],
+    at_once: usize,
+) -> Result<(), Error> {
+    let mut missing: Vec<_> =
+        sectors.iter_mut().map(|(_, layers)| layers).filter(|layers| layers.missing() > 0).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let table = ParentTable::open(job, config).map_err(LabelError::from)?;
+    let layers: usize = missing.iter().map(|layers| layers.missing()).sum();
+    let stage = job.stage("labels", Unit::Items, layers as u64 * config.params.nodes());
+    let (threads, at_once) = (rayon::current_num_threads(), at_once.max(1));
+    let size = group_size(config.profile, missing.len(), threads, at_once);
+    let workers = threads.min(at_once / size).clamp(1, missing.len().div_ceil(size));
+    let groups = Mutex::new(missing.chunks_mut(size));
+    let next = || groups.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        while let Some(group) = next() {
+            generate_layers(&stage, config, table.rows(), group);
+        }
+    };
     thread::scope(|scope| {
-        let copy = || {
-            let copied = tree_d.commit().map_err(Error::from).and_then(|()| copy_data(job, staged, copy));
-            copied.inspect_err(|_| stop.store(true, Ordering::Relaxed))
-        };
-        let copy = thread::Builder::new().spawn_scoped(scope, copy).map_err(SealError::Thread)?;
-        let labels = generate_layers(job, config, &identity.replica_id(config, &comm_d), cache, &stop);
-        copy.join().unwrap_or_else(|panic| resume_unwind(panic))?;
-        labels.map_err(Error::from)
-    })?;
-    Ok(PreCommit1Output::new(&cache.to_string_lossy(), params, comm_d))
+        for _ in 1..workers {
+            // Whatever does not start, the others do.
+            if let Err(error) = thread::Builder::new().spawn_scoped(scope, work) {
+                tracing::warn!(%error, "no thread can be started");
+            }
+        }
+        work();
+    });
+    Ok(())
 }
 
 /// Copies the data into the beginning of a file that has the length of the sector.

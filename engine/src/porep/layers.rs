@@ -1,10 +1,11 @@
-//! All layers of a sector as files: the labelling half of PC1, resumable at every layer.
+//! All layers of sectors as files: the labelling half of PC1, resumable at every layer.
 //!
 //! Layer ℓ is `sc-02-data-layer-<ℓ>.dat`, the n labels in node order and nothing else. It is computed into a temporary
 //! file, which is mapped into memory, as is the layer before: labels are written in order and read all over.
 //! Where the machine has two sectors' worth of free memory, nothing is ever read from the disk; where it has less, the
 //! system drops and reads pages as it must, and the computation still ends, at the speed of the disk's random reads.
-//! No memory is set aside, so the budget of a job does not enter.
+//! No memory is set aside, so the budget of a job does not enter. Several sectors are labelled in lockstep, which needs as
+//! many times the memory and gives more labels a second ([`labels_lockstep`](super::labels_lockstep)).
 //!
 //! A finished layer is flushed, gets its name, and is noted with its SHA-256 in the manifest beside it, by another thread
 //! while the next layer is computed. A job that starts again keeps the layers that the manifest vouches for and computes
@@ -21,8 +22,10 @@ use std::thread;
 use sha2::{Digest, Sha256};
 
 use crate::field::Node;
-use crate::graph::{ParentTable, ParentTableError};
+use crate::graph::ParentTableError;
+use crate::graph::parents::Row;
 use crate::job::{Cancelled, Job, Stage, Unit};
+use crate::porep::labels_lockstep;
 use crate::porep::labels_pipelined::{BadParents, LayerLabels};
 use crate::sector::params::NODE_SIZE;
 use crate::sector::{PoRepConfig, ReplicaId};
@@ -64,6 +67,15 @@ impl LabelError {
         |source| Self::Io { path: path.to_owned(), source }
     }
 
+    /// The same for another sector of a lockstep.
+    fn for_another(&self) -> Self {
+        match self {
+            Self::BadParents(bad) => (*bad).into(),
+            Self::Thread(error) => Self::Thread(error.kind().into()),
+            _ => Cancelled.into(),
+        }
+    }
+
     /// Why a file could not be checked.
     pub(super) fn check(path: &Path, error: CheckError) -> Self {
         match error {
@@ -73,73 +85,242 @@ impl LabelError {
     }
 }
 
-/// Makes every layer file of a replica in the folder `cache`, which has to exist, and keeps the right ones it finds.
-/// Ends soon after somebody who works beside sets `stop`.
-///
-/// # Errors
-/// [`LabelError::Cancelled`] at the job's wish or at `stop`: what was finished stays and is found by the next call. Otherwise when
-/// the folder or the parent table cannot be read and written, or another job is at it.
-pub fn generate_layers(
-    job: &Job<'_>,
-    config: &PoRepConfig,
-    replica_id: &ReplicaId,
-    cache: &Path,
-    stop: &AtomicBool,
-) -> Result<(), LabelError> {
-    let lock_path = cache.join(LOCK_NAME);
-    let Some(_lock) = FileLock::acquire(&lock_path).map_err(LabelError::io(&lock_path))? else {
-        return Err(LabelError::Busy { folder: cache.to_owned() });
-    };
-    let mut manifest = Manifest::load(cache, Identity::new(config, replica_id)).map_err(LabelError::io(cache))?;
-    let mut finished = finished_layers(job, config, &manifest, cache)?;
-    if finished.iter().all(|&finished| finished) {
-        return Ok(());
+/// A sector whose layers are being made. Nobody else makes them meanwhile.
+pub struct SectorLayers<'a> {
+    replica_id: ReplicaId,
+    cache: &'a Path,
+    stop: &'a AtomicBool,
+    manifest: Manifest,
+    /// Whether each layer is there.
+    finished: Vec<bool>,
+    /// The layer that was computed last, if it is not on the disk yet.
+    fresh: Option<Layer>,
+    failed: Option<LabelError>,
+    _lock: FileLock,
+}
+
+impl<'a> SectorLayers<'a> {
+    /// A sector with the folder for its layers, `cache`, which has to exist; finds out which layers are there and right. Its layers
+    /// end soon after somebody who works beside sets `stop`.
+    ///
+    /// # Errors
+    /// [`LabelError::Cancelled`]; [`LabelError::Busy`] when another job is at it; otherwise when the folder cannot be read.
+    pub fn open(
+        job: &Job<'_>,
+        config: &PoRepConfig,
+        replica_id: ReplicaId,
+        cache: &'a Path,
+        stop: &'a AtomicBool,
+    ) -> Result<Self, LabelError> {
+        let lock_path = cache.join(LOCK_NAME);
+        let Some(lock) = FileLock::acquire(&lock_path).map_err(LabelError::io(&lock_path))? else {
+            return Err(LabelError::Busy { folder: cache.to_owned() });
+        };
+        let manifest = Manifest::load(cache, Identity::new(config, &replica_id)).map_err(LabelError::io(cache))?;
+        let finished = finished_layers(job, config, &manifest, cache)?;
+        Ok(Self { replica_id, cache, stop, manifest, finished, fresh: None, failed: None, _lock: lock })
     }
 
-    let table = ParentTable::open(job, config)?;
-    let nodes = config.params.nodes();
-    let missing = finished.iter().filter(|&&finished| !finished).count() as u64;
-    let stage = job.stage("labels", Unit::Items, missing * nodes);
-    // The layer before, where it was computed now and is not on the disk yet.
-    let mut fresh: Option<Layer> = None;
-    for layer in 1..=config.params.layers {
-        if finished[layer - 1] {
-            if let Some(Layer { map, output }) = fresh.take() {
-                output.keep(&map, &mut manifest, cache)?;
-            }
-            continue;
-        }
-        let (output, map) = fresh.take().map(|Layer { output, map }| (output, map)).unzip();
-        let kept = if layer > 1 && map.is_none() { Some(open_layer(cache, layer - 1)?) } else { None };
-        let labels = LayerLabels {
-            profile: config.profile,
-            replica_id,
-            layer: layer as u32,
-            parents: table.rows(),
-            previous: map.as_ref().map(MappedMut::nodes).or(kept.as_ref().map(Mapped::nodes)),
-        };
-        let computed = Layer::compute_while(&stage, &labels, cache, stop, || match (output, &map) {
-            (Some(output), Some(map)) => output.keep(map, &mut manifest, cache),
-            _ => Ok(()),
-        })?;
+    /// Layers that are not there.
+    pub fn missing(&self) -> usize {
+        self.finished.iter().filter(|finished| !**finished).count()
+    }
 
-        let name = files::layer_name(layer);
-        if manifest.file(&name).is_some_and(|noted| noted.sha256 != computed.output.record.sha256) {
+    /// What came of it.
+    ///
+    /// # Errors
+    /// [`LabelError::Cancelled`] at the job's wish or at `stop`: what was finished stays and is found by the next call. Otherwise when
+    /// the folder cannot be read and written.
+    pub fn finish(self) -> Result<(), LabelError> {
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    /// Gives the sector up.
+    fn fail(&mut self, error: LabelError) {
+        self.failed.get_or_insert(error);
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Brings a layer to the disk, gives its file its name, and notes it.
+    fn keep(&mut self, Output { layer, file, record }: Output, labels: &MappedMut) -> Result<(), LabelError> {
+        labels.sync().map_err(|source| file.error(source))?;
+        file.commit()?;
+        self.manifest.record(files::layer_name(layer), record);
+        Ok(self.manifest.store(self.cache)?)
+    }
+
+    /// Keeps the layer that was computed last.
+    fn keep_fresh(&mut self) {
+        if let Some(Layer { map, output }) = self.fresh.take() {
+            self.keep(output, &map).unwrap_or_else(|error| self.fail(error));
+        }
+    }
+
+    /// Takes a computed layer, and forgets what was made of one that came out otherwise.
+    fn take(&mut self, computed: Layer) {
+        let layer = computed.output.layer;
+        let noted = self.manifest.file(&files::layer_name(layer));
+        if noted.is_some_and(|noted| noted.sha256 != computed.output.record.sha256) {
             tracing::warn!(
                 layer,
                 "layer differs from the one computed before: the machine errs. Later layers are redone"
             );
-            for later in layer + 1..=config.params.layers {
-                manifest.forget(&files::layer_name(later));
-                finished[later - 1] = false;
+            for later in layer + 1..=self.finished.len() {
+                self.manifest.forget(&files::layer_name(later));
+                self.finished[later - 1] = false;
             }
         }
-        fresh = Some(computed);
+        self.fresh = Some(computed);
     }
-    match fresh {
-        Some(Layer { output, map }) => output.keep(&map, &mut manifest, cache),
-        None => Ok(()),
+}
+
+/// Makes every layer file of sectors of one graph, in lockstep, and keeps the right ones that are there. A sector that fails
+/// does not hold up the others. `parents` are the rows of the graph's table.
+pub fn generate_layers(
+    stage: &Stage<'_>,
+    config: &PoRepConfig,
+    parents: &[Row],
+    sectors: &mut [&mut SectorLayers<'_>],
+) {
+    for layer in 1..=config.params.layers {
+        let is_missing = |sector: &SectorLayers<'_>| sector.failed.is_none() && !sector.finished[layer - 1];
+        // What follows is there: what was computed before it is needed no more.
+        sectors.iter_mut().filter(|sector| !is_missing(sector)).for_each(|sector| sector.keep_fresh());
+        let missing = sectors.iter_mut().filter(|sector| is_missing(sector)).map(|sector| &mut **sector);
+        generate_layer(stage, config, parents, layer, &mut missing.collect::<Vec<_>>());
     }
+    sectors.iter_mut().for_each(|sector| sector.keep_fresh());
+}
+
+/// The layer before the one that is computed.
+enum Previous {
+    /// On its way to the disk.
+    Fresh(MappedMut),
+    Kept(Mapped),
+}
+
+impl Previous {
+    fn nodes(&self) -> &[Node] {
+        match self {
+            Self::Fresh(map) => map.nodes(),
+            Self::Kept(map) => map.nodes(),
+        }
+    }
+}
+
+/// A layer that is being computed.
+struct Computing<'a> {
+    /// The sector's place among those of the layer.
+    place: usize,
+    replica_id: ReplicaId,
+    stop: &'a AtomicBool,
+    file: AtomicFile,
+    map: MappedMut,
+    hasher: Sha256,
+}
+
+/// Computes a layer of sectors, while another thread keeps the layer before it.
+fn generate_layer(
+    stage: &Stage<'_>,
+    config: &PoRepConfig,
+    parents: &[Row],
+    layer: usize,
+    sectors: &mut [&mut SectorLayers<'_>],
+) {
+    let (mut previous, mut outputs, mut computing) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, sector) in sectors.iter_mut().enumerate() {
+        let (before, output) = layer_before(layer, sector).unwrap_or_else(|error| {
+            sector.fail(error);
+            (None, None)
+        });
+        previous.push(before);
+        outputs.extend(output.map(|output| (place, output)));
+        if sector.failed.is_none() {
+            match create(parents, layer, sector.cache) {
+                Ok((file, map)) => {
+                    let SectorLayers { replica_id, stop, .. } = **sector;
+                    computing.push(Computing { place, replica_id, stop, file, map, hasher: Sha256::new() });
+                }
+                Err(error) => sector.fail(error),
+            }
+        }
+    }
+    let computed = thread::scope(|scope| {
+        let keep = || {
+            for (place, output) in outputs {
+                if let Some(Previous::Fresh(map)) = &previous[place] {
+                    sectors[place].keep(output, map).unwrap_or_else(|error| sectors[place].fail(error));
+                }
+            }
+        };
+        let keep = thread::Builder::new().spawn_scoped(scope, keep).map_err(LabelError::Thread)?;
+        let computed = compute(stage, config, parents, layer, &previous, &mut computing);
+        keep.join().unwrap_or_else(|panic| resume_unwind(panic));
+        computed
+    });
+    if let Err(error) = computed {
+        sectors.iter_mut().for_each(|sector| sector.fail(error.for_another()));
+        return;
+    }
+    for Computing { place, file, map, hasher, stop, .. } in computing {
+        if stop.load(Ordering::Relaxed) {
+            sectors[place].fail(Cancelled.into());
+            continue;
+        }
+        let size_bytes = (map.nodes().len() * NODE_SIZE) as u64;
+        let record = FileRecord { size_bytes, sha256: hasher.finalize().into() };
+        sectors[place].take(Layer { map, output: Output { layer, file, record } });
+    }
+}
+
+/// The layer before, if there is one, and its file, if that is not kept yet.
+fn layer_before(layer: usize, sector: &mut SectorLayers<'_>) -> Result<(Option<Previous>, Option<Output>), LabelError> {
+    Ok(match sector.fresh.take() {
+        Some(Layer { map, output }) => (Some(Previous::Fresh(map)), Some(output)),
+        None if layer > 1 => (Some(Previous::Kept(open_layer(sector.cache, layer - 1)?)), None),
+        None => (None, None),
+    })
+}
+
+/// A new layer's file, and its labels in memory.
+fn create(parents: &[Row], layer: usize, cache: &Path) -> Result<(AtomicFile, MappedMut), LabelError> {
+    let file = AtomicFile::create(&files::layer(cache, layer))?;
+    let map =
+        MappedMut::create(file.file(), (parents.len() * NODE_SIZE) as u64).map_err(|source| file.error(source))?;
+    Ok((file, map))
+}
+
+/// Fills the layers block by block. Sectors that somebody stopped are left as they are.
+fn compute(
+    stage: &Stage<'_>,
+    config: &PoRepConfig,
+    parents: &[Row],
+    layer: usize,
+    previous: &[Option<Previous>],
+    computing: &mut [Computing<'_>],
+) -> Result<(), LabelError> {
+    for start in (0..parents.len()).step_by(BLOCK_NODES) {
+        let block = start..parents.len().min(start + BLOCK_NODES);
+        let (mut sectors, mut labels, mut hashers) = (Vec::new(), Vec::new(), Vec::new());
+        for Computing { place, replica_id, stop, map, hasher, .. } in &mut *computing {
+            if stop.load(Ordering::Relaxed) {
+                continue;
+            }
+            let previous = previous[*place].as_ref().map(Previous::nodes);
+            sectors.push(LayerLabels { profile: config.profile, replica_id, layer: layer as u32, parents, previous });
+            labels.push(map.nodes_mut());
+            hashers.push(hasher);
+        }
+        if sectors.is_empty() {
+            return Ok(());
+        }
+        labels_lockstep::fill(&sectors, &mut labels, block.clone())?;
+        for (hasher, labels) in hashers.into_iter().zip(&labels) {
+            hasher.update(labels[block.clone()].as_flattened());
+        }
+        stage.advance((sectors.len() * block.len()) as u64)?;
+    }
+    Ok(())
 }
 
 /// Which layers are there, by digest.
@@ -185,71 +366,20 @@ struct Output {
     record: FileRecord,
 }
 
-impl Layer {
-    /// Computes a layer, while another thread does `meanwhile`, whose failure ends the computation.
-    fn compute_while(
-        stage: &Stage<'_>,
-        labels: &LayerLabels<'_>,
-        cache: &Path,
-        stop: &AtomicBool,
-        meanwhile: impl FnOnce() -> Result<(), LabelError> + Send,
-    ) -> Result<Self, LabelError> {
-        thread::scope(|scope| {
-            let other = || meanwhile().inspect_err(|_| stop.store(true, Ordering::Relaxed));
-            let other = thread::Builder::new().spawn_scoped(scope, other).map_err(LabelError::Thread)?;
-            let computed = Self::compute(stage, labels, cache, stop);
-            other.join().unwrap_or_else(|panic| resume_unwind(panic))?;
-            computed
-        })
-    }
-
-    fn compute(
-        stage: &Stage<'_>,
-        labels: &LayerLabels<'_>,
-        cache: &Path,
-        stop: &AtomicBool,
-    ) -> Result<Self, LabelError> {
-        let layer = labels.layer as usize;
-        let file = AtomicFile::create(&files::layer(cache, layer))?;
-        let size_bytes = (labels.parents.len() * NODE_SIZE) as u64;
-        let mut map = MappedMut::create(file.file(), size_bytes).map_err(|source| file.error(source))?;
-        let mut hasher = Sha256::new();
-        let nodes = 0..map.nodes().len();
-        fill_layer(stage, labels, map.nodes_mut(), nodes, |block| {
-            hasher.update(block.as_flattened());
-            if stop.load(Ordering::Relaxed) { Err(Cancelled) } else { Ok(()) }
-        })?;
-        let record = FileRecord { size_bytes, sha256: hasher.finalize().into() };
-        Ok(Self { map, output: Output { layer, file, record } })
-    }
-}
-
-impl Output {
-    /// Brings the labels to the disk, gives the file its name, and notes it.
-    fn keep(self, labels: &MappedMut, manifest: &mut Manifest, cache: &Path) -> Result<(), LabelError> {
-        labels.sync().map_err(|source| self.file.error(source))?;
-        self.file.commit()?;
-        manifest.record(files::layer_name(self.layer), self.record);
-        Ok(manifest.store(cache)?)
-    }
-}
-
-/// Labels the nodes of `range` in blocks and shows each finished block to `done`, which may end it.
+/// Labels the nodes of `range` in blocks, which are reported.
 pub(super) fn fill_layer(
     stage: &Stage<'_>,
     labels: &LayerLabels<'_>,
     layer: &mut [Node],
     range: Range<usize>,
-    mut done: impl FnMut(&[Node]) -> Result<(), Cancelled>,
 ) -> Result<(), LabelError> {
     for start in range.clone().step_by(BLOCK_NODES) {
         let block = start..range.end.min(start + BLOCK_NODES);
         labels.fill(layer, block.clone())?;
-        done(&layer[block.clone()])?;
         stage.advance(block.len() as u64)?;
     }
     Ok(())
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -188,7 +188,7 @@ fn computed_key(job: &Job<'_>, sealed: &Sealed<'_>, end: usize) -> Result<Key, U
             previous: previous.as_deref().filter(|_| layer > 1).map(|map| map.as_chunks::<NODE_SIZE>().0),
         };
         let end = if layer as usize == params.layers { end } else { nodes };
-        fill_layer(&stage, &labels, current.nodes_mut(), 0..end, |_| Ok(()))?;
+        fill_layer(&stage, &labels, current.nodes_mut(), 0..end)?;
     }
     Ok(Key::Computed(current))
 }
@@ -204,7 +204,7 @@ mod tests {
     use crate::config::Config;
     use crate::job::{Cancel, Quiet};
     use crate::porep::labels::tests::{filecash_vectors, label_all, node};
-    use crate::porep::layers::generate_layers;
+    use crate::porep::layers::tests::layers_of_one;
     use crate::sector::{Profile, SealProof};
 
     /// A replica in a folder, with the cache folder `cache` and the scratch folder `scratch` beside it.
@@ -285,7 +285,7 @@ mod tests {
         let cache = fixture.folder.path().join("cache");
         let cancel = Cancel::default();
         let job = Job { config: &fixture.settings, progress: &Quiet, cancel: &cancel };
-        generate_layers(&job, &fixture.config, &fixture.replica_id, &cache, &AtomicBool::new(false)).unwrap();
+        layers_of_one(&job, &fixture.config, &fixture.replica_id, &cache, &AtomicBool::new(false)).unwrap();
         // Shows that the layer is read: no layer could be computed without scratch.
         let scratch = fixture.folder.path().join("scratch");
         let sealed = Sealed {

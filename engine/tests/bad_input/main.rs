@@ -12,6 +12,8 @@ mod features;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod many;
+#[cfg(test)]
 mod params;
 #[cfg(test)]
 mod pieces;

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use crate::config::Config;
+use crate::graph::ParentTable;
 use crate::job::{Cancel, Progress, Quiet};
 use crate::porep::labels::tests::{FILECOIN, filecash_vectors, node};
 use crate::sector::params::for_size;
@@ -14,18 +15,27 @@ fn settings(folder: &Path) -> Config {
     Config { parent_cache: folder.join("tables"), ..Config::default() }
 }
 
+/// Makes the layers of one replica.
+pub(crate) fn layers_of_one(
+    job: &Job<'_>,
+    config: &PoRepConfig,
+    replica_id: &ReplicaId,
+    cache: &Path,
+    stop: &AtomicBool,
+) -> Result<(), LabelError> {
+    let mut sector = SectorLayers::open(job, config, *replica_id, cache, stop)?;
+    let table = ParentTable::open(job, config)?;
+    generate_layers(&job.stage("labels", Unit::Items, 0), config, table.rows(), &mut [&mut sector]);
+    sector.finish()
+}
+
 /// Makes the layers of a replica in `folder/cache`.
 fn generate(folder: &Path, config: &PoRepConfig, replica_id: &ReplicaId) -> Result<(), LabelError> {
     let cache = folder.join("cache");
     fs::create_dir_all(&cache).unwrap();
     let (settings, cancel) = (settings(folder), Cancel::default());
-    generate_layers(
-        &Job { config: &settings, progress: &Quiet, cancel: &cancel },
-        config,
-        replica_id,
-        &cache,
-        &AtomicBool::new(false),
-    )
+    let job = Job { config: &settings, progress: &Quiet, cancel: &cancel };
+    layers_of_one(&job, config, replica_id, &cache, &AtomicBool::new(false))
 }
 
 fn layer_path(folder: &Path, layer: usize) -> PathBuf {
@@ -114,7 +124,7 @@ fn cancelled_job_goes_on_at_its_last_layer() {
         let (settings, cancel) = (settings(folder.path()), Cancel::default());
         let progress = CancelAfter { cancel: &cancel, labels: AtomicU64::new(labels), labelling: AtomicU64::new(0) };
         let job = Job { config: &settings, progress: &progress, cancel: &cancel };
-        let error = generate_layers(&job, &config, &replica_id, &cache, &AtomicBool::new(false)).unwrap_err();
+        let error = layers_of_one(&job, &config, &replica_id, &cache, &AtomicBool::new(false)).unwrap_err();
         assert!(matches!(error, LabelError::Cancelled(_)), "{error}");
         let mut names: Vec<String> =
             fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -143,7 +153,7 @@ fn layers_end_when_they_are_stopped_from_beside() {
     fs::create_dir(&cache).unwrap();
     let (settings, cancel) = (settings(folder.path()), Cancel::default());
     let job = Job { config: &settings, progress: &Quiet, cancel: &cancel };
-    let error = generate_layers(&job, &config, &replica_id, &cache, &AtomicBool::new(true)).unwrap_err();
+    let error = layers_of_one(&job, &config, &replica_id, &cache, &AtomicBool::new(true)).unwrap_err();
     assert!(matches!(error, LabelError::Cancelled(_)), "{error}");
     assert!(!layer_path(folder.path(), 1).exists());
 }
@@ -217,6 +227,6 @@ fn missing_folder_is_an_error() {
     let (settings, cancel) = (Config::default(), Cancel::default());
     let job = Job { config: &settings, progress: &Quiet, cancel: &cancel };
     let error =
-        generate_layers(&job, &config, &replica_id, Path::new("/nowhere/at/all"), &AtomicBool::new(false)).unwrap_err();
+        layers_of_one(&job, &config, &replica_id, Path::new("/nowhere/at/all"), &AtomicBool::new(false)).unwrap_err();
     assert!(matches!(error, LabelError::Io { .. }), "{error}");
 }
