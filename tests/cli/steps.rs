@@ -60,6 +60,43 @@ fn steps_make_the_references_files() {
     );
 }
 
+/// A batch with the sector of the vector in it, one that has PC1 already and one whose data is missing.
+#[test]
+fn pc1_of_many_sectors_makes_the_references_files() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data", &data(2032));
+    let add = |dir: &str, identity: &[&str]| {
+        let flags = ["seal", "add-piece", "--dir", dir, "--registered-proof", "5", "data", "--quiet"];
+        sandbox.run(&[&flags[..], identity].concat())
+    };
+    for sector in ["12343", "12344", "12345", "12346"] {
+        let (prover, ticket) = (hex32("09"), hex32("01"));
+        add(sector, &["--prover-id", &prover, "--sector", sector, "--ticket", &ticket]).succeeds();
+    }
+    assert!(add("other", &["--sector", "7"]).fails(2).contains("go together"));
+    sandbox.run(&["seal", "pc1", "--dir", "12343", "--quiet"]).succeeds();
+    fs::rename(sandbox.path("12346/staged"), sandbox.path("staged")).unwrap();
+    let all = ["seal", "pc1", "--json", "--quiet", "--sectors", "12343", "12344", "12345", "12346"];
+
+    let missing = json(&sandbox.run(&all).stdout);
+    assert!(missing["error"]["message"].as_str().unwrap().contains("12346/staged"), "{missing}");
+    assert!(!sandbox.path("12345/pc1.json").exists());
+    // Of the right length, and other data than its list of pieces says.
+    sandbox.write("12346/staged", &[1; 2048]);
+    let failed = sandbox.run(&all);
+    let error = json(&failed.stdout)["error"].clone();
+    let message = error["message"].as_str().unwrap();
+    assert!(failed.status == 2 && message.contains("1 of 3 sectors failed; sector 12346 in 12346: "), "{error}");
+
+    fs::rename(sandbox.path("staged"), sandbox.path("12346/staged")).unwrap();
+    let made = json(&sandbox.run(&all).succeeds());
+    assert_eq!((&made["done_before"], made["sectors"].as_array().unwrap().len()), (&3.into(), 1));
+    let pc2 = json(&sandbox.run(&["seal", "pc2", "--dir", "12345", "--json", "--quiet"]).succeeds());
+    assert_eq!(pc2["comm_r"]["hex"], COMM_R);
+    let refused = sandbox.run(&["seal", "pc1", "--sectors", "12345", "--sector", "1"]).fails(2);
+    assert!(refused.contains("cannot be used with"), "{refused}");
+}
+
 /// A false vanilla proof is a wrong proof, one that is not there a wrong input.
 #[test]
 fn false_vanilla_proofs_are_rejected() {

@@ -58,8 +58,8 @@ fn many_sectors_end_as_each_by_itself() {
             actual[3].remove("staged");
             actual[4].pieces.reverse();
             // Begun by somebody else: both layers, one, and one that is damaged.
-            for sector in 5..8 {
-                one(&actual[sector], sector);
+            for (place, sandbox) in actual.iter().enumerate().take(8).skip(5) {
+                one(sandbox, place);
             }
             actual[6].remove("cache/sc-02-data-layer-2.dat");
             actual[7].edit("cache/sc-02-data-layer-1.dat", |bytes| bytes[100] ^= 1);
