@@ -62,7 +62,7 @@ fn fill_with(
         let mut count = DEGREE;
         for ((sector, labels), parents) in sectors.iter().zip(&*labels).zip(&mut parents) {
             sector.prefetch(labels, node + AHEAD);
-            (*parents, count) = sector.gather(labels, node)?;
+            count = sector.gather(labels, node, parents)?;
         }
         lanes.label(node as u64, &parents, count, &mut made);
         labels.iter_mut().zip(&made).for_each(|(labels, label)| labels[node] = *label);

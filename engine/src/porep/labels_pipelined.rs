@@ -143,11 +143,12 @@ impl LayerLabels<'_> {
         message[1][..4].copy_from_slice(&self.layer.to_be_bytes());
         message[2 + LABEL_PARENTS][0] = 0x80;
         message[2 + LABEL_PARENTS][NODE_SIZE - 8..].copy_from_slice(&BITS_256.to_be_bytes());
+        let mut parents = [[0; NODE_SIZE]; DEGREE];
 
         for node in range {
             self.prefetch(labels, node + AHEAD);
             message[1][4..12].copy_from_slice(&(node as u64).to_be_bytes());
-            let (parents, count) = self.gather(labels, node)?;
+            let count = self.gather(labels, node, &mut parents)?;
             message[2..].chunks_mut(count).zip(repetitions(count)).for_each(|(to, len)| {
                 to[..len].copy_from_slice(&parents[..len]);
             });
@@ -170,6 +171,7 @@ impl LayerLabels<'_> {
         last[NODE_SIZE] = 0x80;
         last[56..].copy_from_slice(&BITS_256.to_be_bytes());
         let (mut pairs, mut edge) = ([Schedule::EMPTY; DEGREE / 2], Schedule::EMPTY);
+        let mut parents = [[0; NODE_SIZE]; DEGREE];
         let initial = packed(INITIAL_256);
 
         // The chaining value after the first block.
@@ -181,7 +183,7 @@ impl LayerLabels<'_> {
                 begun = absorb(initial, &edge);
             }
             self.prefetch(labels, node + AHEAD);
-            let (parents, count) = self.gather(labels, node)?;
+            let count = self.gather(labels, node, &mut parents)?;
             let (blocks, repeated) = (parents.as_chunks::<2>().0, count / 2);
             let mut state = begun;
             expand(bytemuck::cast_ref(&blocks[0]), &mut pairs[0]);
@@ -213,14 +215,15 @@ impl LayerLabels<'_> {
         message[1][..4].copy_from_slice(&self.layer.to_be_bytes());
         message[2 + LABEL_PARENTS][0] = 0x80;
         message[2 + LABEL_PARENTS][2 * NODE_SIZE - 8..].copy_from_slice(&BITS_512.to_be_bytes());
+        let mut parents = [[0; NODE_SIZE]; DEGREE];
 
         for node in range {
             self.prefetch(labels, node + AHEAD);
             message[1][4..12].copy_from_slice(&(node as u64).to_be_bytes());
-            let (parents, count) = self.gather(labels, node)?;
-            let parents = parents.map(|parent| widen(&parent));
+            let count = self.gather(labels, node, &mut parents)?;
+            let wide = parents.map(|parent| widen(&parent));
             message[2..].chunks_mut(count).zip(repetitions(count)).for_each(|(to, len)| {
-                to[..len].copy_from_slice(&parents[..len]);
+                to[..len].copy_from_slice(&wide[..len]);
             });
             let mut state = sha512_blocks::INITIAL;
             compress512(&mut state, bytemuck::cast_ref::<_, [[u8; 128]; 20]>(&message));
@@ -233,13 +236,14 @@ impl LayerLabels<'_> {
         let mut schedules = Schedules::new();
         let mut blocks = [[0; LANES]; 16];
         let mut states = [[0; LANES]; 8];
+        let mut parents = [[0; NODE_SIZE]; DEGREE];
         let lanes = if self.previous.is_none() { &LANES_OF_FIRST_LAYER } else { &LANES_OF_LATER_LAYERS };
         for start in range.clone().step_by(LANES) {
             self.absorb_headers(start as u64, &mut states, &mut schedules);
             blocks[8..].fill([0; LANES]);
             for (lane, node) in (start..range.end.min(start + LANES)).enumerate() {
                 self.prefetch(labels, node + AHEAD);
-                let (parents, count) = self.gather(labels, node)?;
+                let count = self.gather(labels, node, &mut parents)?;
                 for (pair, [left, right]) in parents[..count].as_chunks::<2>().0.iter().enumerate() {
                     set_widened(&mut blocks, 0, pair, left);
                     set_widened(&mut blocks, 8, pair, right);
@@ -270,20 +274,25 @@ impl LayerLabels<'_> {
         sha512_blocks::absorb_each(states, schedules);
     }
 
-    /// The labels of a node's parents, and how many there are: 6 or 14.
-    pub(super) fn gather(&self, labels: &[Node], node: usize) -> Result<([Node; DEGREE], usize), BadParents> {
+    /// Collects the labels of a node's parents; how many there are, 6 or 14.
+    #[inline]
+    pub(super) fn gather(
+        &self,
+        labels: &[Node],
+        node: usize,
+        parents: &mut [Node; DEGREE],
+    ) -> Result<usize, BadParents> {
         let row = self.parents[node].map(u32::from_le);
-        let mut parents = [[0; NODE_SIZE]; DEGREE];
         let before = &labels[..node];
         let bad = BadParents { node: node as u64 };
         for (to, &parent) in parents[..BASE_DEGREE].iter_mut().zip(&row) {
             *to = *before.get(parent as usize).ok_or(bad)?;
         }
-        let Some(previous) = self.previous else { return Ok((parents, BASE_DEGREE)) };
+        let Some(previous) = self.previous else { return Ok(BASE_DEGREE) };
         for (to, &parent) in parents[BASE_DEGREE..].iter_mut().zip(&row[BASE_DEGREE..]) {
             *to = *previous.get(parent as usize).ok_or(bad)?;
         }
-        Ok((parents, DEGREE))
+        Ok(DEGREE)
     }
 
     /// Asks for the labels of a node's parents; those that are not computed yet are fresh in the cache when they are.
