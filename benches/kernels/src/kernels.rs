@@ -1,16 +1,16 @@
 //! Times of every kernel beside its CPU twin, on the processor and on every adapter of this machine.
 //!
-//! A name is `stage/case/who/size`; `README.md` says what is in it. Nothing is made for a name that is not asked for, and
-//! nothing is timed before its result was compared once, with that of the slow and obvious version or with what is known
-//! beforehand. Inputs are computed. Whatever a device is handed it is handed in memory, and its results are fetched, but for
-//! labels.
+//! A name is `stage/case/who/size`, as `benches/README.md` explains. What takes long is made for names that are asked for
+//! only, and nothing is timed before its result was compared once, with that of the slow and obvious version or with what
+//! is known beforehand. Inputs are computed. Devices are handed operands in memory and give results in memory, but for
+//! labels, which stay where they are.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a bench has nobody to hand errors to")]
 
-#[path = "kernels/points.rs"]
 mod points;
 
 use std::cell::LazyCell;
+use std::hint::black_box;
 use std::iter;
 use std::ops::Deref;
 use std::time::Duration;
@@ -122,11 +122,17 @@ impl Devices {
 }
 
 /// Times `run`, time after time on what `make` returns; calls neither when the name is not asked for.
-fn time<S>(group: &mut Group<'_>, who: &str, size: usize, make: impl FnOnce() -> S, mut run: impl FnMut(&mut S)) {
+fn time<S, R>(
+    group: &mut Group<'_>,
+    who: &str,
+    size: usize,
+    make: impl FnOnce() -> S,
+    mut run: impl FnMut(&mut S) -> R,
+) {
     let mut state = LazyCell::new(make);
     group.bench_function(BenchmarkId::new(who, size), |bencher| {
         let state = LazyCell::force_mut(&mut state);
-        bencher.iter(|| run(state));
+        bencher.iter(|| run(black_box(&mut *state)));
     });
 }
 
@@ -340,35 +346,36 @@ fn words(field: Field, count: usize, factor: u32) -> Vec<u32> {
     iter::repeat_with(&mut next).skip(10).take(count).flatten().collect()
 }
 
-/// One of each function of a field: product, sum, negative, reduction. Most of the time goes to carrying operands and results.
+/// One of each function of a field: product, sum, negative, reduction. Devices spend most of the time on carrying operands and
+/// results.
 fn fields(criterion: &mut Criterion, devices: &Devices) {
+    // A device keeps the left operands that it was handed first.
+    let size = 1 << 11;
     for field in Field::ALL {
         let mut group = group(criterion, "field", field.prefix());
-        for size in devices.sizes(1 << 12, 1 << 12) {
-            group.throughput(Throughput::Elements(size as u64));
-            let [left, right] = [3, 5].map(|factor| LazyCell::new(move || words(field, size, factor)));
-            if field == Field::Fr {
-                let make = || (elements(size), elements(size + 1), vec![Fr::ZERO; 3 * size]);
-                time(&mut group, "scalar", size, make, |(left, right, results)| {
-                    let pairs = left.iter().zip(&*right).zip(results.as_chunks_mut().0);
-                    pairs.for_each(|((x, y), results)| *results = [*x * y, *x + y, -*y]);
-                });
-            }
-            for (name, gpu) in devices.in_each_form() {
-                let make = || {
-                    let p = BigUint::new(field.modulus().to_vec());
-                    let radix = BigUint::from(1_u8) << field.radix_bits(gpu.device().form);
-                    let results = gpu.probe(field, &left, &right).unwrap();
-                    let numbers = |words: &[u32], of: usize| -> Vec<BigUint> {
-                        let words = words.chunks_exact(of * field.words()).map(|words| &words[..field.words()]);
-                        words.map(|words| BigUint::new(words.to_vec())).collect()
-                    };
-                    let mut pairs = iter::zip(numbers(&left, 1), numbers(&right, 1)).zip(numbers(&results, 4));
-                    let is_right = pairs.all(|((x, y), product)| product * &radix % &p == x * y % &p);
-                    assert!(is_right, "{name} computes something else");
+        group.throughput(Throughput::Elements(size as u64));
+        let [left, right] = [3, 5].map(|factor| LazyCell::new(move || words(field, size, factor)));
+        if field == Field::Fr {
+            let make = || (elements(size), elements(size + 1), vec![Fr::ZERO; 3 * size]);
+            time(&mut group, "scalar", size, make, |(left, right, results)| {
+                let pairs = left.iter().zip(&*right).zip(results.as_chunks_mut().0);
+                pairs.for_each(|((x, y), results)| *results = [*x * y, *x + y, -*y]);
+            });
+        }
+        for (name, gpu) in devices.in_each_form() {
+            let make = || {
+                let p = BigUint::new(field.modulus().to_vec());
+                let radix = BigUint::from(1_u8) << field.radix_bits(gpu.device().form);
+                let results = gpu.probe(field, &left, &right).unwrap();
+                let numbers = |words: &[u32], of: usize| -> Vec<BigUint> {
+                    let words = words.chunks_exact(of * field.words()).map(|words| &words[..field.words()]);
+                    words.map(|words| BigUint::new(words.to_vec())).collect()
                 };
-                time(&mut group, &name, size, make, |()| _ = gpu.probe(field, &left, &right).unwrap());
-            }
+                let mut pairs = iter::zip(numbers(&left, 1), numbers(&right, 1)).zip(numbers(&results, 4));
+                let is_right = pairs.all(|((x, y), product)| product * &radix % &p == x * y % &p);
+                assert!(is_right, "{name} computes something else");
+            };
+            time(&mut group, &name, size, make, |()| gpu.probe(field, &left, &right).unwrap());
         }
     }
 }
