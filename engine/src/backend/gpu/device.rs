@@ -220,3 +220,24 @@ impl Device {
         self.wgpu.destroy();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn errors_are_those_of_the_thread_that_made_them() {
+        for adapter in Adapter::all() {
+            let device = Device::open(&adapter, GpuLimits { max_binding: 1 << 20, ..GpuLimits::default() }).unwrap();
+            let is_made = |bytes| device.buffer("test", bytes, wgpu::BufferUsages::STORAGE).is_ok();
+            thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| assert!((0..50).all(|_| is_made(1 << 10))));
+                    scope.spawn(|| assert!(!(0..50).any(|_| is_made(1 << 30))));
+                }
+            });
+            device.check("test").unwrap();
+        }
+    }
+}

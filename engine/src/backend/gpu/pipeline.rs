@@ -178,3 +178,32 @@ impl Pipeline {
         Ok(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Adapter, GpuLimits};
+    use super::*;
+
+    #[test]
+    fn kernels_are_compiled_once() {
+        for adapter in Adapter::all() {
+            let device = Device::open(&adapter, GpuLimits::default()).unwrap();
+            let pipelines = Pipelines::default();
+            let compiled = || pipelines.has_new.swap(false, Ordering::Relaxed);
+            let kernels = [Kernel::Encode, Kernel::Decode, Kernel::LongLoop];
+            pipelines.prepare(&device, []);
+            assert!(!compiled());
+            thread::scope(|scope| (0..3).for_each(|_| _ = scope.spawn(|| pipelines.prepare(&device, kernels))));
+            assert!(compiled());
+            pipelines.prepare(&device, kernels);
+            let get = |kernel| pipelines.get(&device, kernel, || vec![7]).unwrap();
+            let first = kernels.map(get);
+            assert!(first.iter().zip(kernels).all(|(first, kernel)| Arc::ptr_eq(first, &get(kernel))));
+            assert!(first.iter().zip(kernels).all(|(first, kernel)| first.name == kernel.name()));
+            assert!(first.iter().all(|first| first.constants.as_ref().is_some_and(|words| words.size() == 4)));
+            assert!(!compiled());
+            get(Kernel::ShaLevel);
+            assert!(compiled());
+        }
+    }
+}
