@@ -155,7 +155,7 @@ impl Pipeline {
                 module: &module,
                 entry_point: Some("main"),
                 compilation_options: wgpu::PipelineCompilationOptions {
-                    // Kernels write what they read.
+                    // Kernels write what they read, and a driver of AMD's takes minutes for what writes it otherwise.
                     zero_initialize_workgroup_memory: false,
                     ..wgpu::PipelineCompilationOptions::default()
                 },
