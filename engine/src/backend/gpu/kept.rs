@@ -103,7 +103,7 @@ fn digest(data: &[u8]) -> [u8; DIGEST] {
     Sha256::new_with_prefix(VERSION).chain_update(data).finalize().into()
 }
 
-/// The data of a file, if it is as [`write`] left it and nobody else's.
+/// The data of a file, if it is as [`write()`] left it and nobody else's.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
     is_trusted(&file)?;
