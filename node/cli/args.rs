@@ -78,6 +78,9 @@ pub struct Global {
     /// Folder of parent tables
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = SETTINGS, hide_short_help = true)]
     pub parent_cache: Option<PathBuf>,
+    /// Folder where what GPU drivers compile is kept between runs, or none
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = SETTINGS, hide_short_help = true)]
+    pub pipeline_cache: Option<PathBuf>,
     /// Tree rows that tree-r-last files leave out
     #[arg(long, global = true, value_name = "N", help_heading = SETTINGS, hide_short_help = true)]
     pub rows_to_discard: Option<usize>,
@@ -98,6 +101,7 @@ impl Global {
             rows_to_discard: self.rows_to_discard,
             parameter_cache: self.parameter_cache.clone(),
             parent_cache: self.parent_cache.clone(),
+            pipeline_cache: self.pipeline_cache.clone(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `filecash config show`: every setting, its value, and who said so.
 
+use filecash_node::config::NONE;
 use filecash_node::size::ByteSize;
 use serde_json::json;
 
@@ -60,6 +61,12 @@ fn show(context: &Context) -> Report {
             settings.parent_cache.value.display().to_string(),
             json!(settings.parent_cache.value),
             &settings.parent_cache.source,
+        ),
+        (
+            "pipeline_cache",
+            settings.pipeline_cache.value.as_ref().map_or(NONE.to_owned(), |folder| folder.display().to_string()),
+            json!(settings.pipeline_cache.value),
+            &settings.pipeline_cache.source,
         ),
     ];
 

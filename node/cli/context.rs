@@ -145,7 +145,7 @@ impl Context {
                 let opened = others.filter_map(|other| self.on_devices[other as usize].get()).next();
                 let backend = match opened {
                     Some(config) => config.backend.clone(),
-                    None => devices::open(choice, self.settings.max_vram.value, self.require_gpu)?,
+                    None => devices::open(choice, &self.settings, self.require_gpu)?,
                 };
                 place.get_or_init(|| Config { backend, ..self.config.clone() })
             }

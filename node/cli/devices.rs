@@ -1,24 +1,25 @@
 //! `filecash devices`, and opening the devices that a run is to use.
 
 use filecash_engine::backend::{DeviceChoice, SharedBackend};
+use filecash_node::config::Settings;
 
 use crate::context::Context;
 use crate::report::{Failure, Kind, Report};
 
 /// Opens the devices of a choice.
 #[cfg(feature = "gpu")]
-pub fn open(choice: &DeviceChoice, max_vram: u64, require_gpu: bool) -> anyhow::Result<SharedBackend> {
+pub fn open(choice: &DeviceChoice, settings: &Settings, require_gpu: bool) -> anyhow::Result<SharedBackend> {
     use filecash_engine::backend::gpu::{GpuLimits, select};
 
-    let limits = GpuLimits { max_vram, ..GpuLimits::default() };
-    select::open(choice, limits, require_gpu).map_err(|error| {
+    let limits = GpuLimits { max_vram: settings.max_vram.value, ..GpuLimits::default() };
+    select::open(choice, limits, settings.pipeline_cache.value.as_deref(), require_gpu).map_err(|error| {
         Failure::new(Kind::Usage, error.to_string()).hint("filecash devices lists what there is").into()
     })
 }
 
 /// Without GPUs built in there is the CPU.
 #[cfg(not(feature = "gpu"))]
-pub fn open(choice: &DeviceChoice, _max_vram: u64, require_gpu: bool) -> anyhow::Result<SharedBackend> {
+pub fn open(choice: &DeviceChoice, _settings: &Settings, require_gpu: bool) -> anyhow::Result<SharedBackend> {
     match choice {
         DeviceChoice::Auto | DeviceChoice::Cpu if !require_gpu => Ok(SharedBackend::default()),
         _ => Err(without_gpus().into()),
@@ -49,12 +50,16 @@ pub fn run(context: &Context) -> anyhow::Result<Report> {
         let chosen = select::chosen(plan.of(phase), &adapters).unwrap_or_default();
         chosen.iter().any(|other| other.index == adapter.index)
     };
-    let listed = |adapter: &Adapter| listed::Listed::of(adapter, limits, Phase::ALL.map(|phase| uses(adapter, phase)));
+    let pipelines = context.settings.pipeline_cache.value.as_deref();
+    let listed = |adapter: &Adapter| {
+        listed::Listed::of(adapter, limits, pipelines, Phase::ALL.map(|phase| uses(adapter, phase)))
+    };
     Ok(listed::report(&adapters.iter().map(listed).collect::<Vec<_>>(), plan))
 }
 
 #[cfg(feature = "gpu")]
 mod listed {
+    use std::path::Path;
     use std::time::Duration;
 
     use filecash_engine::backend::gpu::{Adapter, Gpu, GpuLimits, Work};
@@ -98,9 +103,14 @@ mod listed {
 
     impl Listed {
         /// Opens an adapter, has it show that it computes rightly, and times its kernels.
-        pub fn of(adapter: &Adapter, limits: GpuLimits, is_chosen: [bool; Phase::ALL.len()]) -> Self {
+        pub fn of(
+            adapter: &Adapter,
+            limits: GpuLimits,
+            pipelines: Option<&Path>,
+            is_chosen: [bool; Phase::ALL.len()],
+        ) -> Self {
             let (info, own) = (adapter.info(), adapter.limits());
-            let outcome = Gpu::open(adapter, limits).and_then(|gpu| {
+            let outcome = Gpu::open_with(adapter, limits, pipelines).and_then(|gpu| {
                 gpu.self_test()?;
                 let mut rates = Vec::new();
                 for work in Work::all() {

@@ -37,6 +37,8 @@ pub const THREADS_VARIABLE: &str = "FILECASH_THREADS";
 pub const DEVICE_VARIABLE: &str = "FILECASH_DEVICE";
 /// Memory of a GPU that may be used, as a size.
 pub const MAX_VRAM_VARIABLE: &str = "FILECASH_MAX_VRAM";
+/// Folder where what GPU drivers compile is kept, or [`NONE`].
+pub const PIPELINE_CACHE_VARIABLE: &str = "FILECASH_PIPELINE_CACHE";
 /// Path of the settings file.
 pub const CONFIG_VARIABLE: &str = "FILECASH_CONFIG";
 /// The reference's: folder of parameter files.
@@ -50,6 +52,9 @@ pub const ROWS_TO_DISCARD_VARIABLE: &str = "FIL_PROOFS_ROWS_TO_DISCARD";
 
 /// The least memory budget that is taken seriously: smaller ones are slips, such as a missing unit.
 pub const MIN_MEMORY_BYTES: u64 = 64 << 20;
+
+/// In place of a folder that may be left out.
+pub const NONE: &str = "none";
 
 const PARENT_FOLDER: &str = "filecoin-parents";
 
@@ -105,6 +110,8 @@ pub struct Flags {
     pub parameter_cache: Option<PathBuf>,
     /// `--parent-cache`.
     pub parent_cache: Option<PathBuf>,
+    /// `--pipeline-cache`.
+    pub pipeline_cache: Option<PathBuf>,
 }
 
 /// Every setting with its source.
@@ -126,6 +133,8 @@ pub struct Settings {
     pub parameter_cache: Sourced<PathBuf>,
     /// Folder of parent tables.
     pub parent_cache: Sourced<PathBuf>,
+    /// Folder where what GPU drivers compile is kept, if it is.
+    pub pipeline_cache: Sourced<Option<PathBuf>>,
 }
 
 /// Why settings cannot be used.
@@ -153,6 +162,7 @@ struct SettingsFile {
     rows_to_discard: Option<usize>,
     parameter_cache: Option<PathBuf>,
     parent_cache: Option<PathBuf>,
+    pipeline_cache: Option<PathBuf>,
 }
 
 /// Looks up an environment variable.
@@ -168,11 +178,17 @@ pub fn file_path(flag: Option<&Path>, environment: Environment<'_>) -> Option<So
     if let Some(path) = variable(environment, CONFIG_VARIABLE) {
         return Some(Sourced { value: path.into(), source: Source::Environment(CONFIG_VARIABLE) });
     }
-    let folder = match variable(environment, "XDG_CONFIG_HOME") {
+    let folder = user_folder(environment, "XDG_CONFIG_HOME", ".config")?;
+    Some(Sourced { value: folder.join("config.toml"), source: Source::Default })
+}
+
+/// Our folder among a user's files of one kind: in the folder that a variable names, else in one of the home folder.
+fn user_folder(environment: Environment<'_>, name: &str, in_home: &str) -> Option<PathBuf> {
+    let folder = match variable(environment, name) {
         Some(folder) => PathBuf::from(folder),
-        None => PathBuf::from(variable(environment, "HOME")?).join(".config"),
+        None => PathBuf::from(variable(environment, "HOME")?).join(in_home),
     };
-    Some(Sourced { value: folder.join("filecash").join("config.toml"), source: Source::Default })
+    Some(folder.join("filecash"))
 }
 
 impl Settings {
@@ -191,6 +207,7 @@ impl Settings {
         let layers = Layers::new(environment, file)?;
         let default = Config::default();
         let home = |path: PathBuf| layers.anchor(path);
+        let unless_none = |path: PathBuf| (path != Path::new(NONE)).then_some(path);
 
         let settings = Self {
             profile: layers.pick(
@@ -249,6 +266,13 @@ impl Settings {
                 parent_cache(environment),
                 layers.file.parent_cache.clone().map(home),
                 default.parent_cache,
+            ),
+            pipeline_cache: layers.pick(
+                flags.pipeline_cache.clone().map(|value| ("--pipeline-cache", unless_none(value))),
+                variable(environment, PIPELINE_CACHE_VARIABLE)
+                    .map(|value| (PIPELINE_CACHE_VARIABLE, unless_none(value.into()))),
+                layers.file.pipeline_cache.clone().map(|value| unless_none(value).map(home)),
+                user_folder(environment, "XDG_CACHE_HOME", ".cache").map(|folder| folder.join("pipelines")),
             ),
         };
         if settings.memory_bytes.value < MIN_MEMORY_BYTES {
@@ -399,7 +423,8 @@ mod tests {
     fn every_key_of_the_file_is_read() {
         let file = "profile = \"filecash\"\nmemory = 134217728\nthreads = 3\nrows_to_discard = 1\n\
                     device = \"Arc,cpu; c2=cpu\"\nmax_vram = \"3GiB\"\n\
-                    parameter_cache = \"params\"\nparent_cache = \"/abs\"";
+                    parameter_cache = \"params\"\nparent_cache = \"/abs\"\n\
+                    pipeline_cache = \"compiled\"";
         let settings = resolve(Flags::default(), &[], Some(file)).unwrap();
         assert_eq!(settings.profile, Sourced { value: Profile::Filecash, source: in_file() });
         assert_eq!(settings.memory_bytes, Sourced { value: 128 << 20, source: in_file() });
@@ -411,6 +436,7 @@ mod tests {
         assert!(error.contains("names no device"), "{error}");
         assert_eq!(settings.parameter_cache, Sourced { value: "/etc/f/params".into(), source: in_file() });
         assert_eq!(settings.parent_cache, Sourced { value: "/abs".into(), source: in_file() });
+        assert_eq!(settings.pipeline_cache, Sourced { value: Some("/etc/f/compiled".into()), source: in_file() });
     }
 
     #[test]
@@ -425,6 +451,7 @@ mod tests {
             rows_to_discard: Some(0),
             parameter_cache: Some("p".into()),
             parent_cache: Some("q".into()),
+            pipeline_cache: Some("r".into()),
         };
         let settings = resolve(flags, &[(PARENT_CACHE_VARIABLE, "/env")], None).unwrap();
         assert_eq!(settings.profile.source, Source::Flag("--profile"));
@@ -435,6 +462,30 @@ mod tests {
         assert_eq!(settings.rows_to_discard, Sourced { value: 0, source: Source::Flag("--rows-to-discard") });
         assert_eq!(settings.parameter_cache, Sourced { value: "p".into(), source: Source::Flag("--parameter-cache") });
         assert_eq!(settings.parent_cache, Sourced { value: "q".into(), source: Source::Flag("--parent-cache") });
+        assert_eq!(
+            settings.pipeline_cache,
+            Sourced { value: Some("r".into()), source: Source::Flag("--pipeline-cache") }
+        );
+    }
+
+    #[test]
+    fn pipelines_are_kept_in_the_users_cache_or_where_said_or_not_at_all() {
+        let all: Variables = &[("XDG_CACHE_HOME", "/x"), ("HOME", "/h"), (PIPELINE_CACHE_VARIABLE, "/p")];
+        let none: Variables = &[("HOME", "/h"), (PIPELINE_CACHE_VARIABLE, NONE)];
+        let variable = || Source::Environment(PIPELINE_CACHE_VARIABLE);
+        let table: [(Variables, Option<&str>, Option<&str>, Source); 7] = [
+            (all, None, Some("/p"), variable()),
+            (&all[..2], None, Some("/x/filecash/pipelines"), Source::Default),
+            (&all[1..2], None, Some("/h/.cache/filecash/pipelines"), Source::Default),
+            (&[], None, None, Source::Default),
+            (none, Some("pipeline_cache = \"a\""), None, variable()),
+            (&all[1..2], Some("pipeline_cache = \"none\""), None, in_file()),
+            (&all[1..2], Some("pipeline_cache = \"~/none\""), Some("/h/none"), in_file()),
+        ];
+        for (variables, file, value, source) in table {
+            let settings = resolve(Flags::default(), variables, file).unwrap();
+            assert_eq!(settings.pipeline_cache, Sourced { value: value.map(PathBuf::from), source });
+        }
     }
 
     #[test]

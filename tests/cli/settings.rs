@@ -10,10 +10,12 @@ fn shown(sandbox: &Sandbox, arguments: &[&str], variables: &[(&str, &str)]) -> s
 #[test]
 fn defaults_are_the_references() {
     let sandbox = Sandbox::new();
-    let shown = shown(&sandbox, &[], &[("FIL_PROOFS_PARAMETER_CACHE", "")]);
+    let shown = shown(&sandbox, &[], &[("FIL_PROOFS_PARAMETER_CACHE", ""), ("XDG_CACHE_HOME", "")]);
     let settings = &shown["settings"];
     assert_eq!(settings["parameter_cache"]["value"], "/var/tmp/filecoin-proof-parameters");
     assert_eq!(settings["parent_cache"]["value"], "/var/tmp/filecoin-parents");
+    let pipelines = sandbox.path("home/.cache/filecash/pipelines").display().to_string();
+    assert_eq!(settings["pipeline_cache"]["value"], pipelines);
     assert_eq!(settings["rows_to_discard"]["value"], 2);
     assert_eq!(settings["profile"]["value"], "filecoin");
     for (name, setting) in settings.as_object().unwrap() {
@@ -36,6 +38,12 @@ fn every_source_is_named() {
     assert_eq!(
         settings["parent_cache"],
         json(r#"{"value": "/data/filecoin-parents", "source": "environment FIL_PROOFS_CACHE_DIR"}"#)
+    );
+    let none = [("FILECASH_PIPELINE_CACHE", "none")];
+    let shown = json(&sandbox.run_with(&["config", "show", "--json"], &none, b"").succeeds());
+    assert_eq!(
+        shown["settings"]["pipeline_cache"],
+        json(r#"{"value": null, "source": "environment FILECASH_PIPELINE_CACHE"}"#)
     );
     let text = sandbox.run_with(&["config", "show"], &variables, b"").succeeds();
     assert!(text.contains("memory") && text.contains("2 GiB") && text.contains(&file), "{text}");

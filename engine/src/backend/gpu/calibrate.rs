@@ -137,6 +137,11 @@ impl Gpu {
     }
 }
 
+/// What [`Gpu::seconds_of`] runs.
+pub(super) fn form_kernels() -> impl Iterator<Item = Kernel> {
+    Field::ALL.into_iter().flat_map(|field| [Form::Narrow, Form::Wide].map(|form| Kernel::FieldLoop(field, form)))
+}
+
 /// So many points, few of them different, with scalars that are.
 fn block<const BYTES: usize>(count: usize, points: impl Iterator<Item = [u8; BYTES]>) -> PointBlock {
     let few: Vec<_> = points.take(LEAST).collect();

@@ -11,8 +11,10 @@ use filecash_shaders::field::Form;
 use super::error::GpuError;
 use crate::backend::DEFAULT_MAX_VRAM;
 
-/// What kernels ask for: parameters of a dispatch, and 64-bit integers where there are any.
-const FEATURES: wgpu::Features = wgpu::Features::IMMEDIATES.union(wgpu::Features::SHADER_INT64);
+/// What kernels ask for: parameters of a dispatch, and 64-bit integers where there are any; and what their compilations
+/// are kept in.
+const FEATURES: wgpu::Features =
+    wgpu::Features::IMMEDIATES.union(wgpu::Features::SHADER_INT64).union(wgpu::Features::PIPELINE_CACHE);
 /// Bytes of the parameters of a dispatch.
 pub(super) const IMMEDIATE_BYTES: u32 = 32;
 /// Bytes of a binding that hold every kernel's constants.
@@ -166,21 +168,27 @@ impl Device {
 
     /// Fails if something was reported since the last call; a lost device fails forever.
     pub(super) fn check(&self, what: &str) -> Result<(), GpuError> {
-        if locked(&self.reports).error.is_some() {
+        let error = locked(&self.reports).error.take();
+        self.outcome(what, error)
+    }
+
+    /// Fails with an error, if there is one, and always on a lost device.
+    fn outcome(&self, what: &str, error: Option<String>) -> Result<(), GpuError> {
+        if error.is_some() {
             // Errors come at once, their cause when the device is asked; what it says matters, not whether it answers.
             let _ = self.wgpu.poll(wgpu::PollType::Poll);
         }
-        let mut reports = locked(&self.reports);
-        if let Some(reason) = &reports.lost {
+        if let Some(reason) = &locked(&self.reports).lost {
             return Err(GpuError::Lost { adapter: self.name.clone(), reason: reason.clone() });
         }
-        match reports.error.take() {
+        match error {
             Some(reason) => Err(GpuError::Rejected { adapter: self.name.clone(), what: what.to_owned(), reason }),
             None => Ok(()),
         }
     }
 
-    /// Runs `work`, which creates something of so many bytes, and gives its errors as ours.
+    /// Runs `work`, which creates something of so many bytes, and gives its errors as ours; those of other threads that do
+    /// so meanwhile are theirs.
     pub(super) fn scoped<T>(&self, what: &str, bytes: u64, work: impl FnOnce() -> T) -> Result<T, GpuError> {
         let memory = self.wgpu.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let validation = self.wgpu.push_error_scope(wgpu::ErrorFilter::Validation);
@@ -191,9 +199,7 @@ impl Device {
         if memory.is_some() {
             return Err(GpuError::OutOfMemory { adapter: self.name.clone(), bytes });
         }
-        if let Some(error) = rejected.into_iter().flatten().next() {
-            locked(&self.reports).error.get_or_insert(one_line(&error));
-        }
+        self.outcome(what, rejected.iter().flatten().next().map(one_line))?;
         self.check(what)?;
         Ok(made)
     }
@@ -212,5 +218,26 @@ impl Device {
     /// Takes the device away, as a driver's reset does: for tests of what follows.
     pub fn destroy(&self) {
         self.wgpu.destroy();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn errors_are_those_of_the_thread_that_made_them() {
+        for adapter in Adapter::all() {
+            let device = Device::open(&adapter, GpuLimits { max_binding: 1 << 20, ..GpuLimits::default() }).unwrap();
+            let is_made = |bytes| device.buffer("test", bytes, wgpu::BufferUsages::STORAGE).is_ok();
+            thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| assert!((0..50).all(|_| is_made(1 << 10))));
+                    scope.spawn(|| assert!(!(0..50).any(|_| is_made(1 << 30))));
+                }
+            });
+            device.check("test").unwrap();
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 use ff::Field as _;
 use filecash_shaders::kernels::{Group, Kernel, SumPart};
 
-use super::{ARITIES, Gpu, GpuError, encode, msm};
+use super::{ARITIES, Gpu, GpuError, encode, msm, tables};
 use crate::backend::cpu::curve::{self, PortableG1, PortableG2};
 use crate::backend::cpu::ntt::{Domain, Points, Transform};
 use crate::field::{Fr, Node};
@@ -29,6 +29,12 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::Wrong`] names the first kernel that differs; [`GpuError`] when the device fails.
     pub fn self_test(&self) -> Result<(), GpuError> {
+        let form = self.device.form;
+        let sums = Group::ALL.into_iter().flat_map(|group| self.sum_kernels(group));
+        let labels = Profile::ALL.map(|profile| Kernel::Labels(tables::label_hash(profile, form)));
+        let levels = ARITIES.map(|arity| self.poseidon_kernel(arity)).into_iter().chain([Kernel::ShaLevel]);
+        let rest = labels.into_iter().chain(encode::KERNELS).chain(Kernel::transforms(form));
+        self.pipelines.prepare(&self.device, sums.chain(levels).chain(rest));
         ARITIES.into_iter().map(Some).chain([None]).try_for_each(|arity| self.tested_level(arity))?;
         encode::KERNELS.into_iter().try_for_each(|kernel| self.tested_encoding(kernel))?;
         Profile::ALL.into_iter().try_for_each(|profile| self.tested_labels(profile))?;
@@ -48,6 +54,7 @@ impl Gpu {
         if !proven.contains(&kernel) {
             test()?;
             proven.push(kernel);
+            self.pipelines.save();
         }
         Ok(())
     }
@@ -80,7 +87,10 @@ impl Gpu {
 
     /// Has the device transform what the CPU knows, unless it has done so before.
     pub(super) fn tested_transforms(&self) -> Result<(), GpuError> {
-        self.proven(Kernel::RowFactors(self.device.form), || self.compare_transforms())
+        self.proven(Kernel::RowFactors(self.device.form), || {
+            self.pipelines.prepare(&self.device, Kernel::transforms(self.device.form));
+            self.compare_transforms()
+        })
     }
 
     fn compare_transforms(&self) -> Result<(), GpuError> {
@@ -120,6 +130,7 @@ impl Gpu {
     pub(super) fn tested_sum<K: curve::Kernel>(&self, group: Group) -> Result<(), GpuError> {
         let kernel = Kernel::Sum(SumPart::Divisors, group, self.device.form);
         self.proven(kernel, || {
+            self.pipelines.prepare(&self.device, self.sum_kernels(group));
             let (block, expected) = msm::known::<K>();
             match self.sum::<K>(group, &block) {
                 Ok(sum) if sum == expected => Ok(()),
@@ -130,6 +141,11 @@ impl Gpu {
                 Err(error) => Err(error),
             }
         })
+    }
+
+    /// The kernels of sums over points of a group.
+    fn sum_kernels(&self, group: Group) -> impl Iterator<Item = Kernel> + use<> {
+        Kernel::sums(group, self.device.form).chain(Kernel::inversions(self.device.form))
     }
 
     /// Counts beyond the number of turns at which some drivers stop without a word.

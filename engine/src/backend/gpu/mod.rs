@@ -9,6 +9,7 @@ mod device;
 mod download;
 mod encode;
 mod error;
+mod kept;
 mod known;
 mod labels;
 mod levels;
@@ -28,6 +29,7 @@ pub use error::GpuError;
 pub use labels::LabelBatch;
 pub use team::{Member, Team, TeamOptions, Worker};
 
+use std::path::Path;
 use std::sync::Mutex;
 
 use blstrs::{G1Projective, G2Projective};
@@ -37,6 +39,7 @@ use filecash_shaders::poseidon::INSTANCES;
 use filecash_shaders::sha256;
 use tracing::debug;
 
+use self::kept::Kept;
 use self::levels::{Groups, Levels};
 use self::msm::Sums;
 use self::pipeline::Pipelines;
@@ -70,16 +73,27 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::Unfit`], [`GpuError::Open`].
     pub fn open(adapter: &Adapter, limits: GpuLimits) -> Result<Self, GpuError> {
+        Self::open_with(adapter, limits, None)
+    }
+
+    /// As [`Self::open`], and keeps what the driver compiles in a folder between runs, where drivers give that away: files
+    /// of at most 64 MiB, one for each model and driver. One that cannot be read or written is no error.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_with(adapter: &Adapter, limits: GpuLimits, pipelines: Option<&Path>) -> Result<Self, GpuError> {
         let device = Device::open(adapter, limits)?;
+        let kept = pipelines.and_then(|folder| Kept::open(&device, &adapter.info(), folder));
         let mut gpu = Self {
             device,
-            pipelines: Pipelines::default(),
+            pipelines: Pipelines::new(kept),
             levels: Levels::default(),
             transforms: Transforms::default(),
             sums: Sums::default(),
             proven: Mutex::default(),
         };
         if limits.form.is_none() && gpu.device.form == Form::Wide {
+            gpu.pipelines.prepare(&gpu.device, calibrate::form_kernels());
             let [narrow, wide] = [gpu.seconds_of(Form::Narrow)?, gpu.seconds_of(Form::Wide)?];
             debug!(adapter = gpu.device.name, narrow, wide, "seconds of products by form");
             gpu.device.form = if narrow < wide { Form::Narrow } else { Form::Wide };

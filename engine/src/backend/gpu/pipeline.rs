@@ -1,12 +1,16 @@
 //! Kernels of a device, compiled once.
 
 use std::collections::HashMap;
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use filecash_shaders::kernels::Kernel;
 
 use super::device::{Device, IMMEDIATE_BYTES};
 use super::error::GpuError;
+use super::kept::Kept;
 
 /// A compiled kernel and its constants.
 #[derive(Debug)]
@@ -21,9 +25,29 @@ pub(super) struct Pipeline {
 
 /// The kernels that a device has compiled so far.
 #[derive(Debug, Default)]
-pub(super) struct Pipelines(Mutex<HashMap<Kernel, Arc<Pipeline>>>);
+pub(super) struct Pipelines {
+    slots: Mutex<HashMap<Kernel, Arc<Mutex<Slot>>>>,
+    kept: Option<Kept>,
+    /// Whether something was compiled since the last [`save`](Self::save).
+    has_new: AtomicBool,
+}
+
+/// What there is of a kernel.
+#[derive(Debug, Default)]
+enum Slot {
+    #[default]
+    Nothing,
+    /// Compiled, without its constants.
+    Compiled(Pipeline),
+    Ready(Arc<Pipeline>),
+}
 
 impl Pipelines {
+    /// None yet; `kept` is what the driver compiled in earlier runs.
+    pub(super) fn new(kept: Option<Kept>) -> Self {
+        Self { kept, ..Self::default() }
+    }
+
     /// A kernel, compiled at the first call; `constants` gives the words of its first
     /// binding, or none where these change.
     ///
@@ -35,19 +59,69 @@ impl Pipelines {
         kernel: Kernel,
         constants: impl FnOnce() -> Vec<u32>,
     ) -> Result<Arc<Pipeline>, GpuError> {
-        // Held while compiling, so that nothing is compiled twice.
-        let mut compiled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pipeline) = compiled.get(&kernel) {
-            return Ok(Arc::clone(pipeline));
+        let slot = self.slot(kernel);
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let compiled = match mem::take(&mut *slot) {
+            Slot::Ready(pipeline) => {
+                *slot = Slot::Ready(Arc::clone(&pipeline));
+                return Ok(pipeline);
+            }
+            Slot::Compiled(pipeline) => pipeline,
+            Slot::Nothing => self.compile(device, kernel)?,
+        };
+        let pipeline = Arc::new(compiled.with_constants(device, &constants())?);
+        *slot = Slot::Ready(Arc::clone(&pipeline));
+        Ok(pipeline)
+    }
+
+    /// Compiles kernels that will be asked for, on as many threads as there are for work; errors are left to
+    /// [`get`](Self::get). Some drivers need seconds for one.
+    pub(super) fn prepare(&self, device: &Device, kernels: impl IntoIterator<Item = Kernel>) {
+        let kernels: Vec<_> = kernels.into_iter().collect();
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let Some(kernel) = kernels.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let slot = self.slot(*kernel);
+                let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+                if matches!(*slot, Slot::Nothing) {
+                    *slot = self.compile(device, *kernel).map_or(Slot::Nothing, Slot::Compiled);
+                }
+            }
+        };
+        // Threads of their own: rayon's may all be waiting for this device.
+        thread::scope(|scope| {
+            (1..rayon::current_num_threads().min(kernels.len())).for_each(|_| _ = scope.spawn(work));
+            work();
+        });
+    }
+
+    /// Keeps what was compiled for later runs.
+    pub(super) fn save(&self) {
+        if let (Some(kept), true) = (&self.kept, self.has_new.swap(false, Ordering::Relaxed)) {
+            kept.save();
         }
-        let pipeline = Arc::new(Pipeline::compile(device, kernel, &constants())?);
-        compiled.insert(kernel, Arc::clone(&pipeline));
+    }
+
+    /// What the driver compiled in earlier runs.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> Option<&Kept> {
+        self.kept.as_ref()
+    }
+
+    /// Locked while its kernel is being compiled, so that nothing is compiled twice.
+    fn slot(&self, kernel: Kernel) -> Arc<Mutex<Slot>> {
+        Arc::clone(self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(kernel).or_default())
+    }
+
+    fn compile(&self, device: &Device, kernel: Kernel) -> Result<Pipeline, GpuError> {
+        let pipeline = Pipeline::compile(device, kernel, self.kept.as_ref().map(Kept::pipelines))?;
+        self.has_new.store(true, Ordering::Relaxed);
         Ok(pipeline)
     }
 }
 
 impl Pipeline {
-    fn compile(device: &Device, kernel: Kernel, constants: &[u32]) -> Result<Self, GpuError> {
+    fn compile(device: &Device, kernel: Kernel, kept: Option<&wgpu::PipelineCache>) -> Result<Self, GpuError> {
         let name = kernel.name();
         let rejected = |reason: String| GpuError::Rejected { adapter: device.name.clone(), what: name.clone(), reason };
         let source = kernel.source().map_err(|error| rejected(error.to_string()))?;
@@ -81,25 +155,55 @@ impl Pipeline {
                 module: &module,
                 entry_point: Some("main"),
                 compilation_options: wgpu::PipelineCompilationOptions {
-                    // Kernels write what they read.
+                    // Kernels write what they read, and a driver of AMD's takes minutes for what writes it otherwise.
                     zero_initialize_workgroup_memory: false,
                     ..wgpu::PipelineCompilationOptions::default()
                 },
-                cache: None,
+                cache: kept,
             });
             (layout, compute)
         };
         let (layout, compute) = device.scoped(&name, 0, compile)?;
-        let constants = match constants {
-            [] => None,
-            words => {
-                let bytes = bytemuck::cast_slice(words);
-                let usages = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-                let buffer = device.buffer("constants", bytes.len() as u64, usages)?;
-                device.queue.write_buffer(&buffer, 0, bytes);
-                Some(buffer)
-            }
-        };
-        Ok(Self { name, has_parameters: kernel.has_parameters(), layout, compute, constants })
+        Ok(Self { name, has_parameters: kernel.has_parameters(), layout, compute, constants: None })
+    }
+
+    fn with_constants(mut self, device: &Device, words: &[u32]) -> Result<Self, GpuError> {
+        if !words.is_empty() {
+            let bytes = bytemuck::cast_slice(words);
+            let usages = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+            let buffer = device.buffer("constants", bytes.len() as u64, usages)?;
+            device.queue.write_buffer(&buffer, 0, bytes);
+            self.constants = Some(buffer);
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Adapter, GpuLimits};
+    use super::*;
+
+    #[test]
+    fn kernels_are_compiled_once() {
+        for adapter in Adapter::all() {
+            let device = Device::open(&adapter, GpuLimits::default()).unwrap();
+            let pipelines = Pipelines::default();
+            let compiled = || pipelines.has_new.swap(false, Ordering::Relaxed);
+            let kernels = [Kernel::Encode, Kernel::Decode, Kernel::LongLoop];
+            pipelines.prepare(&device, []);
+            assert!(!compiled());
+            thread::scope(|scope| (0..3).for_each(|_| _ = scope.spawn(|| pipelines.prepare(&device, kernels))));
+            assert!(compiled());
+            pipelines.prepare(&device, kernels);
+            let get = |kernel| pipelines.get(&device, kernel, || vec![7]).unwrap();
+            let first = kernels.map(get);
+            assert!(first.iter().zip(kernels).all(|(first, kernel)| Arc::ptr_eq(first, &get(kernel))));
+            assert!(first.iter().zip(kernels).all(|(first, kernel)| first.name == kernel.name()));
+            assert!(first.iter().all(|first| first.constants.as_ref().is_some_and(|words| words.size() == 4)));
+            assert!(!compiled());
+            get(Kernel::ShaLevel);
+            assert!(compiled());
+        }
     }
 }

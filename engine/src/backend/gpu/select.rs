@@ -1,5 +1,7 @@
 //! From what a user asks for to a backend.
 
+use std::path::Path;
+
 use tracing::{info, warn};
 
 use super::{Adapter, Gpu, GpuError, GpuLimits, Team, TeamOptions, Worker};
@@ -45,11 +47,17 @@ pub fn chosen<'a>(choice: &DeviceChoice, adapters: &'a [Adapter]) -> Result<Vec<
     }
 }
 
-/// Opens what was chosen. Only [`DeviceChoice::Auto`] settles for the CPU, and says so, unless `require_gpu`.
+/// Opens what was chosen. Only [`DeviceChoice::Auto`] settles for the CPU, and says so, unless `require_gpu`. What drivers
+/// compile is kept in the folder `pipelines`, if there is one, as [`Gpu::open_with`] does.
 ///
 /// # Errors
 /// [`SelectError`]; of adapters that were named, also when one cannot be opened.
-pub fn open(choice: &DeviceChoice, limits: GpuLimits, require_gpu: bool) -> Result<SharedBackend, SelectError> {
+pub fn open(
+    choice: &DeviceChoice,
+    limits: GpuLimits,
+    pipelines: Option<&Path>,
+    require_gpu: bool,
+) -> Result<SharedBackend, SelectError> {
     if *choice == DeviceChoice::Cpu {
         return match require_gpu {
             true => Err(SelectError::None { reasons: "the CPU alone was asked for".to_owned() }),
@@ -63,7 +71,7 @@ pub fn open(choice: &DeviceChoice, limits: GpuLimits, require_gpu: bool) -> Resu
     }
     let (mut workers, mut reasons): (Vec<Box<dyn Worker>>, _) = (Vec::new(), Vec::new());
     for adapter in candidates {
-        match Gpu::open(adapter, limits) {
+        match Gpu::open_with(adapter, limits, pipelines) {
             Ok(gpu) => workers.push(Box::new(gpu)),
             Err(error) if matches!(choice, DeviceChoice::These(_)) => return Err(error.into()),
             Err(error) => reasons.push(error.to_string()),
@@ -113,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_cpu_alone_is_no_gpu() {
-        let open = |require_gpu| open(&DeviceChoice::Cpu, GpuLimits::default(), require_gpu);
+        let open = |require_gpu| open(&DeviceChoice::Cpu, GpuLimits::default(), None, require_gpu);
         assert_eq!(open(false).unwrap().name(), "cpu");
         assert_eq!(open(true).unwrap_err().to_string(), "no GPU can be used: the CPU alone was asked for");
     }
