@@ -26,10 +26,12 @@ use filecash_engine::backend::gpu::{ARITIES, Adapter, Gpu, GpuError, GpuLimits, 
 use filecash_engine::field::{Fr, Node};
 use filecash_engine::graph::parents::Row;
 use filecash_engine::graph::{Graph, ParentTable};
+use filecash_engine::hash::label_lanes::group_size;
 use filecash_engine::hash::poseidon::hash_nodes;
 use filecash_engine::hash::sha256::sha_node;
 use filecash_engine::porep::encode::{decode, decode_node, encode, encode_node};
 use filecash_engine::porep::labels::label_layer;
+use filecash_engine::porep::labels_lockstep;
 use filecash_engine::porep::labels_pipelined::LayerLabels;
 use filecash_engine::sector::params::for_size;
 use filecash_engine::sector::{ApiVersion, PoRepConfig, PoRepId, Profile, ReplicaId};
@@ -264,7 +266,7 @@ fn labels(criterion: &mut Criterion, devices: &Devices) {
     for (hash, profile) in [("sha256", Profile::Filecoin), ("sha512", Profile::Filecash)] {
         let table = ParentTable::compute(&graph());
         let mut group = group(criterion, "labels", hash);
-        for sectors in iter::once(1).chain(devices.sizes(64, 1 << 12)) {
+        for sectors in [1, 2, 8, 16].into_iter().chain(devices.sizes(64, 1 << 12)) {
             let size = sectors * SECTOR_SIZE as usize / 32;
             group.throughput(Throughput::Elements(size as u64));
             let ids: Vec<ReplicaId> =
@@ -292,13 +294,31 @@ fn labels(criterion: &mut Criterion, devices: &Devices) {
                 });
                 continue;
             }
+            compare(&mut group, "lockstep", size, &fresh, &second, |labels| {
+                let threads = rayon::current_num_threads();
+                let size = group_size(profile, sectors, threads, sectors);
+                let groups = labels.par_chunks_mut(size).zip(ids.par_chunks(size)).zip(layers.0.par_chunks(size));
+                groups.for_each(|((labels, ids), previous)| {
+                    let parents = table.rows();
+                    let mut sectors = Vec::with_capacity(ids.len());
+                    for (replica_id, previous) in ids.iter().zip(previous) {
+                        let previous = Some(&previous[..]);
+                        sectors.push(LayerLabels { profile, replica_id, layer: 2, parents, previous });
+                    }
+                    let mut labels: Vec<_> = labels.iter_mut().map(Vec::as_mut_slice).collect();
+                    labels_lockstep::fill(&sectors, &mut labels, 0..parents.len()).unwrap();
+                });
+            });
+            if sectors < 64 {
+                continue;
+            }
             // A hash of 32-bit words has one form.
             let with_form = devices.in_each_form();
             let plain = devices.each().map(|(name, gpu)| (name.to_owned(), gpu));
             let devices: Vec<_> = if profile == Profile::Filecoin { plain.collect() } else { with_form.collect() };
             for (name, gpu) in devices {
                 let make = || {
-                    let mut batch = gpu.labels(profile, &table, &ids).unwrap();
+                    let mut batch = gpu.labels(profile, table.rows(), &ids).unwrap();
                     (0..2).for_each(|_| batch.next_layer(|_| Ok::<_, GpuError>(())).unwrap());
                     assert!(batch.read().unwrap() == *second, "{name} computes something else");
                     batch
