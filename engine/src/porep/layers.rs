@@ -142,8 +142,7 @@ impl<'a> SectorLayers<'a> {
     }
 
     /// Brings a layer to the disk, gives its file its name, and notes it.
-    fn keep(&mut self, Output { layer, file, record }: Output, labels: &MappedMut) -> Result<(), LabelError> {
-        labels.sync().map_err(|source| file.error(source))?;
+    fn keep(&mut self, Output { layer, file, record }: Output) -> Result<(), LabelError> {
         file.commit()?;
         self.manifest.record(files::layer_name(layer), record);
         Ok(self.manifest.store(self.cache)?)
@@ -151,8 +150,8 @@ impl<'a> SectorLayers<'a> {
 
     /// Keeps the layer that was computed last.
     fn keep_fresh(&mut self) {
-        if let Some(Layer { map, output }) = self.fresh.take() {
-            self.keep(output, &map).unwrap_or_else(|error| self.fail(error));
+        if let Some(Layer { output, .. }) = self.fresh.take() {
+            self.keep(output).unwrap_or_else(|error| self.fail(error));
         }
     }
 
@@ -190,22 +189,6 @@ pub fn generate_layers(
         generate_layer(stage, config, parents, layer, &mut missing.collect::<Vec<_>>());
     }
     sectors.iter_mut().for_each(|sector| sector.keep_fresh());
-}
-
-/// The layer before the one that is computed.
-enum Previous {
-    /// On its way to the disk.
-    Fresh(MappedMut),
-    Kept(Mapped),
-}
-
-impl Previous {
-    fn nodes(&self) -> &[Node] {
-        match self {
-            Self::Fresh(map) => map.nodes(),
-            Self::Kept(map) => map.nodes(),
-        }
-    }
 }
 
 /// A layer that is being computed.
@@ -248,9 +231,7 @@ fn generate_layer(
     let computed = thread::scope(|scope| {
         let keep = || {
             for (place, output) in outputs {
-                if let Some(Previous::Fresh(map)) = &previous[place] {
-                    sectors[place].keep(output, map).unwrap_or_else(|error| sectors[place].fail(error));
-                }
+                sectors[place].keep(output).unwrap_or_else(|error| sectors[place].fail(error));
             }
         };
         let keep = thread::Builder::new().spawn_scoped(scope, keep).map_err(LabelError::Thread)?;
@@ -267,17 +248,19 @@ fn generate_layer(
             sectors[place].fail(Cancelled.into());
             continue;
         }
-        let size_bytes = (map.nodes().len() * NODE_SIZE) as u64;
-        let record = FileRecord { size_bytes, sha256: hasher.finalize().into() };
-        sectors[place].take(Layer { map, output: Output { layer, file, record } });
+        let record = FileRecord { size_bytes: map.len() as u64, sha256: hasher.finalize().into() };
+        match map.frozen(file.file(), Access::Random) {
+            Ok(labels) => sectors[place].take(Layer { labels, output: Output { layer, file, record } }),
+            Err(source) => sectors[place].fail(file.error(source).into()),
+        }
     }
 }
 
 /// The layer before, if there is one, and its file, if that is not kept yet.
-fn layer_before(layer: usize, sector: &mut SectorLayers<'_>) -> Result<(Option<Previous>, Option<Output>), LabelError> {
+fn layer_before(layer: usize, sector: &mut SectorLayers<'_>) -> Result<(Option<Mapped>, Option<Output>), LabelError> {
     Ok(match sector.fresh.take() {
-        Some(Layer { map, output }) => (Some(Previous::Fresh(map)), Some(output)),
-        None if layer > 1 => (Some(Previous::Kept(open_layer(sector.cache, layer - 1)?)), None),
+        Some(Layer { labels, output }) => (Some(labels), Some(output)),
+        None if layer > 1 => (Some(open_layer(sector.cache, layer - 1)?), None),
         None => (None, None),
     })
 }
@@ -296,7 +279,7 @@ fn compute(
     config: &PoRepConfig,
     parents: &[Row],
     layer: usize,
-    previous: &[Option<Previous>],
+    previous: &[Option<Mapped>],
     computing: &mut [Computing<'_>],
 ) -> Result<(), LabelError> {
     for start in (0..parents.len()).step_by(BLOCK_NODES) {
@@ -306,7 +289,7 @@ fn compute(
             if stop.load(Ordering::Relaxed) {
                 continue;
             }
-            let previous = previous[*place].as_ref().map(Previous::nodes);
+            let previous = previous[*place].as_ref().map(Mapped::nodes);
             sectors.push(LayerLabels { profile: config.profile, replica_id, layer: layer as u32, parents, previous });
             labels.push(map.nodes_mut());
             hashers.push(hasher);
@@ -355,7 +338,7 @@ fn open_layer(cache: &Path, layer: usize) -> Result<Mapped, LabelError> {
 
 /// A computed layer: its labels in memory, and the file that they are to become.
 struct Layer {
-    map: MappedMut,
+    labels: Mapped,
     output: Output,
 }
 

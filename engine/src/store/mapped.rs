@@ -97,12 +97,14 @@ impl MappedMut {
         Ok(Self(map))
     }
 
-    /// Writes what was changed to the disk, and waits for it.
+    /// Maps the file that was filled anew, for reading. Its pages stay in memory; those of a map for writing would be taken
+    /// back from every processor one by one when the file is flushed, which costs more than the flushing.
     ///
     /// # Errors
     /// What the system says.
-    pub fn sync(&self) -> io::Result<()> {
-        self.0.flush()
+    pub fn frozen(self, file: &File, access: Access) -> io::Result<Mapped> {
+        drop(self);
+        Mapped::open(file, access)
     }
 
     /// The bytes as nodes; a last part of a node is left out.
@@ -159,9 +161,7 @@ mod tests {
         let mut map = MappedMut::create(&file, 96).unwrap();
         assert_eq!(map.nodes_mut().len(), 3);
         map.nodes_mut()[2] = [7; 32];
-        map.sync().unwrap();
-        drop(map);
-        let mapped = Mapped::open(&File::open(&path).unwrap(), Access::Random).unwrap();
+        let mapped = map.frozen(&file, Access::Random).unwrap();
         assert_eq!(mapped.nodes(), [[0; 32], [0; 32], [7; 32]]);
         assert_eq!(std::fs::read(&path).unwrap(), &*mapped);
     }

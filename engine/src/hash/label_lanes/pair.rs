@@ -3,7 +3,7 @@
 use super::LabelLanes;
 use crate::field::Node;
 use crate::hash::sha256::{INITIAL, trim};
-use crate::hash::sha256_ni::{self, Schedule, absorb_two, expand, packed, unpacked};
+use crate::hash::sha256_ni::{self, Schedule, State, absorb_two, expand, packed, unpacked};
 use crate::sector::ReplicaId;
 use crate::sector::params::{DEGREE, LABEL_PARENTS, NODE_SIZE};
 
@@ -20,19 +20,25 @@ struct Sector {
     edges: Schedule,
 }
 
-struct Pair([Sector; 2]);
+struct Pair {
+    sectors: [Sector; 2],
+    /// The node that is expected next, and the chaining values after its first blocks, which hold no parents: they are computed
+    /// at the end of the node before, and keep the unit busy while parents are collected.
+    begun: Option<(u64, [State; 2])>,
+}
 
 /// Begins a layer of two sectors.
 pub(super) fn begin(replica_ids: &[ReplicaId], layer: u32) -> Box<dyn LabelLanes> {
     assert!(sha256_ni::available() && replica_ids.len() == 2, "checked by whoever chose the kernel");
-    Box::new(Pair([0, 1].map(|sector| {
+    let sectors = [0, 1].map(|sector| {
         let (mut header, mut last) = ([0; 64], [0; 64]);
         header[..NODE_SIZE].copy_from_slice(&replica_ids[sector]);
         header[NODE_SIZE..NODE_SIZE + 4].copy_from_slice(&layer.to_be_bytes());
         last[NODE_SIZE] = 0x80;
         last[56..].copy_from_slice(&BITS.to_be_bytes());
         Sector { header, last, pairs: [Schedule::EMPTY; DEGREE / 2], edges: Schedule::EMPTY }
-    })))
+    });
+    Box::new(Pair { sectors, begun: None })
 }
 
 impl LabelLanes for Pair {
@@ -45,17 +51,27 @@ impl LabelLanes for Pair {
 }
 
 impl Pair {
+    /// The chaining values after the first blocks of a node.
+    #[inline]
+    #[target_feature(enable = "sha,sse4.1,ssse3")]
+    fn begin_node(&mut self, node: u64) -> [State; 2] {
+        for sector in &mut self.sectors {
+            sector.header[NODE_SIZE + 4..NODE_SIZE + 12].copy_from_slice(&node.to_be_bytes());
+            expand(&sector.header, &mut sector.edges);
+        }
+        absorb_two([packed(INITIAL); 2], [&self.sectors[0].edges, &self.sectors[1].edges])
+    }
+
     #[target_feature(enable = "sha,sse4.1,ssse3")]
     fn label_both(&mut self, node: u64, parents: &[[Node; DEGREE]; 2], count: usize) -> [Node; 2] {
         let pairs = count / 2;
-        let [left, right] = &mut self.0;
+        let begun = self.begun.filter(|(begun, _)| *begun == node);
+        let mut states = begun.map_or_else(|| self.begin_node(node), |(_, states)| states);
+        let [left, right] = &mut self.sectors;
         for (sector, parents) in [(&mut *left, &parents[0]), (&mut *right, &parents[1])] {
-            sector.header[NODE_SIZE + 4..NODE_SIZE + 12].copy_from_slice(&node.to_be_bytes());
             sector.last[..NODE_SIZE].copy_from_slice(&parents[(LABEL_PARENTS - 1) % count]);
-            expand(&sector.header, &mut sector.edges);
             expand(block(parents, 0), &mut sector.pairs[0]);
         }
-        let mut states = absorb_two([packed(INITIAL); 2], [&left.edges, &right.edges]);
         for at in 0..PARENT_BLOCKS {
             states = absorb_two(states, [&left.pairs[at % pairs], &right.pairs[at % pairs]]);
             // What comes next is expanded while the rounds wait for each other.
@@ -68,6 +84,8 @@ impl Pair {
             }
         }
         let states = absorb_two(states, [&left.edges, &right.edges]);
+        let next = node.wrapping_add(1);
+        self.begun = Some((next, self.begin_node(next)));
         let mut labels = [[0; NODE_SIZE]; 2];
         for (label, state) in labels.iter_mut().zip(states) {
             for (bytes, word) in label.as_chunks_mut().0.iter_mut().zip(unpacked(state)) {
