@@ -296,12 +296,14 @@ impl LayerLabels<'_> {
     }
 
     /// Asks for the labels of a node's parents; those that are not computed yet are fresh in the cache when they are.
+    #[inline]
     pub(super) fn prefetch(&self, labels: &[Node], node: usize) {
         let Some(row) = self.parents.get(node) else { return };
         let (base, expander) = row.split_at(BASE_DEGREE);
-        base.iter().filter_map(|&parent| labels.get(u32::from_le(parent) as usize)).for_each(prefetch);
-        let previous = self.previous.unwrap_or_default();
-        expander.iter().filter_map(|&parent| previous.get(u32::from_le(parent) as usize)).for_each(prefetch);
+        base.iter().for_each(|&parent| prefetch(labels, parent));
+        if let Some(previous) = self.previous {
+            expander.iter().for_each(|&parent| prefetch(previous, parent));
+        }
     }
 }
 
@@ -326,13 +328,15 @@ fn label_of_512(state: &sha512_blocks::State) -> Node {
     trim(bytemuck::cast([state[0].to_be(), state[1].to_be(), state[2].to_be(), state[3].to_be()]))
 }
 
-/// Asks for a label, so that it is in the cache when it is read.
-fn prefetch(label: &Node) {
+/// Asks for a label, so that it is in the cache when it is read; whether there is one need not be known.
+#[inline]
+fn prefetch(labels: &[Node], parent: u32) {
+    let label = labels.as_ptr().wrapping_add(u32::from_le(parent) as usize);
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a prefetch of any address changes nothing but the cache, and SSE is part of x86_64.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(label.as_ptr().cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(label.cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = label;

@@ -47,6 +47,8 @@ struct Cli {
 enum Measure {
     /// Labels of 8 MiB.
     Pc1,
+    /// Labels of four sectors of 8 MiB.
+    Pc1Many,
     /// Trees and replica of 8 MiB.
     Pc2,
     /// A proof of 2 KiB.
@@ -105,6 +107,7 @@ fn run(cli: &Cli) -> Result<bool> {
         eprintln!("measuring {measure:?} ...");
         rows.extend(match measure {
             Measure::Pc1 => plan.pc1()?,
+            Measure::Pc1Many => plan.pc1_of_many()?,
             Measure::Pc2 => plan.pc2()?,
             Measure::C2 => plan.c2()?,
             Measure::Winning => plan.winning()?,

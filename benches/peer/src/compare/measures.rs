@@ -157,7 +157,12 @@ impl Plan {
 
     /// A copy of inputs for one run, in the one folder for that.
     pub(super) fn fresh(&self, inputs: &Files) -> Result<Files> {
-        let folder = self.work.join("run");
+        self.fresh_in(inputs, "run")
+    }
+
+    /// A copy of inputs in a folder of that name.
+    pub(super) fn fresh_in(&self, inputs: &Files, name: &str) -> Result<Files> {
+        let folder = self.work.join(name);
         remove(&folder)?;
         copy(&inputs.path(""), &folder)?;
         Ok(Files::under(&folder))

@@ -9,6 +9,7 @@ mod many;
 pub mod measures;
 pub mod post;
 pub mod program;
+mod sectors;
 pub mod synth;
 pub mod table;
 mod updates;

@@ -155,10 +155,22 @@ impl Programs {
         command
     }
 
-    /// PC1.
+    /// PC1 of the sector of all measurements.
     pub fn pc1(&self, side: Side, proof: &str, files: &Files) -> Command {
+        self.pc1_of(side, proof, SECTOR, files)
+    }
+
+    /// Our PC1 of many sectors, each with its description in its folder.
+    pub fn pc1_of_many(&self, sectors: &[Files]) -> Command {
+        let mut command = self.start(Side::Ours, Network::Filecoin, &self.shared);
+        command.args(["seal", "pc1", "--sectors"]).args(sectors.iter().map(|files| &files.folder));
+        command
+    }
+
+    /// PC1 of a sector.
+    pub fn pc1_of(&self, side: Side, proof: &str, sector: &str, files: &Files) -> Command {
         let mut command = self.phase(side, "pc1", &self.shared, files, &["cache", "sealed", "staged", "pieces"]);
-        command.args(["--registered-proof", proof, "--prover-id", PROVER_ID, "--sector", SECTOR, "--ticket", TICKET]);
+        command.args(["--registered-proof", proof, "--prover-id", PROVER_ID, "--sector", sector, "--ticket", TICKET]);
         command.arg("--out").arg(files.path("pc1.json"));
         command
     }
