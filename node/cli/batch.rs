@@ -100,18 +100,21 @@ pub fn pc1(args: &args::Pc1, context: &Context) -> anyhow::Result<Report> {
             .hint("the others are done; the same command does the rest")
             .into());
     }
-    let bytes = number as u64 * params.size_bytes;
-    let mut text = format!("PC1 of {} done in {}", count(number as u64, "sector"), text::duration(cost.wall));
-    if number > 0 {
-        text += &format!(", {}", text::rate(bytes, cost.wall));
-    }
-    if let Some(peak) = cost.peak_bytes {
-        text += &format!(", {} of memory", ByteSize(peak));
-    }
-    if done > 0 {
-        text += &format!("; {} had it before", count(done, "sector"));
-    }
-    text += &format!("\n{}Next: filecash seal pc2 --dir … for each\n", table.render());
+    let next = "Next: filecash seal pc2 --dir … for each\n";
+    let text = if number == 0 {
+        format!("{} had PC1 before\n{next}", count(done, "sector"))
+    } else {
+        let rate = text::rate(number as u64 * params.size_bytes, cost.wall);
+        let mut text =
+            format!("PC1 of {} done in {}, {rate}", count(number as u64, "sector"), text::duration(cost.wall));
+        if let Some(peak) = cost.peak_bytes {
+            text += &format!(", {} of memory", ByteSize(peak));
+        }
+        if done > 0 {
+            text += &format!("; {} had it before", count(done, "sector"));
+        }
+        format!("{text}\n{}{next}", table.render())
+    };
     let json = json!({
         "phase": "pc1", "cost": cost.json(), "sectors": rows, "done_before": done, "at_once": at_once,
     });
