@@ -51,10 +51,10 @@ struct Row {
 }
 
 impl Row {
-    /// How many times as much the second has; `None` where it is not known, or the first has nothing.
+    /// How many times as much the second has, without end where the first has nothing; `None` where it is not known.
     fn ratio(&self) -> Option<f64> {
         let [Some(a), Some(b)] = self.medians else { return None };
-        Some(b / a).filter(|ratio| ratio.is_finite())
+        Some(if a == b { 1.0 } else { b / a })
     }
 }
 

@@ -271,7 +271,7 @@ pub mod tests {
         assert!(with("version", 2.into()).contains("version 2"));
         assert!(with("version", "1".into()).contains("no version"));
         assert!(with("surprise", 1.into()).contains("surprise"));
-        assert!(with("phases", Value::Null).contains("phases"));
+        assert!(with("phases", Value::Null).contains("expected a sequence"));
     }
 
     #[test]

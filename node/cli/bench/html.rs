@@ -124,7 +124,7 @@ fn spreads(page: &mut String, phases: &[Phase]) {
     let _ = write!(
         page,
         "<h2>Spread</h2>\n<p class=\"faint\">Time of the runs beside their median: from the least to the most, the box one \
-         median absolute deviation to either side.</p>\n<div class=\"wide\"><table>\n<thead><tr><th>phase</th><th><span \
+         median absolute deviation to either side.</p>\n<div class=\"wide\"><table class=\"charts\">\n<thead><tr><th>phase</th><th class=\"chart\"><span \
          class=\"scale\"><span>−{0:.0} %</span><span>median</span><span>+{0:.0} %</span></span></th><th class=\"number\">from</th><th \
          class=\"number\">to</th><th class=\"number\">runs</th></tr></thead>\n<tbody>\n",
         reach * 100.0
@@ -150,7 +150,7 @@ fn memory(page: &mut String, phases: &[Phase]) {
     let Some(greatest) = known.iter().map(|(_, bytes)| *bytes).reduce(f64::max) else { return };
     page.push_str(
         "<h2>Memory</h2>\n<p class=\"faint\">The most resident memory of the process at once, pages of mapped files and what \
-         the process had before included.</p>\n<div class=\"wide\"><table><tbody>\n",
+         the process had before included.</p>\n<div class=\"wide\"><table class=\"charts\"><tbody>\n",
     );
     for (phase, peak) in known {
         let _ = writeln!(
@@ -165,23 +165,28 @@ fn memory(page: &mut String, phases: &[Phase]) {
 }
 
 fn figures(page: &mut String, phases: &[Phase]) {
+    let has_budgets = phases.iter().any(|phase| phase.vram_budget_bytes.is_some());
+    let budget =
+        |phase: &Phase| phase.vram_budget_bytes.map_or_else(String::new, |budget| ByteSize(budget).to_string());
     page.push_str("<h2>Figures</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>phase</th>");
-    for name in ["time", "CPU time", "throughput", "memory", "read", "written", "device memory"] {
+    let mut names = vec!["time", "CPU time", "throughput", "memory", "read", "written"];
+    names.extend(has_budgets.then_some("device memory at most"));
+    for name in names {
         let _ = write!(page, "<th class=\"number\">{name}</th>");
     }
     page.push_str("<th>device</th></tr></thead>\n<tbody>\n");
     for phase in phases {
-        let vram = phase.vram_budget_bytes.map_or_else(String::new, |budget| format!("at most {}", ByteSize(budget)));
         let _ = write!(page, "<tr><th>{}</th>", Text(&phase.name));
-        for cell in [
+        let mut cells = vec![
             seconds(phase.wall_seconds.median),
             known(phase.cpu_seconds, seconds),
             throughput(phase),
             known(phase.peak_memory_bytes, bytes),
             known(phase.storage_read_bytes, bytes),
             known(phase.storage_written_bytes, bytes),
-            vram,
-        ] {
+        ];
+        cells.extend(has_budgets.then(|| budget(phase)));
+        for cell in cells {
             let _ = write!(page, "<td class=\"number\">{}</td>", Text(&cell));
         }
         let _ = writeln!(page, "<td>{}</td></tr>", Text(&phase.device));
@@ -226,7 +231,9 @@ mod tests {
 
     fn predicted() -> Document {
         let pace = Throughput { seconds_per_sector: 86.4, sectors_per_day: 1000.0, tib_per_day: 31.25 };
-        Document { prediction: Some(Prediction { series: pace, pipelined: Some(pace) }), ..sample() }
+        let mut document = sample();
+        document.prediction = Some(Prediction { series: pace, pipelined: Some(pace) });
+        document
     }
 
     #[test]

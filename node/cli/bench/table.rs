@@ -35,12 +35,10 @@ pub fn text(document: &Document) -> String {
     text += &rows(&document.phases).render();
     if let Some(prediction) = &document.prediction {
         text += "\nPrediction for this machine, if nothing but these phases took time:\n";
-        let mut table = Table::fields();
-        table.row([pace(&prediction.series).as_str(), SERIES]);
+        text += &format!("  {}\n    {SERIES}\n", pace(&prediction.series));
         if let Some(pipelined) = &prediction.pipelined {
-            table.row([pace(pipelined).as_str(), PIPELINED]);
+            text += &format!("  {}\n    {PIPELINED}\n", pace(pipelined));
         }
-        text += &table.render();
     }
     text
 }
