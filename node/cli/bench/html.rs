@@ -71,11 +71,13 @@ fn prediction(page: &mut String, document: &Document) {
     let Some(prediction) = &document.prediction else { return };
     page.push_str("<h2>Prediction for this machine</h2>\n<div class=\"cards\">\n");
     let mut card = |throughput: &Throughput, assumption: &str| {
+        let [sectors, tib] = pace(throughput);
         let _ = writeln!(
             page,
-            "<div class=\"card\"><span class=\"big\">{}</span><p class=\"faint\">{}</p><p class=\"faint\">{} from one \
+            "<div class=\"card\"><span class=\"big\">{}</span>{}<p class=\"faint\">{}</p><p class=\"faint\">{} from one \
              sector to the next</p></div>",
-            Text(&pace(throughput)),
+            Text(&sectors),
+            Text(&tib),
             Text(assumption),
             seconds(throughput.seconds_per_sector)
         );
@@ -271,7 +273,10 @@ mod tests {
     #[test]
     fn predictions_and_test_sizes_are_called_so() {
         let page = page(&predicted());
-        assert!(page.contains("A prediction, not a measurement") && page.contains("1,000 sectors, 31.2 TiB a day"));
+        assert!(
+            page.contains("A prediction, not a measurement")
+                && page.contains("1,000 sectors a day</span>31.2 TiB a day")
+        );
         assert!(page.contains(TEST_SIZE));
         assert!(!super::page(&sample()).contains("rediction"));
     }

@@ -48,12 +48,15 @@ const SECTORS: usize = 16;
 /// Bytes for the buckets of a sum.
 const SUM_BYTES: u64 = 256 << 20;
 
+/// What is timed.
+type Run = Box<dyn FnMut() -> anyhow::Result<()>>;
+
 /// A loop that is timed.
 struct Kernel {
     name: String,
     amount: (u64, &'static str),
     /// Makes what is run, inputs included; only of kernels that are asked for.
-    make: Box<dyn Fn() -> anyhow::Result<Box<dyn FnMut() -> anyhow::Result<()>>>>,
+    make: Box<dyn Fn() -> anyhow::Result<Run>>,
 }
 
 impl Kernel {
@@ -63,7 +66,7 @@ impl Kernel {
         make: impl Fn() -> anyhow::Result<S> + 'static,
         run: impl Fn(&mut S) -> anyhow::Result<()> + Clone + 'static,
     ) -> Self {
-        let make = move || -> anyhow::Result<Box<dyn FnMut() -> anyhow::Result<()>>> {
+        let make = move || -> anyhow::Result<Run> {
             let (mut state, run) = (make()?, run.clone());
             Ok(Box::new(move || run(black_box(&mut state))))
         };

@@ -35,9 +35,9 @@ pub fn text(document: &Document) -> String {
     text += &rows(&document.phases).render();
     if let Some(prediction) = &document.prediction {
         text += "\nPrediction for this machine, if nothing but these phases took time:\n";
-        text += &format!("  {}\n    {SERIES}\n", pace(&prediction.series));
+        text += &format!("  {}\n    {SERIES}\n", pace(&prediction.series).join(", "));
         if let Some(pipelined) = &prediction.pipelined {
-            text += &format!("  {}\n    {PIPELINED}\n", pace(pipelined));
+            text += &format!("  {}\n    {PIPELINED}\n", pace(pipelined).join(", "));
         }
     }
     text
@@ -131,10 +131,10 @@ fn counted(rate: f64) -> String {
     }
 }
 
-/// A pace in words.
-pub fn pace(throughput: &Throughput) -> String {
+/// A pace in words: sectors, and bytes of them.
+pub fn pace(throughput: &Throughput) -> [String; 2] {
     let Throughput { sectors_per_day, tib_per_day, .. } = throughput;
-    format!("{} sectors, {} TiB a day", digits(*sectors_per_day), digits(*tib_per_day))
+    [format!("{} sectors a day", digits(*sectors_per_day)), format!("{} TiB a day", digits(*tib_per_day))]
 }
 
 /// Three digits, or as many as there are before the point.
