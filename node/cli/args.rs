@@ -2,6 +2,7 @@
 //!
 //! Numbers and names are parsed here, so that verbs see values that cannot be malformed.
 
+pub mod bench;
 pub mod many;
 pub mod post;
 pub mod synth;
@@ -130,6 +131,9 @@ pub enum Verb {
     /// Groth16 parameter files
     #[command(subcommand)]
     Params(Params),
+    /// Measure phases and kernels on this machine, compare results, predict sectors a day
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// The GPUs of this machine: what they are, whether they compute rightly, how fast
     Devices,
     /// The settings in force

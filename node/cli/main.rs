@@ -7,6 +7,7 @@
 
 mod args;
 mod batch;
+mod bench;
 mod config;
 mod context;
 mod deep;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
 fn run(command: &Command) -> anyhow::Result<Report> {
     let context = Context::new(&command.global)?;
     match &command.verb {
+        Verb::Bench(verb) => bench::run(verb, &context),
         Verb::Config(verb) => Ok(config::run(verb, &context)),
         Verb::Devices => devices::run(&context),
         Verb::Params(verb) => params::run(verb, &context),

@@ -4,7 +4,7 @@
 //! stream. Without it, results go to standard output and failures to standard error.
 //!
 //! Exit status: 0 done; 1 a proof that was given does not hold, vanilla proofs included, or a sector or file that was
-//! checked is damaged; 2 anything else, such as an input that is missing.
+//! checked is damaged, or a benchmark is slower than asked; 2 anything else, such as an input that is missing.
 
 use std::fmt;
 use std::io::{self, Write};
