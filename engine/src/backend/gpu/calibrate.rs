@@ -7,6 +7,7 @@ use blstrs::{G1Affine, G1Projective, G2Affine, G2Projective};
 use ff::Field as _;
 use filecash_shaders::field::{Field, Form};
 use filecash_shaders::kernels::Kernel;
+use filecash_shaders::poseidon::WORKGROUP;
 use group::{Curve, Group as _};
 
 use super::{ARITIES, Gpu, GpuError, Worker};
@@ -122,7 +123,11 @@ impl Gpu {
         let mut seconds = 0.0;
         for field in Field::ALL {
             let pipeline = self.pipelines.get(&self.device, Kernel::FieldLoop(field, form), || vec![TIMED_TURNS])?;
-            let inputs = vec![[1; NODE_SIZE]; TIMED_LANES * field.words() * size_of::<u32>() / NODE_SIZE];
+            let element_bytes = field.words() * size_of::<u32>();
+            let fitting = usize::try_from(self.device.max_binding).unwrap_or(usize::MAX) / element_bytes;
+            // Whole workgroups, which are whole nodes too.
+            let lanes = TIMED_LANES.min(fitting) / WORKGROUP * WORKGROUP;
+            let inputs = vec![[1; NODE_SIZE]; lanes * element_bytes / NODE_SIZE];
             let mut outputs = vec![[0xff; NODE_SIZE]; inputs.len()];
             // The first of the runs compiles and wakes the device up.
             let mut best = f64::INFINITY;
