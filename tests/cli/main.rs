@@ -10,6 +10,7 @@ mod adverse;
 mod devices;
 mod features;
 mod many;
+mod plan;
 mod post;
 mod settings;
 mod steps;
@@ -22,7 +23,7 @@ use support::{Sandbox, json};
 fn help_names_every_verb() {
     let sandbox = Sandbox::new();
     let help = sandbox.run(&["--help"]).succeeds();
-    for verb in ["quickstart", "seal", "post", "piece", "sector", "params", "devices", "config"] {
+    for verb in ["quickstart", "seal", "post", "piece", "sector", "params", "plan", "devices", "config"] {
         assert!(help.contains(&format!("\n  {verb} ")), "{help}");
     }
     let help = sandbox.run(&["seal", "--help"]).succeeds();

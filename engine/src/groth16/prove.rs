@@ -35,15 +35,15 @@ use crate::field::Fr;
 use crate::job::{Cancelled, Job, Stage, Unit};
 
 /// Bytes of a window of a parameter file, at most.
-const WINDOW_BYTES: u64 = 8 << 20;
+pub const WINDOW_BYTES: u64 = 8 << 20;
 /// Windows in memory at a time: one read, one in use, its decoded points and what is collected of them.
-const WINDOWS: u64 = 5;
+pub const WINDOWS: u64 = 5;
 /// A section is read in so many windows at least, unless they would be of fewer points than [`MIN_WINDOW`].
 const WINDOWS_OF_A_SECTION: usize = 32;
 /// Points of a window at least, where there are so many.
 const MIN_WINDOW: usize = 1 << 9;
 /// Least memory for windows and buckets.
-const MIN_WORKING: u64 = 8 << 20;
+pub const MIN_WORKING: u64 = 8 << 20;
 
 /// Why a proof could not be made.
 #[derive(Debug, thiserror::Error)]
