@@ -28,6 +28,8 @@ pub struct Rates {
     pub profile: Profile,
     /// Threads that "all" are.
     pub threads: usize,
+    /// What these threads got of as many cores, from 0 to 1: less than 1 where something else ran. Rates are of that.
+    pub share: f64,
     /// Labels of one sector, one core.
     pub labels: f64,
     /// Labels of several sectors in lockstep.
@@ -69,7 +71,7 @@ impl Rates {
         let lockstep = self.lockstep.map_or(1.0, |lockstep| lockstep.labels.min(lockstep.sectors as f64 - 1.0));
         let mut all = others.into_iter().chain(points).chain(circuits).chain(self.poseidon.values().copied());
         let is_right = |rate: f64| rate.is_finite() && rate > 0.0;
-        let verify = [self.verify.proofs, self.verify.inputs, lockstep];
+        let verify = [self.verify.proofs, self.verify.inputs, self.share, lockstep];
         self.threads > 0 && all.all(is_right) && verify.into_iter().all(is_right)
     }
 }
@@ -137,6 +139,7 @@ impl Calibration {
         Rates {
             profile,
             threads: rayon::current_num_threads(),
+            share: share(),
             labels: hashing::labels(profile, 1, memory_bytes),
             lockstep,
             digest_bytes: hashing::digest_bytes(),
@@ -153,6 +156,31 @@ impl Calibration {
             verify: proving::verify(),
         }
     }
+}
+
+/// The part of a core that each thread gets when all of them are busy; 1 where the system does not tell.
+fn share() -> f64 {
+    let begin = Instant::now();
+    let Some(before) = processor_time() else { return 1.0 };
+    rayon::broadcast(|_| {
+        while begin.elapsed() < LEAST {
+            std::hint::spin_loop();
+        }
+    });
+    let (wall, spent) = (begin.elapsed(), processor_time().unwrap_or(before) - before);
+    (spent.as_secs_f64() / wall.as_secs_f64() / rayon::current_num_threads() as f64).clamp(0.01, 1.0)
+}
+
+/// Time of all threads of this process.
+#[cfg(unix)]
+fn processor_time() -> Option<Duration> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
+}
+
+#[cfg(not(unix))]
+fn processor_time() -> Option<Duration> {
+    None
 }
 
 /// Seconds of the best run of some work.

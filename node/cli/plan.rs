@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
-use filecash_engine::backend::{DeviceChoice, Phase};
+use filecash_engine::backend::Phase;
 use filecash_engine::calibrate::{Calibration, Rates};
 use filecash_engine::sector::{Profile, SealProof};
 use filecash_node::plan::{self, Question, lockstep};
@@ -18,9 +18,6 @@ use crate::args::plan::Plan;
 use crate::context::Context;
 use crate::measure::available_memory;
 use crate::report::{Failure, Kind, Report};
-
-/// Sectors below this are computed by the CPU alone unless devices are asked for.
-const WORTH_DEVICES: u64 = 512 << 20;
 
 /// Runs the verb.
 pub fn run(args: &Plan, context: &Context) -> anyhow::Result<Report> {
@@ -49,7 +46,7 @@ pub fn run(args: &Plan, context: &Context) -> anyhow::Result<Report> {
         sectors,
         memory_bytes: context.config.memory_bytes,
         free_bytes,
-        vram_bytes: Phase::ALL.map(|phase| vram_of(context, phase, args.sector_size.0)),
+        vram_bytes: vram_bytes(context, args.sector_size.0, args.rates.is_some()),
         rows_to_discard: context.config.rows_to_discard,
         rates: &rates,
         disk: disk.as_ref().map(|disk| disk.rates),
@@ -60,14 +57,27 @@ pub fn run(args: &Plan, context: &Context) -> anyhow::Result<Report> {
     Ok(Report { accepted: !args.check || told.fits(), text, json })
 }
 
-/// Memory of a GPU that a phase may use; none where none takes part.
-fn vram_of(context: &Context, phase: Phase, size_bytes: u64) -> Option<u64> {
-    let is_asked = match context.settings.device.value.of(phase) {
-        DeviceChoice::Cpu => false,
-        DeviceChoice::Auto => size_bytes >= WORTH_DEVICES,
-        _ => true,
-    };
-    (is_asked && cfg!(feature = "gpu")).then_some(context.settings.max_vram.value)
+/// Memory of each GPU that phases may use; none where none takes part. Of another machine nothing is known: as if it had one.
+#[cfg_attr(not(feature = "gpu"), allow(unused_variables, reason = "there is the CPU"))]
+fn vram_bytes(context: &Context, size_bytes: u64, is_elsewhere: bool) -> [Option<u64>; Phase::ALL.len()] {
+    #[cfg(feature = "gpu")]
+    {
+        use filecash_engine::backend::DeviceChoice;
+        use filecash_engine::backend::gpu::{Adapter, select};
+
+        use crate::context::WORTH_DEVICES;
+
+        let adapters = if is_elsewhere { Vec::new() } else { Adapter::all() };
+        let takes_part = |choice: &DeviceChoice| match choice {
+            DeviceChoice::Cpu => false,
+            DeviceChoice::Auto if size_bytes < WORTH_DEVICES => false,
+            _ => is_elsewhere || select::chosen(choice, &adapters).is_ok_and(|chosen| !chosen.is_empty()),
+        };
+        let plan = &context.settings.device.value;
+        Phase::ALL.map(|phase| takes_part(plan.of(phase)).then_some(context.settings.max_vram.value))
+    }
+    #[cfg(not(feature = "gpu"))]
+    [None; Phase::ALL.len()]
 }
 
 /// Speeds out of a file, of the right network.

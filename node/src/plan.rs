@@ -256,14 +256,15 @@ pub fn plan(question: &Question<'_>) -> Vec<Needs> {
     needs.into_iter().map(|needs| needs.finish(question)).collect()
 }
 
-/// The most that files of sectors take at once while they are sealed, tables and parameters not counted.
+/// The most that files of sectors take at once until they are proven, tables and parameters not counted. What is unsealed
+/// comes later and on top of what stays.
 pub fn peak_disk_bytes(needs: &[Needs]) -> u64 {
     let (mut kept, mut peak) = (0, 0);
     let in_sector = |needs: &Needs, temporary: bool| -> u64 {
         let files = needs.disk.iter().filter(|file| file.place == Place::Sector);
         files.filter(|file| (file.lifetime == Lifetime::Temporary) == temporary).map(|file| file.bytes).sum()
     };
-    for needs in needs {
+    for needs in needs.iter().filter(|needs| needs.phase != Phase::Unseal) {
         kept += in_sector(needs, false);
         peak = peak.max(kept + in_sector(needs, true));
     }

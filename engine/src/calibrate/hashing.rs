@@ -101,8 +101,10 @@ pub fn poseidon(arity: usize) -> f64 {
 pub fn poseidon_alone() -> f64 {
     const HASHES: usize = 1 << 8;
     rate(HASHES, || {
-        let hash = |_| hash_nodes(&[NODE; 8]).expect("the children are field elements");
-        black_box((0..HASHES).map(hash).last());
+        let hash = || hash_nodes(black_box(&[NODE; 8]));
+        (0..HASHES).for_each(|_| {
+            black_box(hash().is_ok());
+        });
     })
 }
 

@@ -29,7 +29,7 @@ const ELEMENTS: u64 = 1 << 20;
 const G1_POINTS: usize = 1 << 13;
 const G2_POINTS: usize = 1 << 11;
 /// How often each of them is multiplied.
-const TIMES: usize = 4;
+const TIMES: usize = 8;
 /// Bytes for buckets.
 const BUCKETS: u64 = 64 << 20;
 /// Public inputs of the two keys that verification is timed with.

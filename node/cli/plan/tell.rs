@@ -15,6 +15,9 @@ use crate::context::Context;
 use crate::text::Align::{Left, Right};
 use crate::text::{Table, count, duration};
 
+/// What threads get of their cores when nothing else is running.
+const QUIET: f64 = 0.9;
+
 /// A plan and all that it was made of.
 pub struct Told<'a> {
     pub args: &'a Plan,
@@ -50,17 +53,6 @@ impl Told<'_> {
             count(rates.threads as u64, "thread"),
         );
         text += &self.table();
-        for needs in self.needs.iter().filter(|needs| !needs.fits) {
-            text += &format!(
-                "\n  {} does not fit: it needs a budget of {} bytes (--max-ram {})",
-                needs.phase.name(),
-                needs.least_memory_bytes,
-                budget_text(needs.least_memory_bytes)
-            );
-        }
-        if !self.needs.iter().all(|needs| needs.fits) {
-            text.push('\n');
-        }
         text += &self.disk_text();
         let notes = self.needs.iter().flat_map(|needs| needs.notes.iter().map(|note| (needs.phase.name(), note)));
         let notes: Vec<String> = notes.map(|(phase, note)| format!("  {phase}: {note}\n")).collect();
@@ -72,6 +64,13 @@ impl Told<'_> {
         }
         text += "\n  Times are estimates: counts of work, times the speed of each kernel in a run of a twentieth of a second, on\n  \
                  the CPU alone and with nothing else running.";
+        if rates.share < QUIET {
+            text += &format!(
+                "\n  Something else was running: {} got {:.0} % of their cores, and times are as long as that makes them.\n ",
+                count(rates.threads as u64, "thread"),
+                100.0 * rates.share
+            );
+        }
         text += match self.disk {
             Some(_) => " Where the disk takes longer, its time is shown.\n",
             None => " The disk's time is left out; --storage-dir tries it.\n",
@@ -103,7 +102,7 @@ impl Told<'_> {
             table.row([
                 needs.phase.name().to_owned(),
                 format!("~{}", duration(Duration::from_secs_f64(needs.seconds))),
-                size(needs.working_bytes),
+                size(needs.working_bytes + needs.besides_bytes),
                 size(needs.mapped_bytes),
                 if needs.vram_bytes == 0 { "-".to_owned() } else { format!("≤ {}", ByteSize(needs.vram_bytes)) },
                 disk(Lifetime::Stays),
@@ -113,7 +112,7 @@ impl Told<'_> {
                 if needs.fits {
                     String::new()
                 } else {
-                    format!("not in this budget: needs {}", budget_text(needs.least_memory_bytes))
+                    format!("not in this budget: needs --max-ram {}", budget_text(needs.least_memory_bytes))
                 },
             ]);
         }

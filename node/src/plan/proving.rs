@@ -3,7 +3,7 @@
 use filecash_engine::backend::cpu::sums::{MultiplesCost, PointGroup};
 use filecash_engine::calibrate::{CircuitRates, PointRates};
 use filecash_engine::circuit::{PoRepShape, PoStShape};
-use filecash_engine::groth16::prove::{MIN_WORKING, WINDOW_BYTES, WINDOWS};
+use filecash_engine::groth16::prove::{MIN_WORKING, window_bytes};
 use filecash_engine::groth16::{Counts, Section};
 use filecash_engine::sector::params::{WINDOW_CHALLENGES, WINNING_CHALLENGES};
 use filecash_engine::sector::{Feature, PoStKind};
@@ -80,8 +80,7 @@ impl Circuit {
 
     /// The most memory that a sum takes, of so much: windows and buckets.
     fn sum_bytes(&self, section: Section, memory: u64) -> u64 {
-        let windows = (WINDOWS * WINDOW_BYTES).min(self.counts.points(section) * section.point_bytes() as u64);
-        let windows = windows.min(memory / 2);
+        let windows = window_bytes(section, self.counts.points(section), memory);
         windows + self.multiples(section, memory - windows).bytes
     }
 

@@ -15,6 +15,8 @@ const MOST_CHUNKS: u64 = 32;
 const MOST_SYNTHETIC: u64 = 1 << 18;
 /// Bytes that a random read takes from a disk.
 const PAGE: u64 = 4096;
+/// Bytes of vanilla proofs as JSON, for each of the binary form; measured.
+const JSON: f64 = 4.43;
 /// Columns that a challenge opens: its own and its parents'.
 const COLUMNS: u64 = 1 + DEGREE as u64;
 /// Paths in Poseidon trees that a challenge opens: those of the columns, and that of the replica.
@@ -64,10 +66,10 @@ impl Question<'_> {
         needs.term("nodes of tree-d", self.sectors_f() * self.nodes(), self.rates.sha_nodes);
         if is_file {
             needs.term("bytes of the parent table checked", table as f64, self.rates.digest_bytes);
-            needs.notes.push(format!(
-                "the first sector also makes the parent table: {:.0} s",
-                self.nodes() / self.rates.parents
-            ));
+            let seconds = self.nodes() / self.rates.parents;
+            if seconds > 1.0 {
+                needs.notes.push(format!("the first sector also makes the parent table, {:.1} min", seconds / 60.0));
+            }
         }
         self.labels(&mut needs, at_once);
         self.warn_of_pages(&mut needs);
@@ -212,9 +214,10 @@ impl Question<'_> {
         let (_, challenges) = self.partitions();
         let proofs = challenges * self.record_bytes();
         // As structures and as text.
-        needs.besides_bytes = 4 * proofs;
-        needs.file("vanilla proofs", Place::Sector, Lifetime::UntilProven, self.sectors * 2 * proofs);
-        needs.written_bytes = self.sectors * 2 * proofs;
+        needs.besides_bytes = 2 * proofs + (JSON * proofs as f64) as u64;
+        let text = (JSON * proofs as f64) as u64;
+        needs.file("vanilla proofs", Place::Sector, Lifetime::UntilProven, self.sectors * text);
+        needs.written_bytes = self.sectors * text;
         let layers = self.params().layers as u64;
         let levels = self.geometry().base().count() as u64;
         let from_synthetic = self.config.feature == Feature::Synthetic;
