@@ -13,7 +13,7 @@ use super::{CircuitRates, PointRates, VerifyRates, rate, seconds};
 use crate::backend::cpu::Cpu;
 use crate::backend::cpu::ntt::{Domain, Points, Transform};
 use crate::backend::cpu::sums::{MultiplesCost, PointGroup};
-use crate::backend::points::{PointBlock, SumPlan};
+use crate::backend::points::{PointBlock, PointBlocks, SumPlan};
 use crate::backend::{Backend, BackendError};
 use crate::circuit::porep::{ChallengeWitness, ColumnWitness, PoRepCircuit, PoRepPartition, PoRepShape};
 use crate::circuit::post::{LeafWitness, PoStCircuit, PoStShape, SlotWitness};
@@ -52,8 +52,8 @@ pub fn transform(memory_bytes: u64) -> f64 {
 pub fn sums() -> (PointRates, PointRates) {
     let g1 = points::<G1Projective, G1Affine>(G1_POINTS);
     let g2 = points::<G2Projective, G2Affine>(G2_POINTS);
-    let sum_g1 = |plan: &SumPlan, block: PointBlock| Cpu.sum_g1(plan, &mut iter::once(block)).map(drop);
-    let sum_g2 = |plan: &SumPlan, block: PointBlock| Cpu.sum_g2(plan, &mut iter::once(block)).map(drop);
+    let sum_g1 = |plan: &SumPlan, blocks: &mut PointBlocks<'_>| Cpu.sum_g1(plan, blocks).map(drop);
+    let sum_g2 = |plan: &SumPlan, blocks: &mut PointBlocks<'_>| Cpu.sum_g2(plan, blocks).map(drop);
     (point_rates(PointGroup::G1, &g1, G1_POINTS, sum_g1), point_rates(PointGroup::G2, &g2, G2_POINTS, sum_g2))
 }
 
@@ -74,23 +74,27 @@ fn point_rates(
     group: PointGroup,
     bytes: &[u8],
     count: usize,
-    sum: impl Fn(&SumPlan, PointBlock) -> Result<(), BackendError>,
+    sum: impl Fn(&SumPlan, &mut PointBlocks<'_>) -> Result<(), BackendError>,
 ) -> PointRates {
-    let time = |block: &PointBlock, points: usize| {
-        let plan = SumPlan { points, memory_bytes: BUCKETS };
-        seconds(|| sum(&plan, block.clone()).expect("they are points of the curve"))
+    let time = |blocks: &[PointBlock]| {
+        let plan = SumPlan { points: blocks.len() * count, memory_bytes: BUCKETS };
+        seconds(|| sum(&plan, &mut blocks.iter().cloned()).expect("they are points of the curve"))
     };
-    let ones = PointBlock { bytes: bytes.to_vec(), ones: (0..count as u32).collect(), ..PointBlock::default() };
-    let ones = count as f64 / time(&ones, count);
-    let total = TIMES * count;
-    let multiples = PointBlock {
-        bytes: bytes.repeat(TIMES),
-        multiples: (0..total as u32).collect(),
-        scalars: elements().take(total).collect(),
-        ..PointBlock::default()
-    };
+    let all = || (0..count as u32).collect();
+    let ones = PointBlock { bytes: bytes.to_vec(), ones: all(), ..PointBlock::default() };
+    let ones = count as f64 / time(&[ones]);
+    // In blocks, as out of a file, so that what is in caches there is in them here.
+    let mut scalars = elements();
+    let multiples: Vec<_> = (0..TIMES)
+        .map(|_| PointBlock {
+            bytes: bytes.to_vec(),
+            multiples: all(),
+            scalars: scalars.by_ref().take(count).collect(),
+            ..PointBlock::default()
+        })
+        .collect();
     // Points are decoded in either case.
-    let whole = time(&multiples, total);
+    let (total, whole) = (TIMES * count, time(&multiples));
     let additions = MultiplesCost::new(group, total, BUCKETS).additions as f64;
     PointRates { ones, additions: additions / (whole - total as f64 / ones).max(whole / 4.0) }
 }
