@@ -24,6 +24,7 @@
 
 pub mod api;
 pub mod backend;
+pub mod calibrate;
 pub mod circuit;
 pub mod config;
 pub mod error;

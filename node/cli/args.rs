@@ -4,6 +4,7 @@
 
 pub mod bench;
 pub mod many;
+pub mod plan;
 pub mod post;
 pub mod synth;
 pub mod update;
@@ -58,7 +59,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "NAME", help_heading = SETTINGS)]
     pub profile: Option<Profile>,
     /// Memory that a phase plans with, such as 4GiB
-    #[arg(long, global = true, value_name = "SIZE", help_heading = SETTINGS)]
+    #[arg(long, visible_alias = "max-ram", global = true, value_name = "SIZE", help_heading = SETTINGS)]
     pub memory: Option<ByteSize>,
     /// Threads, 0 for one per core
     #[arg(long, global = true, value_name = "N", help_heading = SETTINGS, hide_short_help = true)]
@@ -134,6 +135,8 @@ pub enum Verb {
     /// Measure phases and kernels on this machine, compare results, predict sectors a day
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// What each phase will need before any work is done: memory, disk, parameters, time on this machine
+    Plan(plan::Plan),
     /// The GPUs of this machine: what they are, whether they compute rightly, how fast
     Devices,
     /// The settings in force

@@ -21,7 +21,7 @@ use crate::progress::{Style, Teller};
 use crate::report::{Failure, Kind, print};
 
 /// Sectors below this are sealed in seconds.
-const WORTH_DEVICES: u64 = 512 << 20;
+pub const WORTH_DEVICES: u64 = 512 << 20;
 /// Exit status after a second Ctrl-C, as a shell gives it.
 const INTERRUPTED: i32 = 130;
 

@@ -23,6 +23,7 @@ mod measure;
 mod params;
 mod phase;
 mod piece;
+mod plan;
 mod post;
 mod progress;
 mod quickstart;
@@ -57,6 +58,7 @@ fn run(command: &Command) -> anyhow::Result<Report> {
         Verb::Devices => devices::run(&context),
         Verb::Params(verb) => params::run(verb, &context),
         Verb::Piece(verb) => piece::run(verb, &context),
+        Verb::Plan(args) => plan::run(args, &context),
         Verb::Post(verb) => post::run(verb, &context),
         Verb::Quickstart(args) => quickstart::run(args, &context),
         Verb::Seal(verb) => seal::run(verb, &context),

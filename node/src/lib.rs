@@ -1,4 +1,5 @@
-//! The thin node around the storage-proof engine: today its settings, later networking, deals and jobs.
+//! The thin node around the storage-proof engine: today its settings and plans, later networking, deals and jobs.
 
 pub mod config;
+pub mod plan;
 pub mod size;

@@ -11,6 +11,7 @@ mod bench;
 mod devices;
 mod features;
 mod many;
+mod plan;
 mod post;
 mod settings;
 mod steps;
@@ -23,7 +24,7 @@ use support::{Sandbox, json};
 fn help_names_every_verb() {
     let sandbox = Sandbox::new();
     let help = sandbox.run(&["--help"]).succeeds();
-    for verb in ["quickstart", "seal", "post", "piece", "sector", "params", "bench", "devices", "config"] {
+    for verb in ["quickstart", "seal", "post", "piece", "sector", "params", "plan", "bench", "devices", "config"] {
         assert!(help.contains(&format!("\n  {verb} ")), "{help}");
     }
     let help = sandbox.run(&["seal", "--help"]).succeeds();

@@ -94,6 +94,11 @@ enum Rows {
 }
 
 impl ParentTable {
+    /// Bytes of a node's row.
+    pub const ROW_BYTES: u64 = ROW_BYTES;
+    /// Of so many nodes or fewer a table is computed and has no file.
+    pub const COMPUTED_NODES: u64 = COMPUTED_NODES;
+
     /// The table of a configuration: computed when it is tiny, else mapped from the folder of tables, where it is made
     /// first if it is not there or is damaged.
     ///

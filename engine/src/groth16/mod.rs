@@ -3,6 +3,7 @@
 //! Keys and proofs are those of bellman 0.14, byte for byte. Source: `spec/snark.md` 3 to 6.
 
 pub mod aggregate;
+pub mod counts;
 pub mod density;
 pub mod key;
 pub mod proof;
@@ -16,6 +17,7 @@ pub mod verify;
 mod tests;
 
 pub use aggregate::{AggregateError, AggregateProof, Version};
+pub use counts::Counts;
 pub use density::Density;
 pub use key::{KeyError, ParamsFile, Section, VerifyingKey};
 pub use proof::{Proof, ProofError};

@@ -43,7 +43,7 @@ const WINDOWS_OF_A_SECTION: usize = 32;
 /// Points of a window at least, where there are so many.
 const MIN_WINDOW: usize = 1 << 9;
 /// Least memory for windows and buckets.
-const MIN_WORKING: u64 = 8 << 20;
+pub const MIN_WORKING: u64 = 8 << 20;
 
 /// Why a proof could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -305,6 +305,19 @@ fn chosen(values: &Values, indices: impl Iterator<Item = usize>) -> impl Iterato
     indices.map(|index| at(values, index))
 }
 
+/// Points of a window of a section with `count` points, when there is so much memory for windows and buckets.
+fn window_points(section: Section, count: usize, working: u64) -> usize {
+    // Decoded, in limbs of 52 bits, a point takes a third more.
+    let point = (section.point_bytes() + section.point_bytes() / 3) as u64;
+    let most = ((working / 2 / WINDOWS).min(WINDOW_BYTES) / point).max(1) as usize;
+    most.min((count / WINDOWS_OF_A_SECTION).max(MIN_WINDOW))
+}
+
+/// Bytes of all windows that are in memory at a time, of what there is for windows and buckets.
+pub fn window_bytes(section: Section, count: u64, working: u64) -> u64 {
+    WINDOWS * (window_points(section, count as usize, working) * section.point_bytes()) as u64
+}
+
 /// The sums over the sections of a file.
 struct Sums<'a> {
     params: &'a ParamsFile,
@@ -315,14 +328,6 @@ struct Sums<'a> {
 }
 
 impl Sums<'_> {
-    /// Points of a window of a section with `count` points.
-    fn window(&self, section: Section, count: usize) -> usize {
-        // Decoded, in limbs of 52 bits, a point takes a third more.
-        let point = (section.point_bytes() + section.point_bytes() / 3) as u64;
-        let most = ((self.working / 2 / WINDOWS).min(WINDOW_BYTES) / point).max(1) as usize;
-        most.min((count / WINDOWS_OF_A_SECTION).max(MIN_WINDOW))
-    }
-
     /// A sum over a section; `fill` says what becomes of the points of a block, whose number it is given.
     fn section<G>(
         &self,
@@ -331,7 +336,7 @@ impl Sums<'_> {
         sum: impl FnOnce(&SumPlan, &mut PointBlocks<'_>) -> Result<G, BackendError>,
     ) -> Result<G, ProveError> {
         let points = self.params.count(section) as usize;
-        let window = self.window(section, points);
+        let window = window_points(section, points, self.working);
         let plan = SumPlan { points, memory_bytes: self.working - WINDOWS * (window * section.point_bytes()) as u64 };
         let prepare = |first, bytes: Vec<u8>| {
             let count = bytes.len() / section.point_bytes();

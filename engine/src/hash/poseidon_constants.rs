@@ -23,7 +23,7 @@ pub const FULL_ROUNDS: usize = 8;
 pub const HALF_FULL_ROUNDS: usize = FULL_ROUNDS / 2;
 /// Partial rounds by arity; entry 0 is unused. The least cost `8·t + RP` that resists the known attacks.
 #[rustfmt::skip]
-const PARTIAL_ROUNDS: [usize; MAX_ARITY + 1] = [
+pub const PARTIAL_ROUNDS: [usize; MAX_ARITY + 1] = [
     0,
     55, 55, 56, 56, 56, 56, 57, 57, 57, 57, 57, 57, 57, 57, 59, 59, 59, 59,
     59, 59, 59, 59, 59, 59, 59, 59, 59, 59, 59, 59, 60, 60, 60, 60, 60, 60,

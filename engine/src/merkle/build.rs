@@ -61,7 +61,12 @@ pub enum NodeHash {
 
 /// Nodes of a batch, when a batch takes `buffers` nodes of memory for each of its nodes.
 pub fn batch_nodes(job: &Job<'_>, buffers: u64) -> u64 {
-    (job.config.memory_bytes / (buffers * NODE_SIZE as u64)).clamp(MIN_BATCH, MAX_BATCH)
+    batch_of(job.config.memory_bytes, buffers)
+}
+
+/// [`batch_nodes`] of a budget.
+pub fn batch_of(memory_bytes: u64, buffers: u64) -> u64 {
+    (memory_bytes / (buffers * NODE_SIZE as u64)).clamp(MIN_BATCH, MAX_BATCH)
 }
 
 /// Reads `total` nodes in batches of `batch`, each while the one before is consumed.

@@ -32,6 +32,11 @@ const REDUCTION: usize = 3;
 /// Buckets of one segment, at least.
 const MIN_SEGMENT: usize = 8;
 
+/// What a sum of so many multiples costs, in bucket additions.
+pub fn additions(windows: &Windows, points: usize) -> usize {
+    windows.count() * (points + REDUCTION * windows.magnitudes())
+}
+
 /// Adds `from[i]` to `sums[i]`.
 fn add_pairwise<K: Kernel>(sums: &mut [K::Point], from: &[K::Point], scratch: &mut K::Scratch) {
     let in_order: Vec<_> =
@@ -235,21 +240,23 @@ pub struct Msm<K: Kernel> {
 }
 
 impl<K: Kernel> Msm<K> {
+    /// How scalars are best cut for about `expected` points, with at most about `memory_bytes` for buckets.
+    pub fn windows(expected: usize, memory_bytes: u64) -> Windows {
+        (MIN_BITS..=MAX_BITS)
+            .map(Windows::new)
+            .filter(|windows| Self::bucket_bytes(windows) <= memory_bytes)
+            .min_by_key(|windows| additions(windows, expected))
+            .unwrap_or_else(|| Windows::new(MIN_BITS))
+    }
+
+    /// Bytes of all buckets.
+    pub fn bucket_bytes(windows: &Windows) -> u64 {
+        (windows.count() * windows.magnitudes() * (size_of::<K::Point>() + size_of::<u32>())) as u64
+    }
+
     /// Prepares for about `expected` points, with at most about `memory_bytes` for buckets.
     pub fn new(expected: usize, memory_bytes: u64) -> Self {
-        let memory = |bits: u32| {
-            let windows = Windows::new(bits);
-            (windows.count() * windows.magnitudes() * (size_of::<K::Point>() + size_of::<u32>())) as u64
-        };
-        let cost = |bits: u32| {
-            let windows = Windows::new(bits);
-            windows.count() * (expected + REDUCTION * windows.magnitudes())
-        };
-        let bits = (MIN_BITS..=MAX_BITS)
-            .filter(|bits| memory(*bits) <= memory_bytes)
-            .min_by_key(|bits| cost(*bits))
-            .unwrap_or(MIN_BITS);
-        let windows = Windows::new(bits);
+        let windows = Self::windows(expected, memory_bytes);
         let tasks = 2 * rayon::current_num_threads();
         let parts = tasks.div_ceil(windows.count()).next_power_of_two().min(windows.magnitudes());
         let len = windows.magnitudes() / parts;

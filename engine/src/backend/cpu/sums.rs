@@ -3,8 +3,9 @@
 use group::Group;
 use rayon::prelude::*;
 
-use super::curve::{BadPoint, Kernel};
-use super::msm::{Msm, Sum};
+use super::curve::{BadPoint, Kernel, PortableG1, PortableG2};
+use super::fast;
+use super::msm::{Msm, Sum, additions};
 use crate::backend::BackendError;
 use crate::backend::points::{PointBlock, PointBlocks, SumPlan};
 use crate::field::Fr;
@@ -58,10 +59,7 @@ impl<K: Kernel> PointSum<K> {
         let msm = self.msm.get_or_insert_with(|| {
             let share = self.multiples.len() as u64 * self.plan.points as u64;
             let expected = share.div_ceil(self.seen as u64) as usize;
-            // Three tenths of what the points take are enough: buckets for the least time would take more than all
-            // points of a small sum, to be faster by a tenth.
-            let memory = self.plan.memory_bytes.min((3 * expected * size_of::<K::Point>() / 10) as u64);
-            Msm::new(expected, memory)
+            Msm::new(expected, bucket_memory::<K>(expected, self.plan.memory_bytes))
         });
         msm.feed(&self.multiples, &self.scalars);
         self.multiples.clear();
@@ -73,6 +71,51 @@ impl<K: Kernel> PointSum<K> {
         self.flush();
         self.ones.finish() + self.msm.map_or_else(K::Group::identity, Msm::finish)
     }
+}
+
+/// Bytes for the buckets of a sum of so many multiples, of what there is.
+fn bucket_memory<K: Kernel>(expected: usize, memory_bytes: u64) -> u64 {
+    // Three tenths of what the points take are enough: buckets for the least time would take more than all points of a
+    // small sum, to be faster by a tenth.
+    memory_bytes.min((3 * expected * size_of::<K::Point>() / 10) as u64)
+}
+
+/// What the multiples of a sum take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MultiplesCost {
+    /// Additions to buckets, or of buckets.
+    pub additions: usize,
+    /// Bytes of buckets.
+    pub bytes: u64,
+}
+
+impl MultiplesCost {
+    /// Of so many points of G1, or of G2, with so much memory for buckets.
+    pub fn new(group: PointGroup, multiples: usize, memory_bytes: u64) -> Self {
+        match (group, fast::available()) {
+            (PointGroup::G1, true) => Self::with::<fast::G1>(multiples, memory_bytes),
+            (PointGroup::G1, false) => Self::with::<PortableG1>(multiples, memory_bytes),
+            (PointGroup::G2, true) => Self::with::<fast::G2>(multiples, memory_bytes),
+            (PointGroup::G2, false) => Self::with::<PortableG2>(multiples, memory_bytes),
+        }
+    }
+
+    fn with<K: Kernel>(multiples: usize, memory_bytes: u64) -> Self {
+        if multiples == 0 {
+            return Self { additions: 0, bytes: 0 };
+        }
+        let windows = Msm::<K>::windows(multiples, bucket_memory::<K>(multiples, memory_bytes));
+        Self { additions: additions(&windows, multiples), bytes: Msm::<K>::bucket_bytes(&windows) }
+    }
+}
+
+/// A group whose points are summed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PointGroup {
+    /// Points of 96 bytes.
+    G1,
+    /// Points of 192 bytes.
+    G2,
 }
 
 /// Appends chosen points of a block.
@@ -118,7 +161,6 @@ mod tests {
     use crate::backend::Backend;
     use crate::backend::cpu::Cpu;
     use crate::backend::cpu::curve::tests::{points, rng};
-    use crate::backend::cpu::curve::{PortableG1, PortableG2};
     use ff::Field;
     use group::prime::PrimeCurveAffine;
 

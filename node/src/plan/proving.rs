@@ -1,0 +1,202 @@
+//! Phases that make or check SNARKs: C2, verification, winning and window PoSt.
+
+use filecash_engine::backend::cpu::sums::{MultiplesCost, PointGroup};
+use filecash_engine::calibrate::{CircuitRates, PointRates};
+use filecash_engine::circuit::{PoRepShape, PoStShape};
+use filecash_engine::groth16::prove::{MIN_WORKING, window_bytes};
+use filecash_engine::groth16::{Counts, Section};
+use filecash_engine::sector::params::{WINDOW_CHALLENGES, WINNING_CHALLENGES};
+use filecash_engine::sector::{Feature, PoStKind};
+
+use super::{Lifetime, NODE, Needs, Phase, Place, Question};
+
+/// Bytes of one partition's proof.
+const PROOF_BYTES: u64 = 192;
+/// Share of ones among a PoRep's variables that are bits (`spec/snark.md` 6.4, measured).
+const ONES: f64 = 0.479;
+/// Bytes of a compact list for each of its elements, with a map of minus ones and without.
+const COMPACT: f64 = 20.0 / 64.0;
+const COMPACT_SIGNED: f64 = 28.0 / 64.0;
+/// Wide values of A, B and C of a PoRep for each wide variable (`spec/snark.md` 6.3, measured).
+const WIDE_ROWS: [f64; 3] = [1.05, 0.74, 1.05];
+/// Bytes of a circuit in memory for each of its constraints: its instances, and its variables in A and B as bits.
+const CIRCUIT: f64 = 0.35;
+
+/// A circuit that is to be proven.
+struct Circuit {
+    counts: Counts,
+    /// Whether its values are mostly bits.
+    is_bits: bool,
+}
+
+impl Circuit {
+    fn porep(question: &Question<'_>) -> Self {
+        let shape = PoRepShape::new(question.config.profile, question.params());
+        Self { counts: Counts::porep(&shape), is_bits: true }
+    }
+
+    fn post(question: &Question<'_>, kind: PoStKind) -> Self {
+        Self { counts: Counts::post(&PoStShape::new(kind, question.params())), is_bits: false }
+    }
+
+    /// Bytes of one vector of the domain.
+    fn vector_bytes(&self) -> u64 {
+        self.counts.domain() * NODE
+    }
+
+    /// Bytes of the witness, and of the evaluations that are kept beside it.
+    fn compact_bytes(&self) -> [u64; 2] {
+        let (aux, wide, rows) = (self.counts.aux as f64, self.counts.wide as f64, self.counts.constraints as f64);
+        let witness = COMPACT * aux + NODE as f64 * wide;
+        let evaluations = match self.is_bits {
+            false => 0.0,
+            true => {
+                let maps = (COMPACT + 2.0 * COMPACT_SIGNED) * rows;
+                maps + NODE as f64 * wide * WIDE_ROWS.iter().sum::<f64>()
+            }
+        };
+        [witness as u64, evaluations as u64]
+    }
+
+    /// The least budget: what the prover asks for before it begins.
+    fn least_memory(&self) -> u64 {
+        2 * self.vector_bytes() + self.compact_bytes().iter().sum::<u64>() + MIN_WORKING
+    }
+
+    /// Variables of a section that are one, and that are wide.
+    fn scalars(&self, section: Section) -> [f64; 2] {
+        let points = self.counts.points(section) as f64;
+        let wide = self.counts.wide as f64;
+        let wide = match section {
+            Section::H => points,
+            Section::L => wide,
+            // As many of them as there are among the variables of a level.
+            Section::A => wide * 407.0 / 537.0,
+            _ => wide * 389.0 / 537.0,
+        };
+        let ones = if section == Section::H || !self.is_bits { 0.0 } else { ONES * (points - wide) };
+        [ones, wide.min(points)]
+    }
+
+    /// The most memory that a sum takes, of so much: windows and buckets.
+    fn sum_bytes(&self, section: Section, memory: u64) -> u64 {
+        let windows = window_bytes(section, self.counts.points(section), memory);
+        windows + self.multiples(section, memory - windows).bytes
+    }
+
+    fn multiples(&self, section: Section, memory: u64) -> MultiplesCost {
+        let group = if section == Section::B2 { PointGroup::G2 } else { PointGroup::G1 };
+        MultiplesCost::new(group, self.scalars(section)[1] as usize, memory)
+    }
+}
+
+impl Question<'_> {
+    /// Adds what so many proofs of a circuit need, one after the other, with one set of parameters.
+    fn prove(&self, needs: &mut Needs, circuit: &Circuit, proofs: f64) {
+        let counts = &circuit.counts;
+        let [witness, evaluations] = circuit.compact_bytes();
+        let (vector, least) = (circuit.vector_bytes(), circuit.least_memory());
+        needs.least_memory_bytes = least;
+        // A budget that is too small is planned as if it were the least one.
+        let budget = self.memory_bytes.max(least);
+        // The second vector's place is free for the sums.
+        let working = budget - least + vector + MIN_WORKING;
+        let transforms = 2 * vector + witness + evaluations;
+        // The coefficients of H are there while it is summed.
+        let sum_h = vector + witness + circuit.sum_bytes(Section::H, working);
+        let others =
+            [Section::L, Section::A, Section::B1, Section::B2].map(|section| circuit.sum_bytes(section, working));
+        let sum_others = witness + others.into_iter().max().unwrap_or(0);
+        needs.working_bytes = transforms.max(sum_h).max(sum_others);
+        needs.besides_bytes += (CIRCUIT * counts.constraints as f64) as u64;
+        let parameters = counts.parameter_bytes();
+        needs.parameter_bytes += (proofs * parameters as f64) as u64;
+        needs.read_bytes += (proofs * parameters as f64) as u64;
+        needs.file("parameters, for all sectors", Place::ParameterCache, Lifetime::Stays, parameters);
+
+        let (constraints, aux) = (counts.constraints as f64, counts.aux as f64);
+        let CircuitRates { recorded, witness, evaluated } =
+            if circuit.is_bits { self.rates.bits } else { self.rates.wide };
+        needs.term("constraints recorded, once", constraints, recorded);
+        needs.term("variables given values, one core", proofs * aux, witness);
+        needs.term("constraints evaluated", proofs * constraints, evaluated);
+        needs.term("elements of six transforms", proofs * 6.0 * counts.domain() as f64, self.rates.transform);
+        for section in Section::PROVING {
+            let PointRates { ones, additions } = if section == Section::B2 { self.rates.g2 } else { self.rates.g1 };
+            let [taken_once, multiplied] = circuit.scalars(section);
+            needs.term(format!("points of {section} decoded and added"), proofs * (taken_once + multiplied), ones);
+            let multiples = circuit.multiples(section, working).additions as f64;
+            needs.term(format!("additions to buckets of {section}"), proofs * multiples, additions);
+        }
+        needs.term("proofs verified before they are handed out", proofs, self.rates.verify.proofs);
+    }
+
+    pub(super) fn c2(&self) -> Needs {
+        let mut needs = Needs::new(Phase::C2);
+        let circuit = Circuit::porep(self);
+        let (partitions, challenges) = self.partitions();
+        let all = self.sectors_f() * challenges as f64;
+        let (hashes, labels) = self.opened(all);
+        let alone = self.rates.poseidon_alone * self.threads();
+        needs.term("vanilla proofs checked: hashes, Poseidon of 8", hashes, alone);
+        needs.term("vanilla proofs checked: labels", labels, self.rates.labels * self.threads());
+        self.prove(&mut needs, &circuit, self.sectors_f() * partitions as f64);
+        let proof = if self.config.feature == Feature::NonInteractive { 0 } else { partitions * PROOF_BYTES };
+        needs.file("proof", Place::Sector, Lifetime::Stays, self.sectors * proof);
+        if self.config.feature == Feature::NonInteractive {
+            needs.notes.push("without the aggregation of the partitions at the end".to_owned());
+        }
+        needs
+    }
+
+    pub(super) fn verify(&self) -> Needs {
+        let mut needs = Needs::new(Phase::Verify);
+        let circuit = Circuit::porep(self);
+        let (partitions, _) = self.partitions();
+        let key = 96 * circuit.counts.inputs;
+        // Points of the key, and multiples of them.
+        needs.besides_bytes = 32 * key;
+        needs.read_bytes = self.sectors * key;
+        let proofs = self.sectors_f() * partitions as f64;
+        needs.term("proofs", proofs, self.rates.verify.proofs);
+        needs.term(
+            "inputs, with their points",
+            self.sectors_f() * circuit.counts.inputs as f64,
+            self.rates.verify.inputs,
+        );
+        needs
+    }
+
+    pub(super) fn winning_post(&self) -> Needs {
+        let mut needs = Needs::new(Phase::WinningPost);
+        self.post(&mut needs, PoStKind::Winning, 1.0, WINNING_CHALLENGES as f64);
+        needs
+    }
+
+    pub(super) fn window_post(&self) -> Needs {
+        let mut needs = Needs::new(Phase::WindowPost);
+        let in_a_partition = self.params().window_sectors as u64;
+        let partitions = self.sectors.div_ceil(in_a_partition);
+        self.post(&mut needs, PoStKind::Window, partitions as f64, self.sectors_f() * WINDOW_CHALLENGES as f64);
+        let what = if partitions == 1 { "partition" } else { "partitions" };
+        needs.notes.push(format!(
+            "{partitions} {what} of {in_a_partition} sectors, which cost the same when they are not full"
+        ));
+        needs
+    }
+
+    /// A proof of space-time: leaves are opened and checked, then each partition is proven.
+    fn post(&self, needs: &mut Needs, kind: PoStKind, partitions: f64, challenges: f64) {
+        let levels = self.geometry().base().count() as f64;
+        // The leaves around a challenge make a subtree whose row is in no file.
+        let leaves = 8_u64.pow(1 + self.geometry().rows_to_discard(self.rows_to_discard) as u32);
+        needs.read_bytes = (challenges * (leaves * NODE).max(4096) as f64) as u64;
+        let alone = self.rates.poseidon_alone * self.threads();
+        needs.term(
+            "leaves opened and checked: hashes, Poseidon of 8",
+            challenges * (self.rebuilt() + 2.0 * levels),
+            alone,
+        );
+        self.prove(needs, &Circuit::post(self, kind), partitions);
+    }
+}
