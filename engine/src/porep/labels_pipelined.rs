@@ -5,7 +5,7 @@
 //! so that they are in the cache when they are needed (eight of them lie anywhere in the layer before). The blocks to
 //! hash are laid out whole, padding included, and go to the compression function in one call:
 //!
-//! * SHA-256 by the processor's SHA instructions ([`sha256_ni`]): four cycles for two rounds, each pair waiting for the one
+//! * SHA-256 by the processor's SHA instructions (`sha256_ni`): four cycles for two rounds, each pair waiting for the one
 //!   before. The first block of the 20, which holds no parent, goes along with the node before, whose rounds leave half of
 //!   the unit idle; the other 19 are a chain of 2432 cycles whatever one does. Elsewhere `sha2` gets the 20 blocks.
 //! * SHA-512: only 8 different blocks hold parents (four in layer 1), so their message schedules are computed at once,

@@ -5,7 +5,7 @@
 //! Where the machine has two sectors' worth of free memory, nothing is ever read from the disk; where it has less, the
 //! system drops and reads pages as it must, and the computation still ends, at the speed of the disk's random reads.
 //! No memory is set aside, so the budget of a job does not enter. Several sectors are labelled in lockstep, which needs as
-//! many times the memory and gives more labels a second ([`labels_lockstep`](super::labels_lockstep)).
+//! many times the memory and gives more labels a second ([`labels_lockstep`]).
 //!
 //! A finished layer is flushed, gets its name, and is noted with its SHA-256 in the manifest beside it, by another thread
 //! while the next layer is computed. A job that starts again keeps the layers that the manifest vouches for and computes
