@@ -90,7 +90,10 @@ impl Pipelines {
         };
         // Threads of their own: rayon's may all be waiting for this device.
         thread::scope(|scope| {
-            (1..rayon::current_num_threads().min(kernels.len())).for_each(|_| _ = scope.spawn(work));
+            for _ in 1..rayon::current_num_threads().min(kernels.len()) {
+                // Whatever does not start, the others do.
+                drop(thread::Builder::new().spawn_scoped(scope, work));
+            }
             work();
         });
     }
