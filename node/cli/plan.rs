@@ -16,6 +16,7 @@ use filecash_node::plan::{self, Question, lockstep};
 
 use crate::args::plan::Plan;
 use crate::context::Context;
+use crate::files;
 use crate::measure::available_memory;
 use crate::report::{Failure, Kind, Report};
 
@@ -38,7 +39,7 @@ pub fn run(args: &Plan, context: &Context) -> anyhow::Result<Report> {
     };
     if let Some(path) = &args.save_rates {
         let text = serde_json::to_string_pretty(&rates)? + "\n";
-        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        files::write(path, text.as_bytes(), true)?;
     }
     let disk = args.storage_dir.as_deref().map(disk::Disk::of).transpose()?;
     let question = Question {
