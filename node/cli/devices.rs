@@ -68,6 +68,7 @@ mod listed {
     use serde_json::{Value, json};
 
     use crate::report::Report;
+    use crate::text::counted;
 
     /// What devices compute of each phase of [`Phase::ALL`].
     const PARTS: [&str; Phase::ALL.len()] = [
@@ -214,16 +215,6 @@ mod listed {
     /// Whether work is hashing.
     fn is_hash(work: &str) -> bool {
         work.starts_with("poseidon") || work.starts_with("sha")
-    }
-
-    /// A rate with three digits.
-    fn counted(rate: f64) -> String {
-        match rate {
-            1e9.. => format!("{:.2} G", rate / 1e9),
-            1e6.. => format!("{:.2} M", rate / 1e6),
-            1e3.. => format!("{:.1} k", rate / 1e3),
-            _ => format!("{rate:.0}"),
-        }
     }
 
     /// All of them, as text and as JSON.

@@ -107,6 +107,16 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// A number of things a second with three digits and the letter of its thousands.
+pub fn counted(rate: f64) -> String {
+    match rate {
+        1e9.. => format!("{:.2} G", rate / 1e9),
+        1e6.. => format!("{:.2} M", rate / 1e6),
+        1e3.. => format!("{:.1} k", rate / 1e3),
+        _ => format!("{rate:.0}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,9 +19,9 @@ pub enum Bench {
     /// The SNARK of a seal (C2), from a phase input that `bench sealing --save-commit2-input` or lotus-bench saved
     Prove(Prove),
     /// The proof of a deadline: reading, SNARK, verification
-    WindowPost(WindowPost),
+    WindowPost(Post),
     /// The proof that comes with a block: reading, SNARK, verification
-    WinningPost(WinningPost),
+    WinningPost(Post),
     /// Verification of many seal proofs, one by one and as a batch
     Verify(Verify),
     /// Hashes, labels, encoding, transforms and sums, on the CPU and on the devices of --device
@@ -138,20 +138,9 @@ pub struct Prove {
     pub save: Save,
 }
 
-/// `filecash bench window-post`.
+/// `filecash bench window-post`, `winning-post`.
 #[derive(Debug, Args)]
-pub struct WindowPost {
-    #[command(flatten)]
-    pub sectors: Sectors,
-    #[command(flatten)]
-    pub repeats: Repeats,
-    #[command(flatten)]
-    pub save: Save,
-}
-
-/// `filecash bench winning-post`.
-#[derive(Debug, Args)]
-pub struct WinningPost {
+pub struct Post {
     #[command(flatten)]
     pub sectors: Sectors,
     #[command(flatten)]

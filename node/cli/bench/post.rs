@@ -16,7 +16,7 @@ use super::machine::Machine;
 use super::sealing::{devices_of, settings};
 use super::sectors::Sectors;
 use super::series::Series;
-use crate::args::bench::{Repeats, SealPhase, Sectors as SectorArgs, WindowPost, WinningPost};
+use crate::args::bench::{Post, Repeats, SealPhase, Sectors as SectorArgs};
 use crate::context::Context;
 use crate::params;
 use crate::report::{Failure, Kind};
@@ -25,12 +25,12 @@ use crate::report::{Failure, Kind};
 const RANDOMNESS: Node = *b"the beacon of filecash benchmark";
 
 /// Measures the proof of a deadline.
-pub fn window(args: &WindowPost, context: &Context) -> anyhow::Result<Document> {
+pub fn window(args: &Post, context: &Context) -> anyhow::Result<Document> {
     run(PoStKind::Window, &args.sectors, &args.repeats, context)
 }
 
 /// Measures the proof of a block.
-pub fn winning(args: &WinningPost, context: &Context) -> anyhow::Result<Document> {
+pub fn winning(args: &Post, context: &Context) -> anyhow::Result<Document> {
     run(PoStKind::Winning, &args.sectors, &args.repeats, context)
 }
 

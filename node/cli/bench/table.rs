@@ -8,7 +8,7 @@ use super::document::{Document, Phase};
 use super::predict::Throughput;
 use super::statistics::Spread;
 use crate::text::Align::{Left, Right};
-use crate::text::{self, Table};
+use crate::text::{self, Table, counted};
 
 /// What has to be said of sectors for tests.
 pub const TEST_SIZE: &str =
@@ -118,16 +118,6 @@ pub fn throughput(phase: &Phase) -> String {
         }
         (None, Some(rate)) if phase.unit != "sectors" => format!("{} {}/s", counted(rate), phase.unit),
         _ => String::new(),
-    }
-}
-
-/// A rate with three digits.
-fn counted(rate: f64) -> String {
-    match rate {
-        1e9.. => format!("{:.2} G", rate / 1e9),
-        1e6.. => format!("{:.2} M", rate / 1e6),
-        1e3.. => format!("{:.1} k", rate / 1e3),
-        _ => format!("{rate:.0}"),
     }
 }
 
