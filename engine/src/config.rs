@@ -21,6 +21,8 @@ pub struct Config {
     pub parameter_cache: PathBuf,
     /// Folder of parent tables.
     pub parent_cache: PathBuf,
+    /// Folder of files without names, for what has no room in `memory_bytes`: a proof's vectors.
+    pub scratch: PathBuf,
     /// Who computes the heavy stages.
     pub backend: SharedBackend,
 }
@@ -33,6 +35,8 @@ impl Default for Config {
             rows_to_discard: DEFAULT_ROWS_TO_DISCARD,
             parameter_cache: PathBuf::from("/var/tmp/filecoin-proof-parameters"),
             parent_cache: PathBuf::from("/var/tmp/filecoin-parents"),
+            // Not the folder for small things, which on many systems is memory.
+            scratch: if cfg!(unix) { PathBuf::from("/var/tmp") } else { std::env::temp_dir() },
             backend: SharedBackend::default(),
         }
     }

@@ -1,7 +1,7 @@
 //! Transforms on every adapter: the CPU's values, at every size, with any limits, whatever happens to the device.
 
 use ff::Field as _;
-use filecash_engine::backend::cpu::ntt::{Domain, Points, Transform};
+use filecash_engine::backend::cpu::ntt::{Domain, Part, Points, RowNumbers, Transform};
 use filecash_engine::backend::gpu::{Gpu, GpuLimits, Team, TeamOptions};
 use filecash_engine::backend::{Backend, BackendError};
 use filecash_engine::field::Fr;
@@ -48,6 +48,25 @@ fn transforms_are_the_cpus_at_every_size() {
         let team = Team::new(vec![Box::new(gpu)], ALONE);
         for log2 in [0, 1, 5, 6, 7, 8, 9, 10, 13, 15] {
             CHAINS.into_iter().for_each(|transforms| check(&team, log2, transforms));
+        }
+    });
+}
+
+/// Rows that are not neighbours, and strips of columns, as vectors in files are transformed.
+#[test]
+fn parts_are_the_cpus() {
+    on_every_adapter(GpuLimits::default(), |gpu| {
+        let team = Team::new(vec![Box::new(gpu)], ALONE);
+        for pass in Domain::at_least(1 << 12).unwrap().passes(CHAINS[0]).unwrap() {
+            for rows in [RowNumbers { first: 5, step: 8 }, RowNumbers { first: 40, step: 1 }] {
+                let mut values = elements(8 * pass.vector_len());
+                let mut expected = values.clone();
+                team.pass(&pass, Part { values: &mut values, rows }).unwrap();
+                pass.compute_all(Part { values: &mut expected, rows });
+                assert!(values == expected, "{rows:?}, {:?}", pass.over());
+            }
+            let error = team.pass(&pass, Part::whole(&mut elements(100))).unwrap_err();
+            assert!(matches!(error, BackendError::Part { len: 64, actual: 100 }), "{error}");
         }
     });
 }

@@ -21,7 +21,7 @@ use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use ff::Field as _;
 use filecash_engine::backend::Backend;
 use filecash_engine::backend::cpu::Cpu;
-use filecash_engine::backend::cpu::ntt::{Domain, Points, Transform};
+use filecash_engine::backend::cpu::ntt::{Domain, Part, Points, Transform};
 use filecash_engine::backend::gpu::{ARITIES, Adapter, Gpu, GpuError, GpuLimits, Worker};
 use filecash_engine::field::{Fr, Node};
 use filecash_engine::graph::parents::Row;
@@ -346,7 +346,7 @@ fn transforms(criterion: &mut Criterion, devices: &Devices) {
             let passes = LazyCell::new(|| domain.passes(&[transform]).unwrap());
             for (name, gpu) in devices.in_each_form() {
                 compare(&mut group, &name, size, &values, &expected, |values| {
-                    passes.iter().try_for_each(|pass| gpu.transform(pass, &pass.blocks(values))).unwrap();
+                    passes.iter().try_for_each(|pass| gpu.transform(pass, &pass.blocks(Part::whole(values)))).unwrap();
                 });
             }
         }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use blstrs::{G1Projective, G2Projective};
 
 use self::cpu::curve::BadPoint;
-use self::cpu::ntt::{Domain, Transform};
+use self::cpu::ntt::{Domain, Part, Pass, Transform};
 use self::points::{PointBlocks, SumPlan};
 use crate::field::{Fr, Node};
 
@@ -30,6 +30,8 @@ pub enum BackendError {
     Lengths { arity: usize, children: usize, parents: usize },
     #[error("{actual} values of a domain of {expected} points")]
     Points { expected: usize, actual: usize },
+    #[error("{actual} values are no rows or columns of {len} elements, eight at a time")]
+    Part { len: usize, actual: usize },
     #[error("point {index} {problem}")]
     Point { index: u64, problem: BadPoint },
     #[error("no GPU can go on: {reasons}")]
@@ -53,13 +55,31 @@ pub trait Backend: Send + Sync {
     /// [`BackendError`] when the lengths do not fit.
     fn sha_level(&self, children: &[Node], parents: &mut [Node]) -> Result<(), BackendError>;
 
+    /// Transforms rows or columns of a vector in place.
+    ///
+    /// # Errors
+    /// [`BackendError::Part`] when it is none of this pass; the part may hold anything after any other error.
+    fn pass(&self, pass: &Pass, part: Part<'_>) -> Result<(), BackendError>;
+
     /// Transforms the values or coefficients of a polynomial in place, one transform after the other. Values are in
     /// natural order, coefficients in bit-reversed order.
     ///
     /// # Errors
-    /// [`BackendError`] when there are not as many elements as the domain has points; `values` may hold anything after
-    /// any other error.
-    fn transform(&self, domain: &Domain, values: &mut [Fr], transforms: &[Transform]) -> Result<(), BackendError>;
+    /// [`BackendError::Points`] when there are not as many elements as the domain has points; `values` may hold anything
+    /// after any other error.
+    fn transform(&self, domain: &Domain, values: &mut [Fr], transforms: &[Transform]) -> Result<(), BackendError> {
+        if values.len() != domain.size() {
+            return Err(BackendError::Points { expected: domain.size(), actual: values.len() });
+        }
+        match domain.passes(transforms) {
+            Some(passes) => passes.iter().try_for_each(|pass| self.pass(pass, Part::whole(values))),
+            // Too small to be cut, and for a device.
+            None => {
+                domain.transform(values, transforms);
+                Ok(())
+            }
+        }
+    }
 
     /// The sum of points of G1, of those with a scalar their multiples, over all blocks.
     ///

@@ -2,5 +2,6 @@
 
 pub mod fr;
 pub mod fr32;
+pub(crate) mod raw;
 
 pub use fr::{Fr, Node, NonCanonical};

@@ -4,10 +4,7 @@
 //! `A = α + Σ z_v A_v + r δ` and `B = β + Σ z_v B_v + s δ` (in G2, and in G1 as B₁) and
 //! `C = Σ_aux z_v L_v + Σ h_i H_i + s A + r B₁ − r s δ`.
 //!
-//! Two vectors of m elements and six transforms are enough: a and b go to the coset, where their product is formed, and
-//! come back as coefficients of `a b mod (X^m − gᵐ)`; c never visits the coset, and since `a b − c = h · (X^m − 1)`,
-//! `h = (coset⁻¹[coset(a) · coset(b)] − c) / (gᵐ − 1)` in coefficients. A witness that does not satisfy the circuit
-//! shows in the coefficient m − 1, which has to be 0, unless its errors cancel out; then the proof does not verify.
+//! h comes from two vectors and six transforms ([`quotient`]), in memory or, under a smaller budget, in files.
 //!
 //! Where most of a circuit's values are wide, its evaluations are computed one matrix at a time, straight into these
 //! vectors ([`Rows::Shape`]); a circuit of bits keeps them compact ([`Rows::Compact`]).
@@ -21,16 +18,18 @@ use blstrs::{G1Projective, G2Projective};
 use ff::Field;
 use group::Curve;
 use rand_core::OsRng;
-use rayon::prelude::*;
 
 use super::density::Density;
 use super::key::{KeyError, KeyProblem, ParamsFile, Section};
 use super::proof::Proof;
-use crate::backend::cpu::ntt::{Domain, DomainTooLarge, Points, Transform};
+use super::quotient::{self, Quotient, least_on_disk};
+use super::rows::Rows;
+use super::scratch::ScratchError;
+use crate::backend::cpu::ntt::{Domain, DomainTooLarge};
 use crate::backend::points::{PointBlock, PointBlocks, SumPlan};
 use crate::backend::{Backend, BackendError};
 use crate::circuit::values::Class;
-use crate::circuit::{Evaluations, Letter, Shape, Values, Witness};
+use crate::circuit::{Values, Witness};
 use crate::field::Fr;
 use crate::job::{Cancelled, Job, Stage, Unit};
 
@@ -62,6 +61,8 @@ pub enum ProveError {
         "wrong parameters for this circuit: section {section} has {actual} points, the circuit asks for {expected}"
     )]
     WrongParameters { section: Section, expected: u64, actual: u64 },
+    #[error(transparent)]
+    Scratch(#[from] ScratchError),
     #[error("{actual} {what}, the circuit has {expected}")]
     Counts { what: &'static str, expected: usize, actual: usize },
     #[error("input 0 is not 1")]
@@ -72,55 +73,22 @@ pub enum ProveError {
     Memory { needed: u64, available: u64 },
 }
 
-/// Where `A·z`, `B·z` and `C·z` over the circuit's own constraints come from.
-#[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "there is one value in a proof")]
-pub enum Rows<'a> {
-    /// They are there, compact where they are small.
-    Compact(Evaluations),
-    /// The circuit, of which each is computed when it is needed.
-    Shape(&'a Shape),
+/// Memory that a proof takes at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeastMemory {
+    /// With both vectors in memory: the fast way.
+    pub in_memory: u64,
+    /// With vectors in files; none for a domain that is too small to be cut, and for files to be worth it.
+    pub on_disk: Option<u64>,
 }
 
-impl From<Evaluations> for Rows<'_> {
-    fn from(evaluations: Evaluations) -> Self {
-        Self::Compact(evaluations)
-    }
-}
-
-impl<'a> From<&'a Shape> for Rows<'a> {
-    fn from(shape: &'a Shape) -> Self {
-        Self::Shape(shape)
-    }
-}
-
-impl Rows<'_> {
-    fn memory_bytes(&self) -> usize {
-        match self {
-            Self::Compact(Evaluations { a, b, c }) => [a, b, c].map(Values::memory_bytes).iter().sum(),
-            Self::Shape(_) => 0,
-        }
-    }
-
-    /// Writes a matrix's values, then `inputs`, those of the consistency rows, then zeros. Compact values are freed.
-    fn fill(&mut self, letter: Letter, witness: &Witness, inputs: &[Fr], vector: &mut [Fr]) {
-        match self {
-            Self::Compact(Evaluations { a, b, c }) => {
-                let values = match letter {
-                    Letter::A => a,
-                    Letter::B => b,
-                    Letter::C => c,
-                };
-                expand_into(vector, std::mem::take(values), inputs);
-            }
-            Self::Shape(shape) => {
-                let (own, rest) = vector.split_at_mut(shape.constraints());
-                shape.evaluate_into(letter, witness, own);
-                let (consistency, zeros) = rest.split_at_mut(inputs.len());
-                consistency.copy_from_slice(inputs);
-                zeros.fill(Fr::ZERO);
-            }
-        }
+/// What a proof over a domain takes at least, on as many threads as rayon has here, when its witness and evaluations take
+/// `compact_bytes`.
+pub fn least_memory(domain: &Domain, compact_bytes: u64) -> LeastMemory {
+    let vector_bytes = (domain.size() * size_of::<Fr>()) as u64;
+    LeastMemory {
+        in_memory: compact_bytes + 2 * vector_bytes + MIN_WORKING.max(domain.buffer_bytes()),
+        on_disk: domain.can_be_cut().then(|| compact_bytes + MIN_WORKING.max(least_on_disk(domain))),
     }
 }
 
@@ -149,17 +117,26 @@ pub fn prove<'a>(
     check_counts(params, density)?;
     check_lengths(density, &rows, witness)?;
     let domain = Domain::at_least(density.rows())?;
-    let vector_bytes = (domain.size() * size_of::<Fr>()) as u64;
-    let compact_bytes = witness.aux.memory_bytes() + rows.memory_bytes();
-    let needed = 2 * vector_bytes + compact_bytes as u64 + MIN_WORKING;
+    let compact_bytes = (witness.aux.memory_bytes() + rows.memory_bytes()) as u64;
+    let least = least_memory(&domain, compact_bytes);
     let available = job.config.memory_bytes;
-    if needed > available {
-        return Err(ProveError::Memory { needed, available });
-    }
+    let (quotient, working) = if available >= least.in_memory {
+        let vector_bytes = (domain.size() * size_of::<Fr>()) as u64;
+        // The second vector is free again.
+        (quotient::in_memory(job, &domain, rows, witness)?, available - compact_bytes - vector_bytes)
+    } else {
+        let needed = least.on_disk.unwrap_or(least.in_memory);
+        let Some(working) = available.checked_sub(compact_bytes).filter(|_| available >= needed) else {
+            return Err(ProveError::Memory { needed, available });
+        };
+        tracing::info!(
+            budget = available,
+            in_memory = least.in_memory,
+            "too little memory for two vectors: transforms in files"
+        );
+        (quotient::on_disk(job, &domain, rows, witness, working)?, working)
+    };
 
-    let quotient = quotient(job, &domain, rows, witness)?;
-    // The second vector is free again.
-    let working = available - needed + vector_bytes + MIN_WORKING;
     let total = Section::PROVING.iter().map(|section| params.count(*section)).sum();
     let sums = Sums {
         params,
@@ -167,7 +144,7 @@ pub fn prove<'a>(
         stage: job.stage("sums over points", Unit::Items, total),
         working,
     };
-    let h = sums.h(&domain, &quotient)?;
+    let h = sums.h(&quotient)?;
     drop(quotient);
     let inputs = || witness.inputs.iter().map(classify);
     let l = sums.g1(Section::L, all(&witness.aux))?;
@@ -211,10 +188,7 @@ pub fn check_counts(params: &ParamsFile, density: &Density) -> Result<(), ProveE
 }
 
 fn check_lengths(density: &Density, rows: &Rows<'_>, witness: &Witness) -> Result<(), ProveError> {
-    let [a, b, c] = match rows {
-        Rows::Compact(Evaluations { a, b, c }) => [a, b, c].map(Values::len),
-        Rows::Shape(shape) => [shape.constraints(); 3],
-    };
+    let [a, b, c] = rows.lens();
     for (what, expected, actual) in [
         ("inputs", density.inputs, witness.inputs.len()),
         ("aux variables", density.aux, witness.aux.len()),
@@ -227,49 +201,6 @@ fn check_lengths(density: &Density, rows: &Rows<'_>, witness: &Witness) -> Resul
         }
     }
     if witness.inputs.first() == Some(&Fr::ONE) { Ok(()) } else { Err(ProveError::One) }
-}
-
-/// The coefficients of h, in bit-reversed order, and 0 as the last.
-fn quotient(job: &Job<'_>, domain: &Domain, mut rows: Rows<'_>, witness: &Witness) -> Result<Vec<Fr>, ProveError> {
-    let size = domain.size();
-    let stage = job.stage("transforms", Unit::Items, 6 * size as u64);
-    let transform = |vector: &mut [Fr], transforms: &[Transform]| {
-        job.config.backend.transform(domain, vector, transforms)?;
-        Ok::<_, ProveError>(stage.advance((transforms.len() * size) as u64)?)
-    };
-    // Both vectors in one allocation, which gives half of itself back in the end.
-    let mut vectors = vec![Fr::ZERO; 2 * size];
-    let (first, second) = vectors.split_at_mut(size);
-    rows.fill(Letter::A, witness, &witness.inputs, first);
-    transform(first, &[Transform::Interpolate(Points::Roots), Transform::Evaluate(Points::Coset)])?;
-    rows.fill(Letter::B, witness, &[], second);
-    transform(second, &[Transform::Interpolate(Points::Roots), Transform::Evaluate(Points::Coset)])?;
-    first.par_iter_mut().zip(&*second).for_each(|(first, second)| *first *= second);
-    transform(first, &[Transform::Interpolate(Points::Coset)])?;
-    rows.fill(Letter::C, witness, &[], second);
-    transform(second, &[Transform::Interpolate(Points::Roots)])?;
-    let factor = domain.vanishing_at(&Points::Coset.shift()).invert();
-    // gᵐ ≠ 1, since g generates the whole group and m divides 2³².
-    let factor = Option::<Fr>::from(factor).unwrap_or(Fr::ZERO);
-    first.par_iter_mut().zip(&*second).for_each(|(first, second)| *first = (*first - second) * factor);
-    vectors.truncate(size);
-    vectors.shrink_to_fit();
-    if vectors.last() == Some(&Fr::ZERO) { Ok(vectors) } else { Err(ProveError::Unsatisfied) }
-}
-
-/// Values, then the consistency rows' inputs, then zeros.
-fn expand_into(vector: &mut [Fr], values: Values, inputs: &[Fr]) {
-    const PIECE: usize = 1 << 14;
-    vector.par_chunks_mut(PIECE).enumerate().for_each(|(piece, vector)| {
-        for (offset, value) in vector.iter_mut().enumerate() {
-            let index = piece * PIECE + offset;
-            *value = if index < values.len() {
-                values.get(index)
-            } else {
-                inputs.get(index - values.len()).copied().unwrap_or(Fr::ZERO)
-            };
-        }
-    });
 }
 
 /// A scalar of the witness by kind.
@@ -332,7 +263,7 @@ impl Sums<'_> {
     fn section<G>(
         &self,
         section: Section,
-        mut fill: impl FnMut(&mut PointBlock, usize) + Send,
+        mut fill: impl FnMut(&mut PointBlock, usize) -> Result<(), ScratchError> + Send,
         sum: impl FnOnce(&SumPlan, &mut PointBlocks<'_>) -> Result<G, BackendError>,
     ) -> Result<G, ProveError> {
         let points = self.params.count(section) as usize;
@@ -341,7 +272,7 @@ impl Sums<'_> {
         let prepare = |first, bytes: Vec<u8>| {
             let count = bytes.len() / section.point_bytes();
             let mut block = PointBlock { first, bytes, ..PointBlock::default() };
-            fill(&mut block, count);
+            fill(&mut block, count)?;
             self.stage.advance(count as u64)?;
             Ok::<_, ProveError>(block)
         };
@@ -353,12 +284,12 @@ impl Sums<'_> {
         })
     }
 
-    /// `Σ h_i H_i`; the coefficients are in bit-reversed order.
-    fn h(&self, domain: &Domain, coefficients: &[Fr]) -> Result<G1Projective, ProveError> {
+    /// `Σ h_i H_i`.
+    fn h(&self, quotient: &Quotient) -> Result<G1Projective, ProveError> {
         let fill = |block: &mut PointBlock, count: usize| {
-            let first = block.first as usize;
             block.multiples = (0..count as u32).collect();
-            block.scalars = (first..first + count).map(|index| coefficients[domain.reversed(index)]).collect();
+            block.scalars = quotient.read(block.first as usize, count)?;
+            Ok(())
         };
         self.section(Section::H, fill, |plan, blocks| self.backend.sum_g1(plan, blocks))
     }
@@ -375,7 +306,9 @@ impl Sums<'_> {
 }
 
 /// Gives the next points their scalars.
-fn by_kind(mut scalars: impl Iterator<Item = Scalar> + Send) -> impl FnMut(&mut PointBlock, usize) + Send {
+fn by_kind(
+    mut scalars: impl Iterator<Item = Scalar> + Send,
+) -> impl FnMut(&mut PointBlock, usize) -> Result<(), ScratchError> + Send {
     move |block, count| {
         for (index, scalar) in (0..count as u32).zip(&mut scalars) {
             match scalar {
@@ -387,5 +320,6 @@ fn by_kind(mut scalars: impl Iterator<Item = Scalar> + Send) -> impl FnMut(&mut 
                 }
             }
         }
+        Ok(())
     }
 }

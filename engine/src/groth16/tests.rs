@@ -19,6 +19,7 @@ use super::prove::check_counts;
 use super::setup::setup_with;
 use super::*;
 use crate::backend::cpu::curve::{PortableG1, PortableG2};
+use crate::backend::cpu::ntt::Domain;
 use crate::circuit::{Column, Evaluations, Shape, Witness};
 use crate::config::Config;
 use crate::field::Fr;
@@ -249,6 +250,50 @@ fn sha_circuit_matches_reference() {
     let Err(ProveError::Memory { needed, available: 0 }) = with(0) else { panic!("memory is not checked") };
     assert_eq!(with(needed).unwrap(), proof);
     assert!(matches!(with(needed - 1), Err(ProveError::Memory { .. })));
+}
+
+/// Vectors in files: strips of eight columns, of some, and all at once; evaluations that are there, and the circuit.
+#[test]
+fn proofs_from_files_are_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = Recorder::run(Preimage(Some([0x17; 64])));
+    let (_, params) = setup_in(folder.path(), &recorder.shape);
+    let expected = prove_from(&params, &recorder, 5, 6).unwrap();
+    let density = Density::new(&recorder.shape);
+    let domain = Domain::at_least(density.rows()).unwrap();
+    let prove_with = |recorder: &Recorder, memory_bytes, is_compact, scratch: &Path| {
+        let config = Config { memory_bytes, scratch: scratch.to_owned(), ..Config::default() };
+        let job = Job { config: &config, progress: &Quiet, cancel: &Cancel::default() };
+        let rows = if is_compact { Rows::from(recorder.evaluations()) } else { Rows::from(&recorder.shape) };
+        prove(&job, &params, &density, rows, &recorder.witness, Fr::from(5), Fr::from(6))
+    };
+    let bytes = |recorder: &Recorder, is_compact| {
+        let Evaluations { a, b, c } = recorder.evaluations();
+        let rows = [a, b, c].map(|values| values.memory_bytes()).iter().sum::<usize>();
+        (recorder.witness.aux.memory_bytes() + if is_compact { rows } else { 0 }) as u64
+    };
+    for is_compact in [true, false] {
+        let least = least_memory(&domain, bytes(&recorder, is_compact));
+        let on_disk = least.on_disk.unwrap();
+        assert!(least.in_memory > on_disk + (3 << 20), "{least:?}");
+        for budget in [on_disk, on_disk + (1 << 20), least.in_memory - 1] {
+            let proof = prove_with(&recorder, budget, is_compact, folder.path()).unwrap();
+            assert_eq!(proof, expected, "{budget} bytes, compact: {is_compact}");
+        }
+        let absent = folder.path().join("absent");
+        let error = prove_with(&recorder, on_disk, is_compact, &absent).unwrap_err();
+        assert!(matches!(&error, ProveError::Scratch(_)), "{error}");
+        assert!(error.to_string().contains("absent"), "{error}");
+        assert!(prove_with(&recorder, least.in_memory, is_compact, &absent).is_ok());
+    }
+    // Nothing stays.
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    recorder.witness.inputs[1] += Fr::ONE;
+    for is_compact in [true, false] {
+        let budget = least_memory(&domain, bytes(&recorder, is_compact)).on_disk.unwrap();
+        let proof = prove_with(&recorder, budget, is_compact, folder.path());
+        assert!(matches!(proof, Err(ProveError::Unsatisfied)), "{proof:?}");
+    }
 }
 
 #[test]

@@ -7,10 +7,10 @@ pub mod trees;
 use blstrs::{G1Projective, G2Projective};
 
 use self::curve::{PortableG1, PortableG2};
-use self::ntt::{Domain, Transform};
+use self::ntt::{Part, Pass};
 use super::points::{PointBlocks, SumPlan};
 use super::{Backend, BackendError, SharedBackend};
-use crate::field::{Fr, Node};
+use crate::field::Node;
 
 pub mod curve;
 #[cfg(target_arch = "x86_64")]
@@ -62,11 +62,9 @@ impl Backend for Cpu {
         Ok(())
     }
 
-    fn transform(&self, domain: &Domain, values: &mut [Fr], transforms: &[Transform]) -> Result<(), BackendError> {
-        if values.len() != domain.size() {
-            return Err(BackendError::Points { expected: domain.size(), actual: values.len() });
-        }
-        domain.transform(values, transforms);
+    fn pass(&self, pass: &Pass, part: Part<'_>) -> Result<(), BackendError> {
+        pass.check(&part)?;
+        pass.compute_all(part);
         Ok(())
     }
 

@@ -26,6 +26,7 @@ use rayon::prelude::*;
 
 #[cfg(target_arch = "x86_64")]
 use super::ntt_ifma;
+use crate::backend::BackendError;
 use crate::field::Fr;
 
 /// Rows or columns that are transformed together.
@@ -129,12 +130,7 @@ impl Domain {
         let Some(passes) = self.passes(transforms) else {
             return transforms.iter().for_each(|transform| self.transform_plainly(values, *transform));
         };
-        for pass in passes {
-            let blocks = pass.blocks(values);
-            while let Some(mut block) = blocks.take(usize::MAX) {
-                pass.compute(&mut block);
-            }
-        }
+        passes.iter().for_each(|pass| pass.compute_all(Part::whole(values)));
     }
 
     /// The passes of transforms one after the other; none for a domain that is too small to be cut.
@@ -149,15 +145,28 @@ impl Domain {
                 let step = Step::new(self, *transform, over, decimation)?;
                 match passes.last_mut() {
                     Some(pass) if pass.over == over => pass.steps.push(step),
-                    _ => passes.push(Pass { over, columns: self.size() >> self.rows_log2(), steps: vec![step] }),
+                    _ => passes.push(Pass { over, steps: vec![step] }),
                 }
             }
         }
         Some(passes)
     }
 
-    fn rows_log2(&self) -> u32 {
+    /// Binary logarithm of the rows of a vector that is read as a matrix.
+    pub fn rows_log2(&self) -> u32 {
         self.log2 / 2
+    }
+
+    /// Whether the domain is large enough for rows and columns of eight elements.
+    pub fn can_be_cut(&self) -> bool {
+        1 << self.rows_log2() >= LANES
+    }
+
+    /// Bytes that passes take besides the vector, on all threads of rayon's pool.
+    pub fn buffer_bytes(&self) -> u64 {
+        // Eight columns, and the same in wide limbs.
+        let column = (size_of::<Lane>() + size_of::<Lane>() * 5 / 4) << (self.log2 - self.rows_log2());
+        (rayon::current_num_threads() * column) as u64
     }
 
     /// ω and the factor of the points, or their inverses, and the factor of everything.
@@ -402,10 +411,10 @@ struct RowFactors {
 impl Step {
     /// None for a domain that is too small to be cut.
     fn new(domain: &Domain, transform: Transform, over: Over, decimation: Decimation) -> Option<Self> {
-        let rows_log2 = domain.rows_log2();
-        if 1 << rows_log2 < LANES {
+        if !domain.can_be_cut() {
             return None;
         }
+        let rows_log2 = domain.rows_log2();
         let (rows, columns) = (1_usize << rows_log2, domain.size() >> rows_log2);
         let power = |log2: u32, base: Fr| (0..log2).fold(base, |power, _| power.square());
         let [root, shift, scale] = domain.numbers(transform);
@@ -425,12 +434,12 @@ impl Step {
         &self.butterflies.table
     }
 
-    /// The factors of eight rows, if this is a step over rows.
-    pub(crate) fn factors(&self, first_row: usize) -> Option<Factors> {
+    /// The factors of eight rows from row `first` of a part on, if this is a step over rows.
+    pub(crate) fn factors(&self, rows: RowNumbers, first: usize) -> Option<Factors> {
         let RowFactors { rows_log2, scale, root, shift } = self.factors?;
         let mut factors = Factors { first: [scale; LANES], ratio: [Fr::ONE; LANES] };
         for lane in 0..LANES {
-            let row = [reverse(first_row + lane, rows_log2) as u64];
+            let row = [reverse(rows.at(first + lane), rows_log2) as u64];
             factors.first[lane] *= shift.pow_vartime(row);
             factors.ratio[lane] = root.pow_vartime(row);
         }
@@ -442,15 +451,50 @@ impl Step {
 #[derive(Debug)]
 pub struct Pass {
     over: Over,
-    columns: usize,
     steps: Vec<Step>,
+}
+
+/// Which rows of a matrix rows are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowNumbers {
+    /// Number of the first one.
+    pub first: usize,
+    /// From each to the next.
+    pub step: usize,
+}
+
+impl RowNumbers {
+    /// Every row.
+    pub const ALL: Self = Self { first: 0, step: 1 };
+
+    /// Number of one of them.
+    pub fn at(self, index: usize) -> usize {
+        self.first + index * self.step
+    }
+}
+
+/// Some rows of a matrix, one after the other, or a strip of columns, row after row. There are a multiple of [`LANES`]
+/// rows or columns.
+#[derive(Debug)]
+pub struct Part<'v> {
+    /// All elements.
+    pub values: &'v mut [Fr],
+    /// Which rows, if these are rows.
+    pub rows: RowNumbers,
+}
+
+impl<'v> Part<'v> {
+    /// A whole matrix.
+    pub fn whole(values: &'v mut [Fr]) -> Self {
+        Self { values, rows: RowNumbers::ALL }
+    }
 }
 
 /// Some rows of a matrix, or a strip of columns: a piece of every row. There are a multiple of [`LANES`] of them.
 #[derive(Debug)]
 pub struct Block<'v> {
-    /// Number of the first row, if these are rows.
-    pub(crate) first: usize,
+    /// Which rows, if these are rows.
+    pub(crate) rows: RowNumbers,
     pub(crate) pieces: Vec<&'v mut [Fr]>,
 }
 
@@ -522,15 +566,15 @@ impl<'v> Block<'v> {
 
     /// The first `count` rows or columns, and the others.
     fn split(mut self, count: usize, over: Over) -> (Self, Self) {
-        let first = self.first;
+        let rows = self.rows;
         match over {
             Over::Rows => {
                 let pieces = self.pieces.split_off(count);
-                (self, Self { first: first + count, pieces })
+                (self, Self { rows: RowNumbers { first: rows.at(count), ..rows }, pieces })
             }
             Over::Columns => {
                 let (pieces, others) = self.pieces.into_iter().map(|piece| piece.split_at_mut(count)).unzip();
-                (Self { first, pieces }, Self { first, pieces: others })
+                (Self { rows, pieces }, Self { rows, pieces: others })
             }
         }
     }
@@ -553,10 +597,32 @@ impl Pass {
         &self.steps
     }
 
-    /// All of a vector, to be taken in blocks.
-    pub fn blocks<'v>(&self, values: &'v mut [Fr]) -> Blocks<'v> {
-        let pieces = values.chunks_exact_mut(self.columns).collect();
-        Blocks { over: self.over, left: Mutex::new(vec![Block { first: 0, pieces }]), pause: None }
+    /// Whether a part is eight rows or columns of the right length, or a multiple of eight.
+    ///
+    /// # Errors
+    /// [`BackendError::Part`] if it is not.
+    pub fn check(&self, part: &Part<'_>) -> Result<(), BackendError> {
+        let (len, actual) = (self.vector_len(), part.values.len());
+        let fits = actual > 0 && actual.is_multiple_of(LANES * len);
+        if fits { Ok(()) } else { Err(BackendError::Part { len, actual }) }
+    }
+
+    /// A part that has been checked, to be taken in blocks.
+    pub fn blocks<'v>(&self, part: Part<'v>) -> Blocks<'v> {
+        let piece_len = match self.over {
+            Over::Rows => self.vector_len(),
+            Over::Columns => part.values.len() / self.vector_len(),
+        };
+        let pieces = part.values.chunks_exact_mut(piece_len).collect();
+        Blocks { over: self.over, left: Mutex::new(vec![Block { rows: part.rows, pieces }]), pause: None }
+    }
+
+    /// Computes a part that has been checked, on all cores.
+    pub fn compute_all(&self, part: Part<'_>) {
+        let blocks = self.blocks(part);
+        while let Some(mut block) = blocks.take(usize::MAX) {
+            self.compute(&mut block);
+        }
     }
 
     /// Computes a block on all cores.
@@ -571,21 +637,21 @@ impl Pass {
         self.steps[0].butterflies.buffers()
     }
 
-    fn run(&self, buffers: &mut Buffers, first_row: usize) {
+    fn run(&self, buffers: &mut Buffers, rows: RowNumbers, first: usize) {
         for step in &self.steps {
-            step.butterflies.run(step.decimation, buffers, step.factors(first_row).as_ref());
+            step.butterflies.run(step.decimation, buffers, step.factors(rows, first).as_ref());
         }
     }
 
     fn compute_rows(&self, block: &mut Block<'_>) {
-        let first = block.first;
+        let numbers = block.rows;
         block.pieces.par_chunks_mut(LANES).enumerate().for_each_init(
             || self.buffers(),
             |buffers, (group, rows)| {
                 for (lane, row) in rows.iter().enumerate() {
                     buffers.lanes.iter_mut().zip(&**row).for_each(|(to, from)| to[lane] = *from);
                 }
-                self.run(buffers, first + LANES * group);
+                self.run(buffers, numbers, LANES * group);
                 for (lane, row) in rows.iter_mut().enumerate() {
                     buffers.lanes.iter().zip(&mut **row).for_each(|(from, to)| *to = from[lane]);
                 }
@@ -611,7 +677,7 @@ impl Pass {
                     for (to, from) in buffers.lanes.iter_mut().zip(&strip) {
                         *to = from.as_chunks().0[group];
                     }
-                    self.run(buffers, 0);
+                    self.run(buffers, RowNumbers::ALL, 0);
                     for (from, to) in buffers.lanes.iter().zip(&mut strip) {
                         to.as_chunks_mut().0[group] = *from;
                     }
@@ -685,6 +751,48 @@ mod tests {
             domain.interpolate(&mut values, Points::Coset);
             domain.evaluate(&mut values, Points::Roots);
             assert_eq!(values, original);
+        }
+    }
+
+    /// Rows in any order and strips of columns, each by itself.
+    #[test]
+    fn parts_equal_the_whole() {
+        let domain = Domain::at_least(1 << 11).unwrap();
+        let (rows, columns) = (1 << 5, 1 << 6);
+        let chain = [Transform::Interpolate(Points::Roots), Transform::Evaluate(Points::Coset)];
+        for pass in domain.passes(&chain).unwrap() {
+            let original = sample(domain.size());
+            let (mut expected, mut values) = (original.clone(), vec![Fr::ZERO; domain.size()]);
+            pass.compute_all(Part::whole(&mut expected));
+            match pass.over() {
+                Over::Columns => {
+                    for (first, width) in [(0, 8), (8, 24), (32, 32)] {
+                        let places = |row: usize| row * columns + first..row * columns + first + width;
+                        let mut strip: Vec<_> = (0..rows).flat_map(|row| original[places(row)].to_vec()).collect();
+                        pass.check(&Part::whole(&mut strip)).unwrap();
+                        pass.compute_all(Part::whole(&mut strip));
+                        (0..rows).zip(strip.chunks(width)).for_each(|(row, piece)| {
+                            values[places(row)].copy_from_slice(piece);
+                        });
+                    }
+                }
+                Over::Rows => {
+                    for first in [0, 2, 1, 3] {
+                        let numbers = RowNumbers { first, step: 4 };
+                        let places = |index| numbers.at(index) * columns..(numbers.at(index) + 1) * columns;
+                        let mut some: Vec<_> = (0..8).flat_map(|index| original[places(index)].to_vec()).collect();
+                        pass.compute_all(Part { values: &mut some, rows: numbers });
+                        (0..8).zip(some.chunks(columns)).for_each(|(index, row)| {
+                            values[places(index)].copy_from_slice(row);
+                        });
+                    }
+                }
+            }
+            assert_eq!(values, expected, "{:?}", pass.over());
+            for len in [0, 8, pass.vector_len(), 9 * pass.vector_len()] {
+                let error = pass.check(&Part::whole(&mut sample(len))).unwrap_err();
+                assert!(matches!(error, BackendError::Part { actual, .. } if actual == len), "{error}");
+            }
         }
     }
 

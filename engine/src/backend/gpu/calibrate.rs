@@ -11,7 +11,7 @@ use filecash_shaders::poseidon::WORKGROUP;
 use group::{Curve, Group as _};
 
 use super::{ARITIES, Gpu, GpuError, Worker};
-use crate::backend::cpu::ntt::{Domain, Points, Transform};
+use crate::backend::cpu::ntt::{Domain, Part, Points, Transform};
 use crate::backend::points::PointBlock;
 use crate::field::Fr;
 use crate::sector::params::NODE_SIZE;
@@ -101,7 +101,9 @@ impl Gpu {
                 let domain = Domain::at_least(count).expect("2³² roots of unity are enough");
                 let passes = domain.passes(&[Transform::Evaluate(Points::Roots)]).unwrap_or_default();
                 let mut values = vec![Fr::ONE; count];
-                timed(&mut || passes.iter().try_for_each(|pass| self.transform(pass, &pass.blocks(&mut values))))
+                timed(&mut || {
+                    passes.iter().try_for_each(|pass| self.transform(pass, &pass.blocks(Part::whole(&mut values))))
+                })
             }
             Work::SumG1 => {
                 let next = |point: &G1Projective| Some(point + G1Projective::generator());

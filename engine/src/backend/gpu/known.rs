@@ -9,7 +9,7 @@ use filecash_shaders::kernels::{Group, Kernel, SumPart};
 
 use super::{ARITIES, Gpu, GpuError, encode, msm, tables};
 use crate::backend::cpu::curve::{self, PortableG1, PortableG2};
-use crate::backend::cpu::ntt::{Domain, Points, Transform};
+use crate::backend::cpu::ntt::{Domain, Part, Points, Transform};
 use crate::field::{Fr, Node};
 use crate::hash::poseidon;
 use crate::hash::sha256::sha_nodes;
@@ -107,7 +107,7 @@ impl Gpu {
         for points in [Points::Roots, Points::Coset] {
             let transforms = [Transform::Interpolate(points), Transform::Evaluate(Points::Coset)];
             for pass in domain.passes(&transforms).into_iter().flatten() {
-                self.transforms.run(&self.device, &self.pipelines, &pass, &pass.blocks(&mut values))?;
+                self.transforms.run(&self.device, &self.pipelines, &pass, &pass.blocks(Part::whole(&mut values)))?;
             }
             transforms.into_iter().for_each(|transform| domain.transform_plainly(&mut expected, transform));
             if values != expected {

@@ -346,7 +346,7 @@ fn row_words(step: &Step, block: &Block<'_>, row_log2: u32, radix: Fr) -> Vec<u8
     let entries = row_entries(row_log2);
     let mut bytes = vec![0; block.pieces.len() * entries * FR_BYTES];
     for (group, rows) in bytes.chunks_mut(LANES * entries * FR_BYTES).enumerate() {
-        let Some(factors) = step.factors(block.first + group * LANES) else { continue };
+        let Some(factors) = step.factors(block.rows, group * LANES) else { continue };
         let numbers = factors.first.iter().zip(&factors.ratio);
         for (row, (first, ratio)) in rows.chunks_exact_mut(entries * FR_BYTES).zip(numbers) {
             let (low, high) = row.split_at_mut(lows * FR_BYTES);

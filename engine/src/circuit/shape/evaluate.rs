@@ -95,6 +95,24 @@ impl Shape {
         });
     }
 
+    /// One matrix times z, piece by piece: `write` is given the number of the first constraint of a piece, and the values,
+    /// by several threads.
+    ///
+    /// # Errors
+    /// What `write` says.
+    pub fn evaluate_pieces<E: Send>(
+        &self,
+        letter: Letter,
+        witness: &Witness,
+        write: impl Fn(usize, &[Fr]) -> Result<(), E> + Sync,
+    ) -> Result<(), E> {
+        self.tasks().into_par_iter().try_for_each_init(Vec::new, |piece, rows| {
+            piece.resize(rows.len(), Fr::ZERO);
+            self.evaluate_rows(rows.clone(), witness, [letter], &mut [Fill(piece.iter_mut())]);
+            write(rows.start, piece)
+        })
+    }
+
     /// All rows in ranges that cut no block.
     fn tasks(&self) -> Vec<Range<usize>> {
         let (mut tasks, mut start) = (Vec::new(), 0);

@@ -26,10 +26,10 @@ use super::GpuError;
 use super::turns::Turns;
 use crate::backend::cpu::curve::{PortableG1, PortableG2};
 use crate::backend::cpu::fast;
-use crate::backend::cpu::ntt::{Blocks, Domain, Pass, Transform};
+use crate::backend::cpu::ntt::{Blocks, Part, Pass};
 use crate::backend::points::{PointBlock, PointBlocks, SumPlan};
 use crate::backend::{Backend, BackendError, SharedBackend};
-use crate::field::{Fr, Node, fr};
+use crate::field::{Node, fr};
 
 /// Failures in a row after which a device gets no more work.
 const MAX_FAILURES: u32 = 2;
@@ -261,11 +261,8 @@ impl Backend for Team {
         self.run(Level::Sha, children, parents)
     }
 
-    fn transform(&self, domain: &Domain, values: &mut [Fr], transforms: &[Transform]) -> Result<(), BackendError> {
-        if values.len() != domain.size() {
-            return Err(BackendError::Points { expected: domain.size(), actual: values.len() });
-        }
-        self.passes(domain, values, transforms)
+    fn pass(&self, pass: &Pass, part: Part<'_>) -> Result<(), BackendError> {
+        self.passed(pass, part)
     }
 
     fn sum_g1(&self, plan: &SumPlan, blocks: &mut PointBlocks<'_>) -> Result<G1Projective, BackendError> {

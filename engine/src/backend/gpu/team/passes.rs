@@ -2,36 +2,24 @@
 
 use super::{Member, Team};
 use crate::backend::BackendError;
-use crate::backend::cpu::ntt::{Domain, Pass, Transform};
-use crate::field::Fr;
+use crate::backend::cpu::ntt::{Part, Pass};
 
-/// Points of a domain that is not worth an upload when the CPU takes part.
-const SMALL_DOMAIN: usize = 1 << 14;
+/// Elements that are not worth an upload when the CPU takes part.
+const SMALL: usize = 1 << 14;
 /// Elements of the CPU's blocks of a transform.
 const CPU_ELEMENTS: usize = 1 << 18;
 
 impl Team {
-    /// Transforms one after the other, of as many elements as the domain has points.
-    pub(super) fn passes(
-        &self,
-        domain: &Domain,
-        values: &mut [Fr],
-        transforms: &[Transform],
-    ) -> Result<(), BackendError> {
+    /// Transforms rows or columns.
+    pub(super) fn passed(&self, pass: &Pass, part: Part<'_>) -> Result<(), BackendError> {
         self.check_requirement()?;
-        let is_worth_it = !self.options().cpu || values.len() >= SMALL_DOMAIN;
-        match domain.passes(transforms) {
-            Some(passes) if is_worth_it => passes.iter().try_for_each(|pass| self.pass(pass, values)),
-            _ => {
-                domain.transform(values, transforms);
-                Ok(())
-            }
+        pass.check(&part)?;
+        if self.options().cpu && part.values.len() < SMALL {
+            pass.compute_all(part);
+            return Ok(());
         }
-    }
-
-    fn pass(&self, pass: &Pass, values: &mut [Fr]) -> Result<(), BackendError> {
         let rest = || self.rest();
-        let blocks = pass.blocks(values).with_pause(&rest);
+        let blocks = pass.blocks(part).with_pause(&rest);
         let on_device = |member: &Member| {
             while let Err(error) = member.worker.transform(pass, &blocks) {
                 if !member.failed(&error) {
