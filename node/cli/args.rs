@@ -80,6 +80,9 @@ pub struct Global {
     /// Folder of parent tables
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = SETTINGS, hide_short_help = true)]
     pub parent_cache: Option<PathBuf>,
+    /// Folder for files that a proof needs when the memory budget is too small for its vectors
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = SETTINGS, hide_short_help = true)]
+    pub scratch: Option<PathBuf>,
     /// Folder where what GPU drivers compile is kept between runs, or none
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = SETTINGS, hide_short_help = true)]
     pub pipeline_cache: Option<PathBuf>,
@@ -103,6 +106,7 @@ impl Global {
             rows_to_discard: self.rows_to_discard,
             parameter_cache: self.parameter_cache.clone(),
             parent_cache: self.parent_cache.clone(),
+            scratch: self.scratch.clone(),
             pipeline_cache: self.pipeline_cache.clone(),
         }
     }

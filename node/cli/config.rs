@@ -63,6 +63,12 @@ fn show(context: &Context) -> Report {
             &settings.parent_cache.source,
         ),
         (
+            "scratch",
+            settings.scratch.value.display().to_string(),
+            json!(settings.scratch.value),
+            &settings.scratch.source,
+        ),
+        (
             "pipeline_cache",
             settings.pipeline_cache.value.as_ref().map_or(NONE.to_owned(), |folder| folder.display().to_string()),
             json!(settings.pipeline_cache.value),

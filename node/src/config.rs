@@ -39,6 +39,8 @@ pub const DEVICE_VARIABLE: &str = "FILECASH_DEVICE";
 pub const MAX_VRAM_VARIABLE: &str = "FILECASH_MAX_VRAM";
 /// Folder where what GPU drivers compile is kept, or [`NONE`].
 pub const PIPELINE_CACHE_VARIABLE: &str = "FILECASH_PIPELINE_CACHE";
+/// Folder of files that are too large for the memory budget.
+pub const SCRATCH_VARIABLE: &str = "FILECASH_SCRATCH";
 /// Path of the settings file.
 pub const CONFIG_VARIABLE: &str = "FILECASH_CONFIG";
 /// The reference's: folder of parameter files.
@@ -110,6 +112,8 @@ pub struct Flags {
     pub parameter_cache: Option<PathBuf>,
     /// `--parent-cache`.
     pub parent_cache: Option<PathBuf>,
+    /// `--scratch`.
+    pub scratch: Option<PathBuf>,
     /// `--pipeline-cache`.
     pub pipeline_cache: Option<PathBuf>,
 }
@@ -133,6 +137,8 @@ pub struct Settings {
     pub parameter_cache: Sourced<PathBuf>,
     /// Folder of parent tables.
     pub parent_cache: Sourced<PathBuf>,
+    /// Folder of files without names, for what the memory budget has no room for.
+    pub scratch: Sourced<PathBuf>,
     /// Folder where what GPU drivers compile is kept, if it is.
     pub pipeline_cache: Sourced<Option<PathBuf>>,
 }
@@ -162,6 +168,7 @@ struct SettingsFile {
     rows_to_discard: Option<usize>,
     parameter_cache: Option<PathBuf>,
     parent_cache: Option<PathBuf>,
+    scratch: Option<PathBuf>,
     pipeline_cache: Option<PathBuf>,
 }
 
@@ -267,6 +274,12 @@ impl Settings {
                 layers.file.parent_cache.clone().map(home),
                 default.parent_cache,
             ),
+            scratch: layers.pick(
+                flags.scratch.clone().map(|value| ("--scratch", value)),
+                variable(environment, SCRATCH_VARIABLE).map(|value| (SCRATCH_VARIABLE, PathBuf::from(value))),
+                layers.file.scratch.clone().map(home),
+                default.scratch,
+            ),
             pipeline_cache: layers.pick(
                 flags.pipeline_cache.clone().map(|value| ("--pipeline-cache", unless_none(value))),
                 variable(environment, PIPELINE_CACHE_VARIABLE)
@@ -289,6 +302,7 @@ impl Settings {
             rows_to_discard: self.rows_to_discard.value,
             parameter_cache: self.parameter_cache.value.clone(),
             parent_cache: self.parent_cache.value.clone(),
+            scratch: self.scratch.value.clone(),
             ..Config::default()
         }
     }
@@ -424,7 +438,7 @@ mod tests {
         let file = "profile = \"filecash\"\nmemory = 134217728\nthreads = 3\nrows_to_discard = 1\n\
                     device = \"Arc,cpu; c2=cpu\"\nmax_vram = \"3GiB\"\n\
                     parameter_cache = \"params\"\nparent_cache = \"/abs\"\n\
-                    pipeline_cache = \"compiled\"";
+                    pipeline_cache = \"compiled\"\nscratch = \"tmp\"";
         let settings = resolve(Flags::default(), &[], Some(file)).unwrap();
         assert_eq!(settings.profile, Sourced { value: Profile::Filecash, source: in_file() });
         assert_eq!(settings.memory_bytes, Sourced { value: 128 << 20, source: in_file() });
@@ -437,6 +451,7 @@ mod tests {
         assert_eq!(settings.parameter_cache, Sourced { value: "/etc/f/params".into(), source: in_file() });
         assert_eq!(settings.parent_cache, Sourced { value: "/abs".into(), source: in_file() });
         assert_eq!(settings.pipeline_cache, Sourced { value: Some("/etc/f/compiled".into()), source: in_file() });
+        assert_eq!(settings.scratch, Sourced { value: "/etc/f/tmp".into(), source: in_file() });
     }
 
     #[test]
@@ -452,6 +467,7 @@ mod tests {
             parameter_cache: Some("p".into()),
             parent_cache: Some("q".into()),
             pipeline_cache: Some("r".into()),
+            scratch: Some("s".into()),
         };
         let settings = resolve(flags, &[(PARENT_CACHE_VARIABLE, "/env")], None).unwrap();
         assert_eq!(settings.profile.source, Source::Flag("--profile"));
@@ -462,6 +478,9 @@ mod tests {
         assert_eq!(settings.rows_to_discard, Sourced { value: 0, source: Source::Flag("--rows-to-discard") });
         assert_eq!(settings.parameter_cache, Sourced { value: "p".into(), source: Source::Flag("--parameter-cache") });
         assert_eq!(settings.parent_cache, Sourced { value: "q".into(), source: Source::Flag("--parent-cache") });
+        assert_eq!(settings.scratch, Sourced { value: "s".into(), source: Source::Flag("--scratch") });
+        let settings_of_environment = resolve(Flags::default(), &[(SCRATCH_VARIABLE, "/env")], None).unwrap();
+        assert_eq!(settings_of_environment.scratch.value, Path::new("/env"));
         assert_eq!(
             settings.pipeline_cache,
             Sourced { value: Some("r".into()), source: Source::Flag("--pipeline-cache") }

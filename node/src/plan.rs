@@ -109,6 +109,8 @@ pub enum Place {
     ParentCache,
     /// The folder of parameters.
     ParameterCache,
+    /// The folder of what the budget has no room for.
+    Scratch,
 }
 
 /// How long a file is there.
@@ -254,6 +256,11 @@ pub fn plan(question: &Question<'_>) -> Vec<Needs> {
         question.unseal(),
     ]);
     needs.into_iter().map(|needs| needs.finish(question)).collect()
+}
+
+/// A budget as the flag takes it, rounded up.
+pub fn budget_text(bytes: u64) -> String {
+    format!("{}MiB", bytes.div_ceil(1 << 20))
 }
 
 /// The most that files of sectors take at once until they are proven, tables and parameters not counted. What is unsealed

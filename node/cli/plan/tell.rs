@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use filecash_engine::params::{CircuitKind, FileKind, ParamId, ParamStore};
 use filecash_engine::sector::SealProof;
-use filecash_node::plan::{Lifetime, Needs, Phase, Place, Question, peak_disk_bytes};
+use filecash_node::plan::{Lifetime, Needs, Phase, Place, Question, budget_text, peak_disk_bytes};
 use filecash_node::size::ByteSize;
 use serde_json::{Value, json};
 
@@ -131,6 +131,11 @@ impl Told<'_> {
             let files = self.needs.iter().flat_map(|needs| &needs.disk).filter(|file| file.place == place);
             table.row([what.to_owned(), size(files.map(|file| file.bytes).sum()), format!("in {}", folder.display())]);
         }
+        let scratch = self.needs.iter().flat_map(|needs| &needs.disk).filter(|file| file.place == Place::Scratch);
+        if let Some(most) = scratch.map(|file| file.bytes).max() {
+            let folder = format!("in {}", self.context.config.scratch.display());
+            table.row(["vectors of a proof, while it is made".to_owned(), size(most), folder]);
+        }
         let missing = self.missing_parameters();
         let mut text = format!("\n  disk\n{}", table.render());
         if !missing.is_empty() {
@@ -237,11 +242,6 @@ impl Told<'_> {
 /// A size, or a dash for none.
 fn size(bytes: u64) -> String {
     if bytes == 0 { "-".to_owned() } else { ByteSize(bytes).to_string() }
-}
-
-/// A budget as the flag takes it, rounded up.
-fn budget_text(bytes: u64) -> String {
-    format!("{}MiB", bytes.div_ceil(1 << 20))
 }
 
 /// A number with three digits.

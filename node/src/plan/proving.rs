@@ -1,14 +1,15 @@
 //! Phases that make or check SNARKs: C2, verification, winning and window PoSt.
 
+use filecash_engine::backend::cpu::ntt::Domain;
 use filecash_engine::backend::cpu::sums::{MultiplesCost, PointGroup};
 use filecash_engine::calibrate::{CircuitRates, PointRates};
 use filecash_engine::circuit::{PoRepShape, PoStShape};
-use filecash_engine::groth16::prove::{MIN_WORKING, window_bytes};
-use filecash_engine::groth16::{Counts, Section};
+use filecash_engine::groth16::prove::window_bytes;
+use filecash_engine::groth16::{Counts, LeastMemory, Section, least_memory};
 use filecash_engine::sector::params::{WINDOW_CHALLENGES, WINNING_CHALLENGES};
 use filecash_engine::sector::{Feature, PoStKind};
 
-use super::{Lifetime, NODE, Needs, Phase, Place, Question};
+use super::{Lifetime, NODE, Needs, Phase, Place, Question, budget_text};
 
 /// Bytes of one partition's proof.
 const PROOF_BYTES: u64 = 192;
@@ -58,9 +59,14 @@ impl Circuit {
         [witness as u64, evaluations as u64]
     }
 
-    /// The least budget: what the prover asks for before it begins.
-    fn least_memory(&self) -> u64 {
-        2 * self.vector_bytes() + self.compact_bytes().iter().sum::<u64>() + MIN_WORKING
+    /// What the prover asks for before it begins, with its vectors in memory, and in files.
+    fn least_memory(&self) -> [u64; 2] {
+        let compact = self.compact_bytes().iter().sum();
+        // There are circuits of more rows than there are roots of unity nowhere.
+        let domain = Domain::at_least(self.counts.domain() as usize).ok();
+        let least = domain.map(|domain| least_memory(&domain, compact));
+        let LeastMemory { in_memory, on_disk } = least.unwrap_or(LeastMemory { in_memory: u64::MAX, on_disk: None });
+        [in_memory, on_disk.unwrap_or(in_memory)]
     }
 
     /// Variables of a section that are one, and that are wide.
@@ -95,15 +101,27 @@ impl Question<'_> {
     fn prove(&self, needs: &mut Needs, circuit: &Circuit, proofs: f64) {
         let counts = &circuit.counts;
         let [witness, evaluations] = circuit.compact_bytes();
-        let (vector, least) = (circuit.vector_bytes(), circuit.least_memory());
-        needs.least_memory_bytes = least;
+        let (vector, [in_memory, on_disk]) = (circuit.vector_bytes(), circuit.least_memory());
+        needs.least_memory_bytes = on_disk;
         // A budget that is too small is planned as if it were the least one.
-        let budget = self.memory_bytes.max(least);
-        // The second vector's place is free for the sums.
-        let working = budget - least + vector + MIN_WORKING;
-        let transforms = 2 * vector + witness + evaluations;
-        // The coefficients of H are there while it is summed.
-        let sum_h = vector + witness + circuit.sum_bytes(Section::H, working);
+        let budget = self.memory_bytes.max(on_disk);
+        let is_in_memory = budget >= in_memory;
+        // The coefficients of H are there while it is summed, unless they are in a file; the second vector's place is free.
+        let kept = if is_in_memory { vector } else { 0 };
+        let working = budget - witness - evaluations - kept;
+        let transforms = if is_in_memory { 2 * vector + witness + evaluations } else { budget };
+        let sum_h = kept + witness + circuit.sum_bytes(Section::H, working);
+        if !is_in_memory {
+            // As often as a proof's table of passes says; values that are wide are written before they are transformed.
+            let [read, written] = if circuit.is_bits { [7.0, 7.0] } else { [10.0, 10.0] };
+            needs.read_bytes += (proofs * read * vector as f64) as u64;
+            needs.written_bytes += (proofs * written * vector as f64) as u64;
+            needs.file("vectors of a proof", Place::Scratch, Lifetime::Temporary, 3 * vector);
+            needs.notes.push(format!(
+                "vectors in files, for lack of memory; in memory with --max-ram {}",
+                budget_text(in_memory)
+            ));
+        }
         let others =
             [Section::L, Section::A, Section::B1, Section::B2].map(|section| circuit.sum_bytes(section, working));
         let sum_others = witness + others.into_iter().max().unwrap_or(0);
