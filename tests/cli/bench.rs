@@ -149,6 +149,25 @@ fn kernels_and_verification_are_measured() {
     assert!(message.contains("there are: poseidon 2"), "{message}");
 }
 
+/// A sector that nobody sealed, and one that has more than a partition; what cannot be is refused before any work.
+#[test]
+fn proofs_of_no_sector_are_measured() {
+    let sandbox = Sandbox::new();
+    let prove = ["bench", "prove", "--sector-size", "2KiB", "--device", "cpu"];
+    let result = json(&sandbox.run(&[&prove[..], &["--memory", "96MiB", "--json", "--quiet"]].concat()).succeeds());
+    let phase = &result["phases"][0];
+    assert_eq!((&phase["name"], &phase["amount"]), (&value!("c2"), &value!(1)));
+    assert!(phase["peak_memory_bytes"]["max"].as_u64().unwrap() < 200 << 20, "{phase}");
+    let refused = |flags: &[&str], words: &str| {
+        let message = sandbox.run(&[&["bench", "prove"], flags].concat()).fails(2);
+        assert!(message.contains(words), "{message}");
+    };
+    refused(&["--sector-size", "2KiB", "--partitions", "2"], "has 1 partition");
+    refused(&["--sector-size", "3KiB"], "3 KiB");
+    refused(&["c2.json", "--sector-size", "2KiB"], "cannot be used with");
+    refused(&[], "required");
+}
+
 #[test]
 fn inputs_of_c2_that_are_none_are_refused() {
     let sandbox = Sandbox::new();

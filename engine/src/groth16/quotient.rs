@@ -133,12 +133,12 @@ pub(super) fn on_disk(
         first: Vec::new(),
         second: Vec::new(),
     };
-    files.to_coefficients(rows.take(Letter::A, witness), to, &a)?;
+    files.begin(rows.take(Letter::A, witness), to, &a)?;
     files.over_rows(through, &a)?;
-    files.to_coefficients(rows.take(Letter::B, witness), to, &b)?;
+    files.begin(rows.take(Letter::B, witness), to, &b)?;
     files.over_rows(through, &b)?;
     files.product(onto, from, &a, &b)?;
-    files.to_coefficients(rows.take(Letter::C, witness), to, &b)?;
+    files.begin(rows.take(Letter::C, witness), to, &b)?;
     let h = create()?;
     files.difference([back, down], [&a, &b], &h)?;
     let mut last = [Fr::ONE];
@@ -176,7 +176,7 @@ impl Files<'_> {
     }
 
     /// A transform over columns of a vector that is to be written.
-    fn to_coefficients(&mut self, column: Column<'_>, pass: &Pass, vector: &Scratch) -> Result<(), ProveError> {
+    fn begin(&mut self, column: Column<'_>, pass: &Pass, vector: &Scratch) -> Result<(), ProveError> {
         let spilled = column.spill(vector, self.domain.size())?;
         let (rows, columns) = (self.rows(), self.columns());
         let width = self.at_a_time(columns, rows);

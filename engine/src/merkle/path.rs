@@ -27,7 +27,7 @@ pub struct PathElement<N = Node> {
 
 impl PathElement {
     /// The level of child `index` of a parent with these children.
-    pub(super) fn new(children: &[Node], index: usize) -> Self {
+    pub(crate) fn new(children: &[Node], index: usize) -> Self {
         let others = children.iter().enumerate().filter(|(place, _)| *place != index);
         Self { hashes: others.map(|(_, node)| *node).collect(), index: index as u64 }
     }

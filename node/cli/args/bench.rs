@@ -16,7 +16,8 @@ const REPEATS: &str = "Repeats";
 pub enum Bench {
     /// The phases of sealing on synthetic data, each on its own, and sectors a day
     Sealing(Sealing),
-    /// The SNARK of a seal (C2), from a phase input that `bench sealing --save-commit2-input` or lotus-bench saved
+    /// The SNARK of a seal (C2), from a phase input that `bench sealing --save-commit2-input` or lotus-bench saved, or
+    /// without any sector
     Prove(Prove),
     /// The proof of a deadline: reading, SNARK, verification
     WindowPost(Post),
@@ -124,12 +125,18 @@ pub enum SealPhase {
 #[derive(Debug, Args)]
 pub struct Prove {
     /// Input of C2: a file of `--save-commit2-input`, or the c1.json of a sector
-    #[arg(value_hint = ValueHint::FilePath)]
-    pub input: PathBuf,
+    #[arg(value_hint = ValueHint::FilePath, required_unless_present = "sector_size", conflicts_with = "sector_size")]
+    pub input: Option<PathBuf>,
+    /// Instead of an input: size of a sector of which only the nodes exist that its proof opens
+    #[arg(long, value_name = "SIZE")]
+    pub sector_size: Option<ByteSize>,
+    /// Prove only the first N partitions [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub partitions: Option<u32>,
     /// Miner whose sector it is
     #[arg(long, visible_alias = "miner-addr", value_name = "ACTOR", default_value = "f01000")]
     pub miner: Miner,
-    /// Sector number; a saved input has its own
+    /// Sector number; a saved input has its own, and a sector that does not exist is number 1
     #[arg(long, value_name = "N")]
     pub sector: Option<u64>,
     #[command(flatten)]

@@ -13,6 +13,7 @@ use filecash_engine::groth16::Simulator;
 use filecash_engine::job::{Job, Quiet};
 use filecash_engine::params::{CircuitKind, FileKind, ParamId, ParamStore};
 use filecash_engine::porep::outputs::Commit1Output;
+use filecash_engine::porep::simulate::simulate;
 use filecash_engine::sector::SealProof;
 use rand_core::OsRng;
 
@@ -28,29 +29,36 @@ use crate::files;
 use crate::params;
 use crate::phase::Codec;
 use crate::report::{Failure, Kind, with_causes};
+use crate::text;
 
 /// Measures C2 of a saved input.
 pub fn prove(args: &Prove, context: &Context) -> anyhow::Result<Document> {
-    let (sector, bytes) = input::parse(files::read(&args.input, "input of C2")?)?;
-    let (proof, c1) = Commit1Output::decode(context.profile(), &bytes).map_err(|error| {
-        let cause = with_causes(&error);
-        let message = format!("{} is no input of C2 of profile {}: {cause}", args.input.display(), context.profile());
-        Failure::new(Kind::Input, message)
-    })?;
-    let sector_id = args.sector.or(sector).ok_or_else(|| {
-        Failure::missing("--sector").hint("a file of bench sealing --save-commit2-input knows its sector")
-    })?;
+    let (proof, sector_id, c1) = match (&args.input, args.sector_size) {
+        (Some(path), _) => saved(path, args.sector, context)?,
+        (None, Some(size)) => simulated(args, SealProof::for_size(context.profile(), size.0)?, context)?,
+        (None, None) => return Err(Failure::missing("INPUT").into()),
+    };
     let identity = SectorIdentity { prover_id: args.miner.prover_id(), sector_id, ticket: c1.ticket };
     let (config, size) = (proof.config(), proof.config().params.size_bytes);
+    let all = c1.vanilla_proofs.len();
+    let partitions = args.partitions.map_or(all, |count| count as usize);
+    if partitions > all {
+        let message = format!("the proof of such a sector has {}", text::count(all as u64, "partition"));
+        return Err(Failure::new(Kind::Input, message).into());
+    }
 
     let outcome = (|| {
         params::make_or_reuse(context, &proof, CircuitKind::PoRep)?;
         context.job_on_devices(Stage::C2, size)?;
-        let series = Series::new("c2", (1, "sectors"), Times::long(&args.repeats));
+        let amount = if partitions == all { (1, "sectors") } else { (partitions as u64, "partitions") };
+        let series = Series::new("c2", amount, Times::long(&args.repeats));
         context.teller.phase("c2");
         let work = |(): &mut ()| {
             let job = context.job_on_devices(Stage::C2, size)?;
-            Ok(engine::commit_phase2(&job, &config, &c1, &identity)?)
+            Ok(match partitions == all {
+                true => engine::commit_phase2(&job, &config, &c1, &identity)?,
+                false => engine::prove_partitions(&job, &config, &c1, &identity, 0..partitions)?,
+            })
         };
         let (phase, _) = series.on_devices_of(Some(Stage::C2), context).run(context, |_| Ok(()), work)?;
         context.teller.phase("");
@@ -59,6 +67,28 @@ pub fn prove(args: &Prove, context: &Context) -> anyhow::Result<Document> {
     let phase = context.kept(outcome, || "no result was written".to_owned())?;
     let machine = Machine::of(devices_of(&[Stage::C2], context));
     Ok(Document::new(Benchmark::Prove, machine, settings(context, size, 1), vec![phase], None))
+}
+
+/// A saved input, and the number of its sector.
+fn saved(path: &Path, sector: Option<u64>, context: &Context) -> anyhow::Result<(SealProof, u64, Commit1Output)> {
+    let (known, bytes) = input::parse(files::read(path, "input of C2")?)?;
+    let (proof, c1) = Commit1Output::decode(context.profile(), &bytes).map_err(|error| {
+        let cause = with_causes(&error);
+        let message = format!("{} is no input of C2 of profile {}: {cause}", path.display(), context.profile());
+        Failure::new(Kind::Input, message)
+    })?;
+    let sector = sector.or(known).ok_or_else(|| {
+        Failure::missing("--sector").hint("a file of bench sealing --save-commit2-input knows its sector")
+    })?;
+    Ok((proof, sector, c1))
+}
+
+/// The input of a sector that nobody sealed.
+fn simulated(args: &Prove, proof: SealProof, context: &Context) -> anyhow::Result<(SealProof, u64, Commit1Output)> {
+    let (sector, prover_id) = (args.sector.unwrap_or(1), args.miner.prover_id());
+    let job = Job { progress: &Quiet, ..context.job() };
+    let c1 = simulate(&job, &proof.config(), &prover_id, sector, &[1; 32], &[2; 32])?;
+    Ok((proof, sector, c1))
 }
 
 /// Measures verification of seals whose proofs are simulated under a key of known secrets: no verifier can tell, and an
