@@ -45,7 +45,7 @@ pub fn run(args: &Plan, context: &Context) -> anyhow::Result<Report> {
     let question = Question {
         config: &config,
         sectors,
-        memory_bytes: context.config.memory_bytes,
+        memory_bytes: context.settings.memory_bytes.value,
         free_bytes,
         vram_bytes: vram_bytes(context, args.sector_size.0, args.rates.is_some()),
         rows_to_discard: context.config.rows_to_discard,

@@ -54,6 +54,8 @@ pub const ROWS_TO_DISCARD_VARIABLE: &str = "FIL_PROOFS_ROWS_TO_DISCARD";
 
 /// The least memory budget that is taken seriously: smaller ones are slips, such as a missing unit.
 pub const MIN_MEMORY_BYTES: u64 = 64 << 20;
+/// What the program itself takes of a budget, before it does anything.
+pub const PROGRAM_BYTES: u64 = 16 << 20;
 
 /// In place of a folder that may be left out.
 pub const NONE: &str = "none";
@@ -123,7 +125,7 @@ pub struct Flags {
 pub struct Settings {
     /// Whose rules apply.
     pub profile: Sourced<Profile>,
-    /// Bytes that a phase plans with.
+    /// Bytes of memory that the program takes in a phase, itself included, but for pages of mapped files.
     pub memory_bytes: Sourced<u64>,
     /// Threads, 0 for one per core.
     pub threads: Sourced<usize>,
@@ -298,7 +300,7 @@ impl Settings {
     /// What the engine is handed.
     pub fn engine_config(&self) -> Config {
         Config {
-            memory_bytes: self.memory_bytes.value,
+            memory_bytes: self.memory_bytes.value - PROGRAM_BYTES,
             rows_to_discard: self.rows_to_discard.value,
             parameter_cache: self.parameter_cache.value.clone(),
             parent_cache: self.parent_cache.value.clone(),
@@ -411,7 +413,9 @@ mod tests {
     #[test]
     fn nothing_said_gives_the_reference_folders() {
         let settings = resolve(Flags::default(), &[], None).unwrap();
-        assert_eq!(settings.engine_config(), Config::default());
+        let default = Config::default();
+        let memory_bytes = default.memory_bytes - PROGRAM_BYTES;
+        assert_eq!(settings.engine_config(), Config { memory_bytes, ..default });
         assert_eq!(settings.profile, Sourced { value: Profile::Filecoin, source: Source::Default });
         assert_eq!(settings.threads, Sourced { value: 0, source: Source::Default });
     }

@@ -20,6 +20,8 @@ use filecash_engine::sector::params::NODE_SIZE;
 use filecash_engine::sector::{Feature, PoRepConfig, SectorParams};
 use serde::Serialize;
 
+use crate::config::PROGRAM_BYTES;
+
 /// Bytes of a node.
 const NODE: u64 = NODE_SIZE as u64;
 
@@ -39,7 +41,7 @@ pub struct Question<'a> {
     pub config: &'a PoRepConfig,
     /// How many of them, one after the other but where phases take several at once.
     pub sectors: u64,
-    /// The budget of working memory.
+    /// The budget, the program included.
     pub memory_bytes: u64,
     /// Memory that is free for pages of files, where it is known.
     pub free_bytes: Option<u64>,
@@ -158,7 +160,7 @@ pub struct Needs {
     pub phase: Phase,
     /// The most working memory at once, of the budget; where that is too small, of the least one.
     pub working_bytes: u64,
-    /// What is in memory besides, whatever the budget: circuits, proofs.
+    /// What is in memory besides, whatever the budget: the program, circuits, proofs.
     pub besides_bytes: u64,
     /// Pages of mapped files, which the system may take back.
     pub mapped_bytes: u64,
@@ -231,6 +233,8 @@ impl Needs {
 
     /// Adds up what only the question knows.
     fn finish(mut self, question: &Question<'_>) -> Self {
+        self.besides_bytes += PROGRAM_BYTES;
+        self.least_memory_bytes += self.besides_bytes;
         self.fits = self.least_memory_bytes <= question.memory_bytes;
         let devices = self.phase.on_devices().and_then(|phase| question.vram_bytes[phase as usize]);
         self.vram_bytes = devices.unwrap_or(0);
@@ -291,6 +295,11 @@ fn sectors_at_once(params: &SectorParams, sectors: u64, free_bytes: Option<u64>)
 }
 
 impl Question<'_> {
+    /// What the program leaves to a phase.
+    fn working_bytes(&self) -> u64 {
+        self.memory_bytes.saturating_sub(PROGRAM_BYTES)
+    }
+
     fn params(&self) -> &'static SectorParams {
         self.config.params
     }
@@ -326,7 +335,7 @@ impl Question<'_> {
 
     /// Nodes of a batch that takes `buffers` nodes of memory for each of its nodes, and of all its buffers the bytes.
     fn batch_bytes(&self, buffers: u64) -> u64 {
-        let batch = filecash_engine::merkle::build::batch_of(self.memory_bytes, buffers);
+        let batch = filecash_engine::merkle::build::batch_of(self.working_bytes(), buffers);
         buffers * NODE * batch.min(self.params().nodes())
     }
 }

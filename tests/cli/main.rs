@@ -11,6 +11,8 @@ mod bench;
 mod devices;
 mod features;
 mod many;
+#[cfg(target_os = "linux")]
+mod memory;
 mod plan;
 mod post;
 mod settings;

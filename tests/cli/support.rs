@@ -76,6 +76,16 @@ impl Sandbox {
         command
     }
 
+    /// Runs, and tells the largest resident set that was seen from outside.
+    #[cfg(target_os = "linux")]
+    pub fn run_watched(&self, arguments: &[&str]) -> (Run, u64) {
+        let child = self.command(Path::new(FILECASH), arguments).stdin(Stdio::null()).spawn().unwrap();
+        let process = child.id();
+        let watcher = std::thread::spawn(move || watch_peak(process));
+        let run = Run::new(child.wait_with_output().unwrap());
+        (run, watcher.join().unwrap())
+    }
+
     /// Runs with variables besides the sandbox's own, and bytes on standard input.
     pub fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)], input: &[u8]) -> Run {
         let mut child = self.command(Path::new(FILECASH), arguments).envs(variables.iter().copied()).spawn().unwrap();
@@ -83,6 +93,20 @@ impl Sandbox {
         let _ = child.stdin.take().unwrap().write_all(input);
         Run::new(child.wait_with_output().unwrap())
     }
+}
+
+/// The largest resident set of a process, seen from outside until it ends.
+#[cfg(target_os = "linux")]
+fn watch_peak(process: u32) -> u64 {
+    let mut peak = 0;
+    // A process that has ended has no memory to tell of.
+    while let Ok(status) = fs::read_to_string(format!("/proc/{process}/status")) {
+        let Some(line) = status.lines().find_map(|line| line.strip_prefix("VmHWM:")) else { break };
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+        peak = peak.max(kib << 10);
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    peak
 }
 
 impl Run {

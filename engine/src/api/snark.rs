@@ -9,6 +9,7 @@
 use std::path::PathBuf;
 
 use crate::circuit::{Evaluations, ProofCircuit, Shape, Witness};
+use crate::config::Config;
 use crate::error::Error;
 use crate::field::Fr;
 use crate::groth16::prove::check_counts;
@@ -76,7 +77,12 @@ impl Prover {
         let witness = circuit.witness().map_err(SnarkError::from)?;
         stage.advance(1)?;
         drop(stage);
-        let backend = &job.config.backend;
+        // The circuit is there meanwhile.
+        let circuit_bytes = (self.shape.memory_bytes() + self.density.memory_bytes()) as u64;
+        let memory_bytes = job.config.memory_bytes.saturating_sub(circuit_bytes);
+        let config = Config { memory_bytes, ..job.config.clone() };
+        let job = &Job { config: &config, ..*job };
+        let backend = &config.backend;
         let has_devices = backend.has_devices();
         let proof = self.proof(job, partition, &witness);
         let reason = match &proof {

@@ -26,6 +26,10 @@ impl Bits {
         *word |= bit;
     }
 
+    fn memory_bytes(&self) -> usize {
+        size_of_val(&self.words[..])
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.count
@@ -76,6 +80,11 @@ impl Density {
         };
         let ((_, a_aux), (b_inputs, b_aux)) = rayon::join(|| occurring(a), || occurring(b));
         Self { inputs: shape.inputs(), aux: shape.aux(), constraints: shape.constraints(), a_aux, b_inputs, b_aux }
+    }
+
+    /// Bytes that the sets occupy.
+    pub fn memory_bytes(&self) -> usize {
+        [&self.a_aux, &self.b_inputs, &self.b_aux].into_iter().map(Bits::memory_bytes).sum()
     }
 
     /// Points in section A of the key.

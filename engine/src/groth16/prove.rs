@@ -82,13 +82,12 @@ pub struct LeastMemory {
     pub on_disk: Option<u64>,
 }
 
-/// What a proof over a domain takes at least, on as many threads as rayon has here, when its witness and evaluations take
-/// `compact_bytes`.
-pub fn least_memory(domain: &Domain, compact_bytes: u64) -> LeastMemory {
+/// What a proof over a domain takes at least on so many threads, when its witness and evaluations take `compact_bytes`.
+pub fn least_memory(domain: &Domain, compact_bytes: u64, threads: usize) -> LeastMemory {
     let vector_bytes = (domain.size() * size_of::<Fr>()) as u64;
     LeastMemory {
-        in_memory: compact_bytes + 2 * vector_bytes + MIN_WORKING.max(domain.buffer_bytes()),
-        on_disk: domain.can_be_cut().then(|| compact_bytes + MIN_WORKING.max(least_on_disk(domain))),
+        in_memory: compact_bytes + 2 * vector_bytes + MIN_WORKING.max(domain.buffer_bytes(threads)),
+        on_disk: domain.can_be_cut().then(|| compact_bytes + MIN_WORKING.max(least_on_disk(domain, threads))),
     }
 }
 
@@ -118,7 +117,7 @@ pub fn prove<'a>(
     check_lengths(density, &rows, witness)?;
     let domain = Domain::at_least(density.rows())?;
     let compact_bytes = (witness.aux.memory_bytes() + rows.memory_bytes()) as u64;
-    let least = least_memory(&domain, compact_bytes);
+    let least = least_memory(&domain, compact_bytes, rayon::current_num_threads());
     let available = job.config.memory_bytes;
     let (quotient, working) = if available >= least.in_memory {
         let vector_bytes = (domain.size() * size_of::<Fr>()) as u64;

@@ -102,9 +102,9 @@ pub(super) fn in_memory(
 }
 
 /// Bytes that transforms in files take at least, whatever the domain's vectors take.
-pub(super) fn least_on_disk(domain: &Domain) -> u64 {
+pub(super) fn least_on_disk(domain: &Domain, threads: usize) -> u64 {
     let longest = domain.size() >> domain.rows_log2();
-    (2 * LANES * longest * size_of::<Fr>()) as u64 + domain.buffer_bytes()
+    (2 * LANES * longest * size_of::<Fr>()) as u64 + domain.buffer_bytes(threads)
 }
 
 /// Computes h in files, with so many bytes of memory, at least [`least_on_disk`].
@@ -124,7 +124,8 @@ pub(super) fn on_disk(
     };
     let create = || Scratch::create(&job.config.scratch, domain);
     let (a, b) = (create()?, create()?);
-    let elements = memory_bytes.saturating_sub(domain.buffer_bytes()) as usize / size_of::<Fr>() / 2;
+    let elements =
+        memory_bytes.saturating_sub(domain.buffer_bytes(rayon::current_num_threads())) as usize / size_of::<Fr>() / 2;
     let mut files = Files {
         job,
         stage: job.stage("transforms on disk", Unit::Items, 6 * domain.size() as u64),

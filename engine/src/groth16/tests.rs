@@ -273,7 +273,7 @@ fn proofs_from_files_are_the_same() {
         (recorder.witness.aux.memory_bytes() + if is_compact { rows } else { 0 }) as u64
     };
     for is_compact in [true, false] {
-        let least = least_memory(&domain, bytes(&recorder, is_compact));
+        let least = least_memory(&domain, bytes(&recorder, is_compact), rayon::current_num_threads());
         let on_disk = least.on_disk.unwrap();
         assert!(least.in_memory > on_disk + (3 << 20), "{least:?}");
         for budget in [on_disk, on_disk + (1 << 20), least.in_memory - 1] {
@@ -290,7 +290,7 @@ fn proofs_from_files_are_the_same() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     recorder.witness.inputs[1] += Fr::ONE;
     for is_compact in [true, false] {
-        let budget = least_memory(&domain, bytes(&recorder, is_compact)).on_disk.unwrap();
+        let budget = least_memory(&domain, bytes(&recorder, is_compact), rayon::current_num_threads()).on_disk.unwrap();
         let proof = prove_with(&recorder, budget, is_compact, folder.path());
         assert!(matches!(proof, Err(ProveError::Unsatisfied)), "{proof:?}");
     }

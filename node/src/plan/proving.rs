@@ -9,6 +9,8 @@ use filecash_engine::groth16::{Counts, LeastMemory, Section, least_memory};
 use filecash_engine::sector::params::{WINDOW_CHALLENGES, WINNING_CHALLENGES};
 use filecash_engine::sector::{Feature, PoStKind};
 
+use crate::config::PROGRAM_BYTES;
+
 use super::{Lifetime, NODE, Needs, Phase, Place, Question, budget_text};
 
 /// Bytes of one partition's proof.
@@ -60,11 +62,11 @@ impl Circuit {
     }
 
     /// What the prover asks for before it begins, with its vectors in memory, and in files.
-    fn least_memory(&self) -> [u64; 2] {
+    fn least_memory(&self, threads: usize) -> [u64; 2] {
         let compact = self.compact_bytes().iter().sum();
         // There are circuits of more rows than there are roots of unity nowhere.
         let domain = Domain::at_least(self.counts.domain() as usize).ok();
-        let least = domain.map(|domain| least_memory(&domain, compact));
+        let least = domain.map(|domain| least_memory(&domain, compact, threads));
         let LeastMemory { in_memory, on_disk } = least.unwrap_or(LeastMemory { in_memory: u64::MAX, on_disk: None });
         [in_memory, on_disk.unwrap_or(in_memory)]
     }
@@ -101,10 +103,12 @@ impl Question<'_> {
     fn prove(&self, needs: &mut Needs, circuit: &Circuit, proofs: f64) {
         let counts = &circuit.counts;
         let [witness, evaluations] = circuit.compact_bytes();
-        let (vector, [in_memory, on_disk]) = (circuit.vector_bytes(), circuit.least_memory());
+        let (vector, [in_memory, on_disk]) = (circuit.vector_bytes(), circuit.least_memory(self.rates.threads));
         needs.least_memory_bytes = on_disk;
         // A budget that is too small is planned as if it were the least one.
-        let budget = self.memory_bytes.max(on_disk);
+        let circuit_bytes = (CIRCUIT * counts.constraints as f64) as u64;
+        needs.besides_bytes += circuit_bytes;
+        let budget = self.working_bytes().saturating_sub(circuit_bytes).max(on_disk);
         let is_in_memory = budget >= in_memory;
         // The coefficients of H are there while it is summed, unless they are in a file; the second vector's place is free.
         let kept = if is_in_memory { vector } else { 0 };
@@ -119,14 +123,13 @@ impl Question<'_> {
             needs.file("vectors of a proof", Place::Scratch, Lifetime::Temporary, 3 * vector);
             needs.notes.push(format!(
                 "vectors in files, for lack of memory; in memory with --max-ram {}",
-                budget_text(in_memory)
+                budget_text(in_memory + circuit_bytes + PROGRAM_BYTES)
             ));
         }
         let others =
             [Section::L, Section::A, Section::B1, Section::B2].map(|section| circuit.sum_bytes(section, working));
         let sum_others = witness + others.into_iter().max().unwrap_or(0);
         needs.working_bytes = transforms.max(sum_h).max(sum_others);
-        needs.besides_bytes += (CIRCUIT * counts.constraints as f64) as u64;
         let parameters = counts.parameter_bytes();
         needs.parameter_bytes += (proofs * parameters as f64) as u64;
         needs.read_bytes += (proofs * parameters as f64) as u64;

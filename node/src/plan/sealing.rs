@@ -33,7 +33,7 @@ impl Question<'_> {
 
     pub(super) fn add_piece(&self) -> Needs {
         let (mut needs, size) = (Needs::new(Phase::AddPiece), self.params().size_bytes);
-        let chunks = (self.memory_bytes / 4 / PIECE_CHUNK).clamp(1, MOST_CHUNKS);
+        let chunks = (self.working_bytes() / 4 / PIECE_CHUNK).clamp(1, MOST_CHUNKS);
         // Two batches of raw bytes and a padded one.
         needs.working_bytes = 3 * (chunks * PIECE_CHUNK).min(size);
         needs.least_memory_bytes = 3 * PIECE_CHUNK.min(size);
@@ -176,7 +176,7 @@ impl Question<'_> {
         let discarded = self.geometry().rows_to_discard(self.rows_to_discard) as u64;
         // Challenge and parents; nodes to check; siblings in the rows that are left out.
         let lists = 8 + 4 * DEGREE as u64 + 8 * COLUMNS + 20 + NODE * 7 * discarded;
-        needs.working_bytes = (lists * members).min(self.memory_bytes / 2);
+        needs.working_bytes = (lists * members).min(self.working_bytes() / 2);
         needs.least_memory_bytes = (lists * members).min(1 << 20);
         let files = self.files();
         let trees = total(&files.for_commit());

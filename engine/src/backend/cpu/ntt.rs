@@ -162,11 +162,11 @@ impl Domain {
         1 << self.rows_log2() >= LANES
     }
 
-    /// Bytes that passes take besides the vector, on all threads of rayon's pool.
-    pub fn buffer_bytes(&self) -> u64 {
+    /// Bytes that passes take besides the vector, on so many threads.
+    pub fn buffer_bytes(&self, threads: usize) -> u64 {
         // Eight columns, and the same in wide limbs.
         let column = (size_of::<Lane>() + size_of::<Lane>() * 5 / 4) << (self.log2 - self.rows_log2());
-        (rayon::current_num_threads() * column) as u64
+        (threads * column) as u64
     }
 
     /// ω and the factor of the points, or their inverses, and the factor of everything.
