@@ -11,10 +11,10 @@ use std::mem::MaybeUninit;
 use std::process::Command;
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What one process used from its start to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
     /// Elapsed seconds.
     pub wall_seconds: f64,
@@ -40,6 +40,20 @@ impl Usage {
             system_seconds: seconds(usage.ru_stime),
             peak_rss_bytes: usage.ru_maxrss as u64 * 1024,
         }
+    }
+
+    /// What some work of this process takes, and its result; the peak is that of the process so far.
+    ///
+    /// # Errors
+    /// What the system reports.
+    pub fn of<T>(work: impl FnOnce() -> T) -> io::Result<(Self, T)> {
+        let started = Instant::now();
+        let before = Self::of_self(started)?;
+        let result = work();
+        let mut usage = Self::of_self(started)?;
+        usage.user_seconds -= before.user_seconds;
+        usage.system_seconds -= before.system_seconds;
+        Ok((usage, result))
     }
 
     /// Of this process until now. `started` is when it began.
@@ -109,6 +123,21 @@ mod tests {
         let after = Usage::of_self(started).unwrap();
         assert!(after.peak_rss_bytes >= before.peak_rss_bytes.max(block.len() as u64));
         assert!(after.wall_seconds >= before.wall_seconds);
+    }
+
+    #[test]
+    fn work_is_counted_without_what_was_before() {
+        let spin = |seconds: f64| {
+            let started = Instant::now();
+            while started.elapsed().as_secs_f64() < seconds {}
+        };
+        spin(0.3);
+        let (usage, number) = Usage::of(|| {
+            spin(0.02);
+            7
+        })
+        .unwrap();
+        assert!(number == 7 && usage.wall_seconds >= 0.02 && usage.cpu_seconds() < usage.wall_seconds + 0.1);
     }
 
     #[test]
