@@ -5,6 +5,10 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::program::Files;
+use crate::phases::read_json;
 
 /// Removes a folder, if it is there.
 pub(super) fn remove(folder: &Path) -> Result<()> {
@@ -29,7 +33,15 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether two files hold the same.
+/// Whether two files hold the same; of JSON the same values.
+pub(super) fn same(one: &Path, other: &Path) -> Result<bool> {
+    if one.extension() == Some("json".as_ref()) {
+        return Ok(read_json::<Value>(one)? == read_json::<Value>(other)?);
+    }
+    same_bytes(one, other)
+}
+
+/// Whether two files hold the same bytes.
 pub(super) fn same_bytes(one: &Path, other: &Path) -> Result<bool> {
     let open = |path: &Path| Ok::<_, std::io::Error>((BufReader::new(File::open(path)?), fs::metadata(path)?.len()));
     let ((mut one, length), (mut other, other_length)) = (open(one)?, open(other)?);
@@ -48,6 +60,16 @@ pub(super) fn same_bytes(one: &Path, other: &Path) -> Result<bool> {
         left -= ours.len() as u64;
     }
     Ok(true)
+}
+
+/// CommR and CommD in hexadecimal, out of what PC2 left.
+pub(super) fn comms(files: &Files) -> Result<[String; 2]> {
+    let output: Value = read_json(&files.path("pc2.json"))?;
+    let comm = |name: &str| -> Result<String> {
+        let bytes: [u8; 32] = serde_json::from_value(output[name].clone()).with_context(|| name.to_owned())?;
+        Ok(hex::encode(bytes))
+    };
+    Ok([comm("comm_r")?, comm("comm_d")?])
 }
 
 #[cfg(test)]
@@ -86,5 +108,23 @@ mod tests {
         }
         fs::write(&other, &bytes[1..]).unwrap();
         assert!(!same_bytes(&one, &other).unwrap());
+    }
+
+    #[test]
+    fn json_is_the_same_however_it_is_spaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, other, third] = ["one.json", "other.json", "third.json"].map(|name| folder.path().join(name));
+        fs::write(&one, "[{\"a\": 1, \"b\": 2}]\n").unwrap();
+        fs::write(&other, "[{\"b\":2,\"a\":1}]").unwrap();
+        fs::write(&third, "[{\"b\":2,\"a\":3}]").unwrap();
+        assert!(same(&one, &other).unwrap() && !same(&one, &third).unwrap() && !same_bytes(&one, &other).unwrap());
+    }
+
+    #[test]
+    fn commitments_come_in_hexadecimal() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = serde_json::json!({ "comm_d": [1; 32], "comm_r": [0xab; 32] });
+        fs::write(folder.path().join("pc2.json"), output.to_string()).unwrap();
+        assert_eq!(comms(&Files::under(folder.path())).unwrap(), ["ab".repeat(32), "01".repeat(32)]);
     }
 }

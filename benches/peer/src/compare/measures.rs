@@ -15,7 +15,7 @@ use filecash_engine::params::{CircuitKind, FileKind, ParamId};
 use filecash_engine::sector::Profile;
 use filecash_engine::sector::params::for_size;
 
-use super::files::{copy, remove};
+use super::files::{comms, copy, remove};
 use super::machine;
 use super::program::{Files, Network, Programs, Side, measure};
 use super::table::{Bound, Quantity, Row};
@@ -133,8 +133,8 @@ impl Plan {
         let one = |side| {
             let files = self.fresh(&inputs)?;
             let usage = measure(self.programs.pc2(side, &files))?;
-            let output = fs::read(files.path("pc2.json")).context("reading what PC2 left")?;
-            ensure!(known.get_or_init(|| output.clone()) == &output, "commitments differ");
+            let comms = comms(&files)?;
+            ensure!(known.get_or_init(|| comms.clone()) == &comms, "commitments differ");
             Ok(usage)
         };
         one(Side::Ours)?;

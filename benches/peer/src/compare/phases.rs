@@ -5,13 +5,12 @@
 
 use std::fs;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
-use super::files::{remove, same_bytes};
+use super::files::{comms, remove, same};
 use super::measures::{KIB_2, Plan, rows};
 use super::program::{Files, Side, measure};
 use super::table::{Bound, Quantity, Row};
-use crate::phases::read_json;
 
 /// Phases, and what both sides have to have after each: a file of ours, and one of the reference's.
 const PHASES: [(&str, &[[&str; 2]]); 7] = [
@@ -40,7 +39,7 @@ impl Plan {
         }
         let programs = &self.programs;
         let mut all = Vec::new();
-        for (phase, same) in PHASES {
+        for (phase, results) in PHASES {
             let run = |side, files: &Files, other: &Files| {
                 measure(match phase {
                     "add-piece" => programs.add_piece(side, size.proof, files),
@@ -53,9 +52,9 @@ impl Plan {
                 })
             };
             let usages = [run(Side::Ours, &ours, &reference)?, run(Side::Reference, &reference, &ours)?];
-            for [our_file, other_file] in same {
+            for [our_file, other_file] in results {
                 let (one, other) = (ours.path(our_file), reference.path(other_file));
-                ensure!(same_bytes(&one, &other)?, "{} and {} differ", one.display(), other.display());
+                ensure!(same(&one, &other)?, "{} and {} differ", one.display(), other.display());
             }
             let asked = [Quantity::Cpu, Quantity::Wall, Quantity::Peak].map(|quantity| (quantity, Bound::None));
             all.extend(rows(&format!("{phase} {}", size.name), &usages[..1], &usages[1..], &asked));
@@ -63,14 +62,4 @@ impl Plan {
         [ours, reference].iter().try_for_each(|files| remove(&files.path("")))?;
         Ok(all)
     }
-}
-
-/// CommR and CommD in hexadecimal, out of what PC2 left.
-fn comms(files: &Files) -> Result<[String; 2]> {
-    let output: serde_json::Value = read_json(&files.path("pc2.json"))?;
-    let comm = |name: &str| -> Result<String> {
-        let bytes: [u8; 32] = serde_json::from_value(output[name].clone()).with_context(|| name.to_owned())?;
-        Ok(hex::encode(bytes))
-    };
-    Ok([comm("comm_r")?, comm("comm_d")?])
 }
