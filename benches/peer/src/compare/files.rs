@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn commitments_come_in_hexadecimal() {
         let folder = tempfile::tempdir().unwrap();
-        let output = serde_json::json!({ "comm_d": [1; 32], "comm_r": [0xab; 32] });
+        let output = serde_json::json!({ "comm_d": vec![1; 32], "comm_r": vec![0xab; 32] });
         fs::write(folder.path().join("pc2.json"), output.to_string()).unwrap();
         assert_eq!(comms(&Files::under(folder.path())).unwrap(), ["ab".repeat(32), "01".repeat(32)]);
     }

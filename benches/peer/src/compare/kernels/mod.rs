@@ -61,7 +61,11 @@ fn elements() -> impl Iterator<Item = Fr> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::compare::measures::Plan;
+    use crate::compare::program::Programs;
 
     #[test]
     fn what_differs_is_not_timed() {
@@ -70,5 +74,16 @@ mod tests {
         assert_eq!([ours.len(), reference.len()], [2, 2]);
         let error = in_turn("seven", 0, [&mut run(7), &mut run(8)]).unwrap_err();
         assert_eq!(error.to_string(), "seven: results differ");
+    }
+
+    #[test]
+    fn both_sides_of_every_kernel_agree() {
+        let nothing = PathBuf::new();
+        let (ours, reference, shared) = (nothing.clone(), nothing.clone(), nothing.clone());
+        let programs = Programs { ours, reference, threads: 1, shared };
+        let plan = Plan { programs, work: nothing.clone(), params: nothing, size: None, runs: 1 };
+        let rows = [plan.poseidon().unwrap(), plan.transform(11).unwrap(), plan.sums(8).unwrap()].concat();
+        assert_eq!(rows.len(), 4 + 2 + 6);
+        assert!(rows.iter().all(|row| row.ours.len() == 1 && row.reference.len() == 1));
     }
 }

@@ -53,7 +53,6 @@ impl Plan {
 
 /// A parent as the reference computes it; none if a child is no field element.
 fn neptune_hash<A: PoseidonArity>(children: &[Node]) -> Option<Node> {
-    let preimage: Vec<Fr> =
-        children.iter().map(|child| Option::from(Fr::from_repr_vartime(*child))).collect::<Option<_>>()?;
+    let preimage: Vec<Fr> = children.iter().map(|child| Fr::from_repr_vartime(*child)).collect::<Option<_>>()?;
     Some(Poseidon::new_with_preimage(&preimage, A::PARAMETERS()).hash().to_repr())
 }

@@ -39,14 +39,15 @@ impl Plan {
     /// When results differ, or a side has other threads than the other.
     pub fn msm(&self) -> Result<Vec<Row>> {
         check_threads(self.programs.threads)?;
-        let mut all = Vec::new();
-        for log2 in SIZES {
-            all.extend(if fast::available() { self.sums::<fast::G1>(log2)? } else { self.sums::<PortableG1>(log2)? });
-        }
-        Ok(all)
+        let rows = SIZES.into_iter().map(|log2| self.sums(log2)).collect::<Result<Vec<_>>>()?;
+        Ok(rows.concat())
     }
 
-    fn sums<K: Kernel<Affine = G1Affine, Group = G1Projective>>(&self, log2: u32) -> Result<Vec<Row>> {
+    pub(super) fn sums(&self, log2: u32) -> Result<Vec<Row>> {
+        if fast::available() { self.sums_with::<fast::G1>(log2) } else { self.sums_with::<PortableG1>(log2) }
+    }
+
+    fn sums_with<K: Kernel<Affine = G1Affine, Group = G1Projective>>(&self, log2: u32) -> Result<Vec<Row>> {
         let points = points(1 << log2);
         let scalars: Vec<Fr> = elements().take(points.len()).collect();
 

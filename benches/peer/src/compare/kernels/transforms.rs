@@ -23,31 +23,31 @@ impl Plan {
     /// When results differ, or a side has other threads than the other.
     pub fn ntt(&self) -> Result<Vec<Row>> {
         check_threads(self.programs.threads)?;
-        let mut all = Vec::new();
-        for log2 in SIZES {
-            let domain = Domain::at_least(1 << log2)?;
-            let coefficients: Vec<Fr> = elements().take(domain.size()).collect();
-            // Each side takes coefficients in the order in which its prover has them; values are in order on both.
-            let reversed: Vec<Fr> = (0..domain.size()).map(|place| coefficients[domain.reversed(place)]).collect();
-            let mut ours = || {
-                let mut values = reversed.clone();
-                let (usage, done) =
-                    Usage::of(|| Cpu.transform(&domain, &mut values, &[Transform::Evaluate(Points::Roots)]))?;
-                done?;
-                Ok((usage, values))
-            };
-            let worker = Worker::new();
-            let mut reference = || {
-                let mut values = EvaluationDomain::from_coeffs(coefficients.clone())?;
-                let (usage, done) = Usage::of(|| values.fft(&worker, &mut None))?;
-                done?;
-                Ok((usage, values.into_coeffs()))
-            };
-            let name = format!("transform of 2^{log2}");
-            let [ours, reference] = in_turn(&name, self.runs, [&mut ours, &mut reference])?;
-            let asked = [(Quantity::Wall, Bound::Ratio(2.0)), (Quantity::Cpu, Bound::None)];
-            all.extend(rows(&name, &ours, &reference, &asked));
-        }
-        Ok(all)
+        let rows = SIZES.into_iter().map(|log2| self.transform(log2)).collect::<Result<Vec<_>>>()?;
+        Ok(rows.concat())
+    }
+
+    pub(super) fn transform(&self, log2: u32) -> Result<Vec<Row>> {
+        let domain = Domain::at_least(1 << log2)?;
+        let coefficients: Vec<Fr> = elements().take(domain.size()).collect();
+        // Each side takes coefficients in the order in which its prover has them; values are in order on both.
+        let reversed: Vec<Fr> = (0..domain.size()).map(|place| coefficients[domain.reversed(place)]).collect();
+        let mut ours = || {
+            let mut values = reversed.clone();
+            let (usage, done) =
+                Usage::of(|| Cpu.transform(&domain, &mut values, &[Transform::Evaluate(Points::Roots)]))?;
+            done?;
+            Ok((usage, values))
+        };
+        let worker = Worker::new();
+        let mut reference = || {
+            let mut values = EvaluationDomain::from_coeffs(coefficients.clone())?;
+            let (usage, done) = Usage::of(|| values.fft(&worker, &mut None))?;
+            done?;
+            Ok((usage, values.into_coeffs()))
+        };
+        let name = format!("transform of 2^{log2}");
+        let [ours, reference] = in_turn(&name, self.runs, [&mut ours, &mut reference])?;
+        Ok(rows(&name, &ours, &reference, &[(Quantity::Wall, Bound::Ratio(2.0)), (Quantity::Cpu, Bound::None)]))
     }
 }
