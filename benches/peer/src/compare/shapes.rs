@@ -22,8 +22,8 @@ impl Plan {
         for (profile, gib) in SHAPES {
             let costs: Vec<ShapeCost> =
                 (0..self.runs).map(|_| self.shape_of(profile, gib * GIB)).collect::<Result<_>>()?;
-            let constraints = costs.first().map_or(0, |cost| cost.constraints) / 1_000_000;
-            let name = format!("shape of {gib} GiB {profile}, {constraints} M constraints");
+            let constraints = costs.first().map_or(0, |cost| cost.constraints) as f64 / 1e6;
+            let name = format!("shape of {gib} GiB {profile}, {constraints:.0} M constraints");
             all.push(Row {
                 measure: name.clone(),
                 quantity: Quantity::Size,

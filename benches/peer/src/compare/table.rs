@@ -95,13 +95,13 @@ impl Row {
         }
     }
 
-    /// The median, and in brackets the least and the most, of one side's runs.
+    /// The median of one side's runs, and in brackets the least and the most where they are not shown alike.
     fn show(&self, runs: &[f64]) -> String {
-        let show = |value: f64| self.quantity.show(value);
-        let Some(median) = median(runs).map(show) else { return "–".to_owned() };
+        let Some(median) = median(runs) else { return "–".to_owned() };
         let least = runs.iter().copied().fold(f64::INFINITY, f64::min);
         let most = runs.iter().copied().fold(0.0, f64::max);
-        if runs.len() == 1 { median } else { format!("{median} ({} to {})", show(least), show(most)) }
+        let [median, least, most] = [median, least, most].map(|value| self.quantity.show(value));
+        if least == most { median } else { format!("{median} ({least} to {most})") }
     }
 
     fn cells(&self) -> [String; 7] {
@@ -179,7 +179,7 @@ mod tests {
     fn absent_reference_leaves_the_ratio_open() {
         let open = Row { reference: Vec::new(), ..row(Quantity::Peak, Bound::Ratio(3.0)) };
         assert_eq!(open.met(), None);
-        assert_eq!(open.cells()[1..5], ["3.0 MiB (3.0 MiB to 3.0 MiB)", "–", "–", "3"]);
+        assert_eq!(open.cells()[1..5], ["3.0 MiB", "–", "–", "3"]);
         assert_eq!(Row { bound: Bound::Below(2.0), ..row(Quantity::Cpu, Bound::None) }.met(), Some(false));
     }
 
