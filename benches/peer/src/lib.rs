@@ -10,5 +10,6 @@
 pub mod args;
 pub mod compare;
 pub mod phases;
+pub mod shape;
 pub mod simulated;
 pub mod usage;

@@ -11,10 +11,10 @@ use std::mem::MaybeUninit;
 use std::process::Command;
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What one process used from its start to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
     /// Elapsed seconds.
     pub wall_seconds: f64,
@@ -40,6 +40,20 @@ impl Usage {
             system_seconds: seconds(usage.ru_stime),
             peak_rss_bytes: usage.ru_maxrss as u64 * 1024,
         }
+    }
+
+    /// What some work of this process takes, and its result; the peak is that of the process so far.
+    ///
+    /// # Errors
+    /// What the system reports.
+    pub fn of<T>(work: impl FnOnce() -> T) -> io::Result<(Self, T)> {
+        let started = Instant::now();
+        let before = Self::of_self(started)?;
+        let result = work();
+        let mut usage = Self::of_self(started)?;
+        usage.user_seconds -= before.user_seconds;
+        usage.system_seconds -= before.system_seconds;
+        Ok((usage, result))
     }
 
     /// Of this process until now. `started` is when it began.
@@ -99,6 +113,8 @@ fn high_water_mark() -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -109,6 +125,29 @@ mod tests {
         let after = Usage::of_self(started).unwrap();
         assert!(after.peak_rss_bytes >= before.peak_rss_bytes.max(block.len() as u64));
         assert!(after.wall_seconds >= before.wall_seconds);
+    }
+
+    #[test]
+    fn work_is_counted_without_what_was_before() {
+        let started = Instant::now();
+        let spent = || {
+            let usage = Usage::of_self(started).unwrap();
+            [usage.wall_seconds, usage.user_seconds, usage.system_seconds]
+        };
+        while spent()[1] < 0.1 {}
+        let before = spent();
+        let (usage, number) = Usage::of(|| {
+            std::thread::sleep(Duration::from_millis(20));
+            7
+        })
+        .unwrap();
+        let after = spent();
+        assert!(number == 7 && usage.wall_seconds >= 0.02);
+        // Other tests run in this process too; they only add to what lies between.
+        let counted = [usage.wall_seconds, usage.user_seconds, usage.system_seconds];
+        for (counted, (before, after)) in counted.into_iter().zip(before.into_iter().zip(after)) {
+            assert!(counted >= 0.0 && counted <= after - before + 1e-6, "{counted} of {before} to {after}");
+        }
     }
 
     #[test]

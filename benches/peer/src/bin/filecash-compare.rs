@@ -4,9 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
-use filecash_peer::compare::measures::Plan;
+use filecash_peer::compare::measures::{Plan, Size};
 use filecash_peer::compare::program::Programs;
 use filecash_peer::compare::{machine, table};
 
@@ -28,7 +28,10 @@ struct Cli {
     /// Threads of either side.
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// Folder with the 2 KiB parameters: c2 needs those of the PoRep, winning, window and update their own.
+    /// Sectors of pc1, pc2, c2 and phases: 2KiB, 8MiB or 512MiB.
+    #[arg(long, value_parser = size)]
+    sector_size: Option<Size>,
+    /// Folder with parameters: c2 and phases need those of the PoRep, winning, window and update their own of 2 KiB.
     #[arg(long, env = "FIL_PROOFS_PARAMETER_CACHE", default_value = "/var/tmp/filecoin-proof-parameters")]
     params: PathBuf,
     /// Let the reference do the set-up too.
@@ -45,14 +48,16 @@ struct Cli {
 /// What to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Measure {
-    /// Labels of 8 MiB.
+    /// Labels of 8 MiB, or of --sector-size.
     Pc1,
     /// Labels of four sectors of 8 MiB.
     Pc1Many,
-    /// Trees and replica of 8 MiB.
+    /// Trees and replica of 8 MiB, or of --sector-size.
     Pc2,
-    /// A proof of 2 KiB.
+    /// A proof of 2 KiB, or of --sector-size.
     C2,
+    /// All phases of a sector of 2 KiB, or of --sector-size; once.
+    Phases,
     /// Synthetic proofs of 8 MiB; once, about 13 GB of disk.
     Synth,
     /// Parameters of 2 KiB.
@@ -69,6 +74,25 @@ enum Measure {
     Update,
     /// The encoding of a sector update of 8 MiB.
     Encode,
+    /// Hashes on one core.
+    Poseidon,
+    /// Sums of multiples of points of G1.
+    Msm,
+    /// Transforms.
+    Ntt,
+    /// Circuits of 4, 16 and 32 GiB without a peer: their shapes and evaluations.
+    Shape,
+}
+
+impl Measure {
+    /// Whether sectors of several sizes can be measured.
+    fn has_sizes(self) -> bool {
+        matches!(self, Self::Pc1 | Self::Pc2 | Self::C2 | Self::Phases)
+    }
+}
+
+fn size(name: &str) -> Result<Size, String> {
+    Size::named(name).ok_or_else(|| "2KiB, 8MiB or 512MiB".to_owned())
 }
 
 fn main() -> ExitCode {
@@ -84,6 +108,8 @@ fn main() -> ExitCode {
 
 /// Whether every bound that could be checked is met.
 fn run(cli: &Cli) -> Result<bool> {
+    let has_sizes = cli.measures.iter().all(|measure| measure.has_sizes());
+    ensure!(cli.sector_size.is_none() || has_sizes, "--sector-size is for pc1, pc2, c2 and phases");
     let temporary = tempfile::tempdir()?;
     let work = cli.work.clone().unwrap_or_else(|| temporary.path().to_owned());
     fs::create_dir_all(&work)?;
@@ -91,7 +117,7 @@ fn run(cli: &Cli) -> Result<bool> {
         Some(path) => path.clone(),
         None => std::env::current_exe()?.with_file_name("filecash-peer"),
     };
-    let absolute = |path: &PathBuf| path.canonicalize().with_context(|| format!("no file {}", path.display()));
+    let absolute = |path: &PathBuf| std::path::absolute(path).with_context(|| format!("the path {}", path.display()));
     let work = absolute(&work)?;
     let programs = Programs {
         ours: absolute(&cli.ours)?,
@@ -100,7 +126,7 @@ fn run(cli: &Cli) -> Result<bool> {
         shared: work.join("shared"),
     };
     fs::create_dir_all(&programs.shared)?;
-    let plan = Plan { programs, work, params: cli.params.clone(), runs: cli.runs };
+    let plan = Plan { programs, work, params: cli.params.clone(), size: cli.sector_size, runs: cli.runs };
     let machine = machine::line();
     let mut rows = Vec::new();
     for measure in &cli.measures {
@@ -118,6 +144,11 @@ fn run(cli: &Cli) -> Result<bool> {
             Measure::Encode => plan.encode()?,
             Measure::Synth => plan.synth()?,
             Measure::Setup => plan.setup(cli.reference_setup)?,
+            Measure::Phases => plan.phases()?,
+            Measure::Poseidon => plan.poseidon()?,
+            Measure::Msm => plan.msm()?,
+            Measure::Ntt => plan.ntt()?,
+            Measure::Shape => plan.shape()?,
         });
     }
     let today = machine::today();

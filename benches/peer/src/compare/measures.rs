@@ -4,11 +4,18 @@
 //! measured run gets a fresh copy, since PC2 encodes in place. A first run of each side, not counted, makes the parent
 //! tables and warms the file cache.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use filecash_engine::circuit::PoRepShape;
+use filecash_engine::groth16::Counts;
+use filecash_engine::params::{CircuitKind, FileKind, ParamId};
+use filecash_engine::sector::Profile;
+use filecash_engine::sector::params::for_size;
 
+use super::files::{comms, copy, remove};
 use super::machine;
 use super::program::{Files, Network, Programs, Side, measure};
 use super::table::{Bound, Quantity, Row};
@@ -16,15 +23,32 @@ use crate::usage::Usage;
 
 pub(super) const KIB_2: Size = Size { name: "2 KiB", proof: "StackedDrg2KiBV1_1", padded: 2 << 10 };
 pub(super) const MIB_8: Size = Size { name: "8 MiB", proof: "StackedDrg8MiBV1_1", padded: 8 << 20 };
-
-/// What names of PoRep parameters contain.
-const POREP: &str = "stacked-proof-of-replication";
+const MIB_512: Size = Size { name: "512 MiB", proof: "StackedDrg512MiBV1_1", padded: 512 << 20 };
 
 /// A sector size with its registered seal proof.
-pub(super) struct Size {
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
     pub(super) name: &'static str,
     pub(super) proof: &'static str,
     pub(super) padded: usize,
+}
+
+impl Size {
+    /// A size that is measured, by its name without blanks: 2KiB, 8MiB, 512MiB.
+    pub fn named(name: &str) -> Option<Self> {
+        [KIB_2, MIB_8, MIB_512].into_iter().find(|size| size.name.replace(' ', "") == name)
+    }
+
+    /// Bytes of data.
+    pub(super) fn unpadded(&self) -> usize {
+        self.padded / 128 * 127
+    }
+
+    /// Writes a piece that fills a sector.
+    pub(super) fn write_piece(&self, files: &Files) -> Result<()> {
+        let piece: Vec<u8> = (0..self.unpadded()).map(|i| (i % 251) as u8).collect();
+        fs::write(files.path("piece"), piece).context("writing a piece")
+    }
 }
 
 /// What to run and how often.
@@ -34,34 +58,44 @@ pub struct Plan {
     pub programs: Programs,
     /// Folder for inputs and runs, on the disk that is to be measured.
     pub work: PathBuf,
-    /// Folder with the 2 KiB parameters for C2 and the proof of an update.
+    /// Folder with the parameters for C2 and the proofs of 2 KiB sectors.
     pub params: PathBuf,
+    /// Sectors of the measures that can have several sizes; each has a default.
+    pub size: Option<Size>,
     /// Counted runs of each side.
     pub runs: usize,
 }
 
 impl Plan {
-    /// C2 at 2 KiB: CPU time, elapsed time and memory, with the same parameters.
+    /// C2, at 2 KiB unless told otherwise: CPU time, elapsed time and memory, with the same parameters.
     ///
     /// # Errors
     /// When a run fails or the parameters are missing.
     pub fn c2(&self) -> Result<Vec<Row>> {
-        ensure!(holds_params(&self.params, POREP), "no PoRep parameters in {}", self.params.display());
-        let inputs = self.inputs("c2", &KIB_2, 4)?;
+        let size = self.size.unwrap_or(KIB_2);
+        self.check_params(&size)?;
+        let inputs = self.inputs("c2", &size, 4)?;
         let one = |side| {
             let files = self.fresh(&inputs)?;
             measure(self.programs.c2(side, &self.params, &files))
         };
         let (ours, reference) = self.alternate(one)?;
+        let params = for_size(Profile::Filecoin, size.padded as u64)?;
+        let constraints = Counts::porep(&PoRepShape::new(Profile::Filecoin, params)).constraints;
         Ok(rows(
-            "C2 2 KiB",
+            &format!("C2 {}", size.name),
             &ours,
             &reference,
-            &[(Quantity::Cpu, Bound::Ratio(2.0)), (Quantity::Wall, Bound::None), (Quantity::Peak, Bound::Ratio(3.0))],
+            &[
+                (Quantity::Cpu, Bound::Ratio(2.0)),
+                (Quantity::Wall, Bound::None),
+                (Quantity::Peak, Bound::Ratio(3.0)),
+                (Quantity::PeakOf(constraints), Bound::None),
+            ],
         ))
     }
 
-    /// PC1 at 8 MiB, the reference on its single-core path, parent tables present.
+    /// PC1, at 8 MiB unless told otherwise, the reference on its single-core path, parent tables present.
     ///
     /// # Errors
     /// When a run fails, or when the reference is not compiled for the processor's SHA instructions: the comparison
@@ -71,36 +105,42 @@ impl Plan {
             !machine::has("sha_ni") || self.programs.reference_inlines_sha()?,
             "the reference is compiled without SHA instructions; build it with RUSTFLAGS=\"-C target-cpu=native\""
         );
-        let inputs = self.inputs("pc1", &MIB_8, 1)?;
+        let size = self.size.unwrap_or(MIB_8);
+        let inputs = self.inputs("pc1", &size, 1)?;
         let one = |side| {
             let files = self.fresh(&inputs)?;
-            measure(self.programs.pc1(side, MIB_8.proof, &files))
+            measure(self.programs.pc1(side, size.proof, &files))
         };
         one(Side::Ours)?;
         one(Side::Reference)?;
         let (ours, reference) = self.alternate(one)?;
         Ok(rows(
-            "PC1 8 MiB",
+            &format!("PC1 {}", size.name),
             &ours,
             &reference,
             &[(Quantity::Cpu, Bound::Ratio(1.0)), (Quantity::Wall, Bound::Ratio(1.0)), (Quantity::Peak, Bound::None)],
         ))
     }
 
-    /// PC2 at 8 MiB.
+    /// PC2, at 8 MiB unless told otherwise. The replica's commitments have to be the same in all runs.
     ///
     /// # Errors
-    /// When a run fails.
+    /// When a run fails, or the commitments differ.
     pub fn pc2(&self) -> Result<Vec<Row>> {
-        let inputs = self.inputs("pc2", &MIB_8, 2)?;
+        let size = self.size.unwrap_or(MIB_8);
+        let inputs = self.inputs("pc2", &size, 2)?;
+        let known = OnceCell::new();
         let one = |side| {
             let files = self.fresh(&inputs)?;
-            measure(self.programs.pc2(side, &files))
+            let usage = measure(self.programs.pc2(side, &files))?;
+            let comms = comms(&files)?;
+            ensure!(known.get_or_init(|| comms.clone()) == &comms, "commitments differ");
+            Ok(usage)
         };
         one(Side::Ours)?;
         let (ours, reference) = self.alternate(one)?;
         Ok(rows(
-            "PC2 8 MiB",
+            &format!("PC2 {}", size.name),
             &ours,
             &reference,
             &[(Quantity::Cpu, Bound::Ratio(2.0)), (Quantity::Wall, Bound::None), (Quantity::Peak, Bound::None)],
@@ -140,8 +180,7 @@ impl Plan {
         remove(&folder)?;
         fs::create_dir_all(&folder)?;
         let files = Files::under(&folder);
-        let piece: Vec<u8> = (0..size.padded / 128 * 127).map(|i| (i % 251) as u8).collect();
-        fs::write(files.path("piece"), piece)?;
+        size.write_piece(&files)?;
         let (programs, side) = (&self.programs, Side::Reference);
         let commands = [
             programs.add_piece(side, size.proof, &files),
@@ -153,6 +192,14 @@ impl Plan {
             measure(command).with_context(|| format!("making inputs of {}", size.name))?;
         }
         Ok(files)
+    }
+
+    /// Asks for the parameters of the PoRep: without them the reference would make them, and that would be measured.
+    pub(super) fn check_params(&self, size: &Size) -> Result<()> {
+        let id = ParamId::new(Profile::Filecoin, CircuitKind::PoRep, size.padded as u64)?;
+        let path = self.params.join(id.file_name(FileKind::Params));
+        ensure!(path.exists(), "no parameters {}", path.display());
+        Ok(())
     }
 
     /// A copy of inputs for one run, in the one folder for that.
@@ -181,60 +228,11 @@ impl Plan {
 
 /// A row for each quantity that is asked.
 pub(super) fn rows(measure: &str, ours: &[Usage], reference: &[Usage], asked: &[(Quantity, Bound)]) -> Vec<Row> {
-    let row = |&(quantity, bound)| Row {
-        measure: measure.to_owned(),
-        quantity,
-        ours: ours.to_vec(),
-        reference: reference.to_vec(),
-        bound,
-    };
+    let row = |&(quantity, bound): &(Quantity, Bound)| Row::new(measure, quantity, ours, reference, bound);
     asked.iter().map(row).collect()
 }
 
 pub(super) fn holds_params(folder: &Path, circuit: &str) -> bool {
     let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
     names.filter_map(|name| name.into_string().ok()).any(|name| name.contains(circuit) && name.ends_with(".params"))
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
-    }
-    Ok(())
-}
-
-/// Copies a folder of files and folders.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from).with_context(|| format!("reading {}", from.display()))? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), &target)?;
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_copy_has_the_same_files() {
-        let folder = tempfile::tempdir().unwrap();
-        let from = folder.path().join("from");
-        fs::create_dir_all(from.join("cache")).unwrap();
-        fs::write(from.join("cache/layer"), b"labels").unwrap();
-        fs::write(from.join("sealed"), b"replica").unwrap();
-        let to = folder.path().join("to");
-        copy(&from, &to).unwrap();
-        assert_eq!(fs::read(to.join("cache/layer")).unwrap(), b"labels");
-        assert_eq!(fs::read(to.join("sealed")).unwrap(), b"replica");
-        remove(&to).unwrap();
-        remove(&to).unwrap();
-        assert!(!to.exists() && !holds_params(&to, POREP));
-    }
 }

@@ -182,6 +182,24 @@ impl Programs {
         command
     }
 
+    /// Verification of a seal's proof. `comms` are CommR and CommD in hexadecimal.
+    pub fn verify(&self, side: Side, params: &Path, proof: &str, comms: &[String; 2], file: &Path) -> Command {
+        let mut command = self.phase(side, "verify", params, &Files::under(params), &[]);
+        let [comm_r, comm_d] = comms;
+        command.args(["--registered-proof", proof, "--prover-id", PROVER_ID, "--sector", SECTOR, "--ticket", TICKET]);
+        command.args(["--seed", SEED, "--comm-r", comm_r, "--comm-d", comm_d]).arg("--proof").arg(file);
+        command
+    }
+
+    /// Unsealing of the first `length` bytes of a sector into `data`, without a layer: the folder `unseal` is empty.
+    pub fn unseal(&self, side: Side, proof: &str, comm_d: &str, length: usize, files: &Files) -> Command {
+        let mut command = self.phase(side, "unseal", &self.shared, files, &["sealed"]);
+        command.args(["--registered-proof", proof, "--prover-id", PROVER_ID, "--sector", SECTOR, "--ticket", TICKET]);
+        command.args(["--comm-d", comm_d, "--length", &length.to_string()]);
+        command.arg("--cache").arg(files.path("unseal")).arg("--out").arg(files.path("data"));
+        command
+    }
+
     /// Synthetic proofs.
     pub fn synth(&self, side: Side, files: &Files) -> Command {
         let mut command = self.phase(side, "synth", &self.shared, files, &["cache", "sealed", "pc2", "pieces"]);

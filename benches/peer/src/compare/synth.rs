@@ -3,12 +3,12 @@
 //! Each side runs once, on fresh copies of the same sector: the reference holds all proofs in memory, and verifies them one
 //! by one. The files have to be the same bytes; they are compared and removed.
 
-use std::fs::{self, File};
-use std::io::{BufReader, Read};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use super::files::same_bytes;
 use super::measures::{Plan, Size, rows};
 use super::program::{Side, measure};
 use super::table::{Bound, Quantity, Row};
@@ -39,48 +39,5 @@ impl Plan {
             (Quantity::Peak, Bound::Ratio(3.0)),
         ];
         Ok(rows("synthetic proofs 8 MiB", &[ours], &[reference], &asked))
-    }
-}
-
-fn same_bytes(one: &Path, other: &Path) -> Result<bool> {
-    let open = |path: &Path| Ok::<_, std::io::Error>((BufReader::new(File::open(path)?), fs::metadata(path)?.len()));
-    let ((mut one, length), (mut other, other_length)) = (open(one)?, open(other)?);
-    if length != other_length {
-        return Ok(false);
-    }
-    let mut blocks = [vec![0; 1 << 20], vec![0; 1 << 20]];
-    let mut left = length;
-    while left > 0 {
-        let [ours, theirs] = blocks.each_mut().map(|block| &mut block[..left.min(1 << 20) as usize]);
-        one.read_exact(ours)?;
-        other.read_exact(theirs)?;
-        if ours != theirs {
-            return Ok(false);
-        }
-        left -= ours.len() as u64;
-    }
-    Ok(true)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn differences_anywhere_are_seen() {
-        let folder = tempfile::tempdir().unwrap();
-        let [one, other] = ["one", "other"].map(|name| folder.path().join(name));
-        let mut bytes = vec![7; (1 << 20) + 3];
-        fs::write(&one, &bytes).unwrap();
-        fs::write(&other, &bytes).unwrap();
-        assert!(same_bytes(&one, &other).unwrap());
-        for at in [0, 1 << 20, (1 << 20) + 2] {
-            bytes[at] ^= 1;
-            fs::write(&other, &bytes).unwrap();
-            assert!(!same_bytes(&one, &other).unwrap());
-            bytes[at] ^= 1;
-        }
-        fs::write(&other, &bytes[1..]).unwrap();
-        assert!(!same_bytes(&one, &other).unwrap());
     }
 }

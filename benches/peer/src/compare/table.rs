@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use crate::usage::Usage;
 
-/// What of a run is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What of a run is compared: seconds or bytes, of which less is better.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Quantity {
     /// CPU seconds over all threads.
     Cpu,
@@ -13,14 +13,20 @@ pub enum Quantity {
     Wall,
     /// Largest resident set.
     Peak,
+    /// Largest resident set, as bytes for each of so many constraints.
+    PeakOf(u64),
+    /// CPU seconds of so many hashes, shown as hashes a second.
+    Hashes(u64),
+    /// Bytes of a data structure; no [`Usage`] has them.
+    Size,
 }
 
 impl Quantity {
     fn of(self, usage: &Usage) -> f64 {
         match self {
-            Self::Cpu => usage.cpu_seconds(),
+            Self::Cpu | Self::Hashes(_) => usage.cpu_seconds(),
             Self::Wall => usage.wall_seconds,
-            Self::Peak => usage.peak_rss_bytes as f64,
+            Self::Peak | Self::PeakOf(_) | Self::Size => usage.peak_rss_bytes as f64,
         }
     }
 
@@ -29,6 +35,9 @@ impl Quantity {
             Self::Cpu => "CPU",
             Self::Wall => "elapsed",
             Self::Peak => "peak memory",
+            Self::PeakOf(_) => "peak memory a constraint",
+            Self::Hashes(_) => "hashes a second",
+            Self::Size => "size",
         }
     }
 
@@ -36,7 +45,9 @@ impl Quantity {
         match self {
             Self::Cpu | Self::Wall if value < 1.0 => format!("{:.1} ms", value * 1e3),
             Self::Cpu | Self::Wall => format!("{value:.2} s"),
-            Self::Peak => format!("{:.1} MiB", value / f64::from(1 << 20)),
+            Self::Peak | Self::Size => format!("{:.1} MiB", value / f64::from(1 << 20)),
+            Self::PeakOf(constraints) => format!("{:.1} bytes", value / constraints as f64),
+            Self::Hashes(hashes) => format!("{:.0}", hashes as f64 / value),
         }
     }
 }
@@ -60,39 +71,41 @@ pub struct Row {
     /// What of it is compared.
     pub quantity: Quantity,
     /// Our runs.
-    pub ours: Vec<Usage>,
+    pub ours: Vec<f64>,
     /// The reference's; empty if it was not asked.
-    pub reference: Vec<Usage>,
+    pub reference: Vec<f64>,
     /// What is asked.
     pub bound: Bound,
 }
 
 impl Row {
+    /// A quantity of runs of both sides.
+    pub fn new(measure: &str, quantity: Quantity, ours: &[Usage], reference: &[Usage], bound: Bound) -> Self {
+        let [ours, reference] = [ours, reference].map(|runs| runs.iter().map(|usage| quantity.of(usage)).collect());
+        Self { measure: measure.to_owned(), quantity, ours, reference, bound }
+    }
+
     /// Whether the bound is met; `None` if there is no bound or nothing to compare with.
     pub fn met(&self) -> Option<bool> {
-        let ours = self.median(&self.ours)?;
+        let ours = median(&self.ours)?;
         match self.bound {
-            Bound::Ratio(bound) => Some(self.median(&self.reference)? / ours >= bound),
+            Bound::Ratio(bound) => Some(median(&self.reference)? / ours >= bound),
             Bound::Below(bound) => Some(ours < bound),
             Bound::None => None,
         }
     }
 
-    fn median(&self, runs: &[Usage]) -> Option<f64> {
-        let mut values: Vec<f64> = runs.iter().map(|usage| self.quantity.of(usage)).collect();
-        values.sort_by(f64::total_cmp);
-        let middle = values.len() / 2;
-        if values.len() % 2 == 1 {
-            values.get(middle).copied()
-        } else {
-            Some((values.get(middle.checked_sub(1)?)? + values.get(middle)?) / 2.0)
-        }
+    /// The median of one side's runs, and in brackets the least and the most where they are not shown alike.
+    fn show(&self, runs: &[f64]) -> String {
+        let Some(median) = median(runs) else { return "–".to_owned() };
+        let least = runs.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = runs.iter().copied().fold(0.0, f64::max);
+        let [median, least, most] = [median, least, most].map(|value| self.quantity.show(value));
+        if least == most { median } else { format!("{median} ({least} to {most})") }
     }
 
     fn cells(&self) -> [String; 7] {
-        let (ours, reference) = (self.median(&self.ours), self.median(&self.reference));
-        let show = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| self.quantity.show(value));
-        let ratio = match (ours, reference) {
+        let ratio = match (median(&self.ours), median(&self.reference)) {
             (Some(ours), Some(reference)) => format!("{:.2}", reference / ours),
             _ => "–".to_owned(),
         };
@@ -108,7 +121,18 @@ impl Row {
         };
         let runs = format!("{} + {}", self.ours.len(), self.reference.len());
         let measure = format!("{}, {}", self.measure, self.quantity.name());
-        [measure, show(ours), show(reference), ratio, bound, met.to_owned(), runs]
+        [measure, self.show(&self.ours), self.show(&self.reference), ratio, bound, met.to_owned(), runs]
+    }
+}
+
+fn median(runs: &[f64]) -> Option<f64> {
+    let mut values = runs.to_vec();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 {
+        values.get(middle).copied()
+    } else {
+        Some((values.get(middle.checked_sub(1)?)? + values.get(middle)?) / 2.0)
     }
 }
 
@@ -139,15 +163,16 @@ mod tests {
     }
 
     fn row(quantity: Quantity, bound: Bound) -> Row {
-        let (ours, reference) = (runs(&[9.5, 0.5, 1.5]), runs(&[3.5, 4.5]));
-        Row { measure: "step".to_owned(), quantity, ours, reference, bound }
+        Row::new("step", quantity, &runs(&[9.5, 0.5, 1.5]), &runs(&[3.5, 4.5]), bound)
     }
 
     #[test]
     fn ratio_is_of_medians() {
         let row = row(Quantity::Cpu, Bound::Ratio(2.0));
         assert_eq!(row.met(), Some(true));
-        assert_eq!(row.cells(), ["step, CPU", "2.00 s", "4.50 s", "2.25", "2", "yes", "3 + 2"]);
+        let shown =
+            ["step, CPU", "2.00 s (1.00 s to 10.00 s)", "4.50 s (4.00 s to 5.00 s)", "2.25", "2", "yes", "3 + 2"];
+        assert_eq!(row.cells(), shown);
     }
 
     #[test]
@@ -156,6 +181,13 @@ mod tests {
         assert_eq!(open.met(), None);
         assert_eq!(open.cells()[1..5], ["3.0 MiB", "–", "–", "3"]);
         assert_eq!(Row { bound: Bound::Below(2.0), ..row(Quantity::Cpu, Bound::None) }.met(), Some(false));
+    }
+
+    #[test]
+    fn hashes_are_a_rate_and_peaks_are_shared_out() {
+        let once = |quantity| Row::new("step", quantity, &runs(&[1.5]), &runs(&[15.5]), Bound::Ratio(8.0)).cells();
+        assert_eq!(once(Quantity::Hashes(1000))[..4], ["step, hashes a second", "500", "62", "8.00"]);
+        assert_eq!(once(Quantity::PeakOf(3 << 18))[1..4], ["4.0 bytes", "4.0 bytes", "1.00"]);
     }
 
     #[test]
