@@ -112,7 +112,8 @@ fn times_are_counts_times_seconds_each() {
     }
 }
 
-/// README, Limits: two vectors of the circuit's domain, 8.6 GB for a 32 GiB sector; quickstart of 512 MiB: 1.9 GiB mapped.
+/// README, Limits: two vectors of the circuit's domain, 8.6 GB for a 32 GiB sector; PC1 of 512 MiB: a parent table of 0.9 GiB
+/// mapped, and two layers of 0.5 GiB in memory where the budget has room.
 #[test]
 fn memory_is_what_the_engine_asks_for() {
     let needs = planned(Profile::Filecoin, 32 * GIB, |_| {});
@@ -127,7 +128,11 @@ fn memory_is_what_the_engine_asks_for() {
     assert!((12_500_000_000..12_900_000_000).contains(&window), "{window}");
     let needs = planned(Profile::Filecoin, 512 << 20, |_| {});
     assert!(needs.iter().all(|needs| needs.fits && needs.working_bytes <= GIB), "{needs:?}");
-    assert_eq!(phase(&needs, Phase::Pc1).mapped_bytes, (56 + 64) << 24);
+    let pc1 = phase(&needs, Phase::Pc1);
+    assert_eq!((pc1.mapped_bytes, pc1.working_bytes), (56 << 24, 64 << 24));
+    let short = planned(Profile::Filecoin, 512 << 20, |question| question.memory_bytes = GIB - 1);
+    let pc1 = phase(&short, Phase::Pc1);
+    assert!(pc1.mapped_bytes == (56 + 64) << 24 && pc1.working_bytes < 64 << 20, "{pc1:?}");
 }
 
 #[test]
@@ -190,8 +195,14 @@ fn many_sectors_are_labelled_in_lockstep_where_memory_is_free() {
         let grouped = labels(&planned(GIB));
         assert_eq!((grouped.count, grouped.per_second), (2.0 * nodes, 4.0));
     }
-    let pages = planned(16 << 20);
-    assert!(phase(&pages, Phase::Pc1).notes.iter().any(|note| note.contains("random reads")));
+    let notes = |memory_bytes| {
+        let needs = with_rates(&rates, 8 << 20, |question| {
+            (question.free_bytes, question.memory_bytes) = (Some(16 << 20), memory_bytes);
+        });
+        phase(&needs, Phase::Pc1).notes.concat()
+    };
+    assert!(notes(15 << 20).contains("random reads") && !notes(15 << 20).contains("smaller budget"));
+    assert!(notes(16 << 20).contains("smaller budget") && !notes(16 << 20).contains("random reads"));
 }
 
 #[test]
