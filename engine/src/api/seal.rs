@@ -23,7 +23,7 @@ use crate::merkle::tree_file::TreeFile;
 use crate::porep::challenges::NO_SEED;
 use crate::porep::commit::commit;
 use crate::porep::commit1::Commit1;
-use crate::porep::layers::{LabelError, SectorLayers, generate_layers};
+use crate::porep::layers::{LabelError, Room, SectorLayers, generate_layers};
 use crate::porep::outputs::{Commit1Output, PreCommit1Output, PreCommit2Output};
 use crate::sector::geometry::Geometry;
 use crate::sector::piece::{
@@ -143,8 +143,8 @@ pub struct PreCommit1Sector<'a> {
 }
 
 /// Pre-commit phase 1 of many sectors of the same kind, the outcome of each in order. Up to `at_once` of them are labelled
-/// at the same time, by all threads and in lockstep, each of them wanting memory for two layers; a sector that cannot be done does
-/// not hold up the others.
+/// at the same time, by all threads and in lockstep, each of them wanting memory for two layers: of the job's budget where that
+/// has room for all of them, else pages of mapped files. A sector that cannot be done does not hold up the others.
 ///
 /// # Errors
 /// [`Error`] when nothing can be done for any sector: no parent table. Otherwise of each sector as of [`pre_commit_phase1`].
@@ -257,11 +257,20 @@ fn label_all(
     let (threads, at_once) = (rayon::current_num_threads(), at_once.max(1));
     let size = group_size(config.profile, missing.len(), threads, at_once);
     let workers = threads.min(at_once / size).clamp(1, missing.len().div_ceil(size));
+    let room = || Room::new(config, workers * size, job.config.memory_bytes);
+    tracing::info!(
+        sectors = missing.len(),
+        lockstep = size,
+        threads = workers,
+        in_memory = room().in_memory(),
+        "labels"
+    );
     let groups = Mutex::new(missing.chunks_mut(size));
     let next = || groups.lock().unwrap_or_else(PoisonError::into_inner).next();
     let work = || {
+        let mut room = room();
         while let Some(group) = next() {
-            generate_layers(&stage, config, table.rows(), group);
+            generate_layers(&stage, config, table.rows(), &mut room, group);
         }
     };
     thread::scope(|scope| {

@@ -69,7 +69,7 @@ static KERNELS: [LaneKernel; 5] = [
         name: "SHA instructions",
         profile: Profile::Filecoin,
         lanes: 2,
-        cost: 868,
+        cost: 820,
         available: super::sha256_ni::available,
         begin: pair::begin,
     },

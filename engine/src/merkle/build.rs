@@ -139,38 +139,53 @@ impl<'a> Cascade<'a> {
         Ok(())
     }
 
-    /// Takes nodes of a row and returns the nodes of the row above that became ready.
+    /// Takes nodes of a row and returns the nodes of the row above that became ready. The nodes are written meanwhile.
     fn pass(&mut self, row: usize, nodes: &[Node]) -> Result<Option<Vec<Node>>, BuildError> {
-        if let Some(output) = &self.output
-            && row >= self.rows.first_stored()
-        {
-            let first = self.rows.row_offset(row) + self.passed[row];
-            output.write_at(nodes.as_flattened(), first * NODE_SIZE as u64)?;
-        }
+        let first = self.passed[row];
         self.passed[row] += nodes.len() as u64;
+        let mut pending = std::mem::take(&mut self.pending[row]);
+        let cascade = &*self;
+        let (written, parents) =
+            rayon::join(|| cascade.write(row, first, nodes), || cascade.hash(row, nodes, &mut pending));
+        written?;
+        self.pending[row] = pending;
         if row + 1 == self.rows.count() {
             self.root = nodes.first().copied();
+        }
+        Ok(parents?.filter(|parents| !parents.is_empty()))
+    }
+
+    /// Writes nodes of a row from the `first` one on, if the row is stored.
+    fn write(&self, row: usize, first: u64, nodes: &[Node]) -> Result<(), WriteError> {
+        match &self.output {
+            Some(output) if row >= self.rows.first_stored() => {
+                output.write_at(nodes.as_flattened(), (self.rows.row_offset(row) + first) * NODE_SIZE as u64)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The parents of nodes that wait and of these, if there are enough of them; the others wait.
+    fn hash(&self, row: usize, nodes: &[Node], pending: &mut Vec<Node>) -> Result<Option<Vec<Node>>, BuildError> {
+        if row + 1 == self.rows.count() {
             return Ok(None);
         }
         let complete = self.passed[row] == self.rows.row_len(row);
-        let mut pending = std::mem::take(&mut self.pending[row]);
         let enough = |len: usize| complete || len >= self.ready;
         let arity = self.rows.arity();
-        let parents = if pending.is_empty() && enough(nodes.len()) {
+        if pending.is_empty() && enough(nodes.len()) {
             let (whole, rest) = nodes.split_at(nodes.len() / arity * arity);
             pending.extend_from_slice(rest);
-            Some(self.parents(whole)?)
-        } else {
-            pending.extend_from_slice(nodes);
-            let whole = pending.len() / arity * arity;
-            let parents = if enough(pending.len()) { Some(self.parents(&pending[..whole])?) } else { None };
-            if parents.is_some() {
-                pending.drain(..whole);
-            }
-            parents
-        };
-        self.pending[row] = pending;
-        Ok(parents.filter(|parents| !parents.is_empty()))
+            return Ok(Some(self.parents(whole)?));
+        }
+        pending.extend_from_slice(nodes);
+        if !enough(pending.len()) {
+            return Ok(None);
+        }
+        let whole = pending.len() / arity * arity;
+        let parents = self.parents(&pending[..whole])?;
+        pending.drain(..whole);
+        Ok(Some(parents))
     }
 
     fn parents(&self, children: &[Node]) -> Result<Vec<Node>, BuildError> {

@@ -224,9 +224,16 @@ pub fn sync_folder(_folder: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::fs;
+
+    /// A file that nothing can be written to.
+    pub(crate) fn unwritable(path: &Path) -> AtomicFile {
+        let (_, temporary) = NamedTempFile::new_in(folder(path)).unwrap().into_parts();
+        let file = File::open(&temporary).unwrap();
+        AtomicFile { temporary: NamedTempFile::from_parts(file, temporary), path: path.to_owned() }
+    }
 
     fn names(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).unwrap();

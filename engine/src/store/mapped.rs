@@ -1,9 +1,12 @@
-//! Files as slices: whole files mapped into memory.
+//! Files as slices: whole files mapped into memory; and memory of no file.
 //!
 //! Layers and tables are larger than the memory of the machines that we care for, and are read in no order, so they are
 //! mapped: the system keeps the pages that it has room for. Writing goes the same way where a file is filled and read
 //! at once (a layer), into a file whose blocks are allocated beforehand: a full disk is then an error here, and no
 //! fault at some later store.
+//!
+//! Where there is room for a layer, [`Anonymous`] memory is faster: each page of a new file's map is a fault of its own and
+//! 4 KiB, and one of no file can be 2 MiB.
 
 #![allow(unsafe_code, reason = "memory maps")]
 
@@ -16,6 +19,10 @@ use memmap2::{Mmap, MmapMut, MmapOptions};
 use super::positioned::reserve;
 use crate::field::Node;
 use crate::sector::params::NODE_SIZE;
+
+/// A huge page of most processors; smaller memory is in pages of 4 KiB anyway.
+#[cfg(target_os = "linux")]
+const HUGE_PAGE: usize = 2 << 20;
 
 /// A file that is only read. Derefs to its bytes.
 #[derive(Debug)]
@@ -132,6 +139,37 @@ impl DerefMut for MappedMut {
     }
 }
 
+/// Memory of no file: zeros until written.
+#[derive(Debug)]
+pub struct Anonymous(MmapMut);
+
+impl Anonymous {
+    /// So many bytes, in huge pages where the system has them. Those that were never written to take no memory.
+    ///
+    /// # Errors
+    /// What the system says when it has no room.
+    pub fn new(len: usize) -> io::Result<Self> {
+        let map = MmapMut::map_anon(len)?;
+        #[cfg(target_os = "linux")]
+        if len >= HUGE_PAGE
+            && let Err(error) = map.advise(memmap2::Advice::HugePage)
+        {
+            tracing::debug!(%error, "the system has no huge pages");
+        }
+        Ok(Self(map))
+    }
+
+    /// The bytes as nodes; a last part of a node is left out.
+    pub fn nodes(&self) -> &[Node] {
+        self.0.as_chunks::<NODE_SIZE>().0
+    }
+
+    /// The bytes as nodes; a last part of a node is left out.
+    pub fn nodes_mut(&mut self) -> &mut [Node] {
+        self.0.as_chunks_mut::<NODE_SIZE>().0
+    }
+}
+
 /// Allocates the blocks of a file, by writing zeros where the file system knows no other way.
 fn allocate(mut file: &File, len: u64) -> io::Result<()> {
     if reserve(file, len)? {
@@ -164,6 +202,19 @@ mod tests {
         let mapped = map.frozen(&file, Access::Random).unwrap();
         assert_eq!(mapped.nodes(), [[0; 32], [0; 32], [7; 32]]);
         assert_eq!(std::fs::read(&path).unwrap(), &*mapped);
+    }
+
+    #[test]
+    fn anonymous_memory_is_zero_and_keeps_what_is_written() {
+        for len in [1, 64, 4095, (4 << 20) + 96] {
+            let mut memory = Anonymous::new(len).unwrap();
+            assert_eq!(memory.nodes().len(), len / NODE_SIZE);
+            assert!(memory.nodes().iter().all(|node| *node == [0; NODE_SIZE]));
+            let Some(last) = memory.nodes_mut().last_mut() else { continue };
+            *last = [7; NODE_SIZE];
+            assert_eq!(memory.nodes()[len / NODE_SIZE - 1], [7; NODE_SIZE]);
+        }
+        assert!(Anonymous::new(1 << 62).is_err());
     }
 
     #[test]

@@ -53,8 +53,11 @@ fn many_sectors_end_as_each_by_itself() {
     for profile in Profile::ALL {
         let expected: Vec<_> =
             sandboxes(profile).into_iter().enumerate().map(|(i, sandbox)| (one(&sandbox, i), sandbox)).collect();
-        for at_once in [1, 7, 100] {
+        // Layers in memory, and in mapped files: two layers of 2 KiB each.
+        for (at_once, memory_bytes) in [(1, 4 << 10), (1, (4 << 10) - 1), (7, 1 << 30), (100, 1 << 30), (100, 4 << 10)]
+        {
             let mut actual = sandboxes(profile);
+            actual[0].settings.memory_bytes = memory_bytes;
             actual[3].remove("staged");
             actual[4].pieces.reverse();
             // Begun by somebody else: both layers, one, and one that is damaged.

@@ -50,7 +50,20 @@ impl Question<'_> {
         needs.working_bytes = self.batch_bytes(4);
         needs.least_memory_bytes = needs.working_bytes.min(1 << 20);
         let (table, is_file) = self.parent_table();
-        needs.mapped_bytes = 2 * size * at_once as u64;
+        let layers_bytes = 2 * size * at_once as u64;
+        // In memory where the budget has room, else pages of files; TreeD is done by then.
+        if layers_bytes <= self.working_bytes() {
+            needs.working_bytes = needs.working_bytes.max(layers_bytes);
+            if self.free_bytes.is_some_and(|free| free < layers_bytes + if is_file { table } else { 0 }) {
+                needs.notes.push(format!(
+                    "the budget has room for two layers in memory, {:.1} GiB, the machine has not; with a smaller budget \
+                     they are pages of files, which the system can take back",
+                    layers_bytes as f64 / (1_u64 << 30) as f64
+                ));
+            }
+        } else {
+            needs.mapped_bytes = layers_bytes;
+        }
         if is_file {
             needs.mapped_bytes += table;
             needs.file("parent table, for all sectors", Place::ParentCache, Lifetime::Stays, table);

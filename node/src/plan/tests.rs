@@ -112,8 +112,8 @@ fn times_are_counts_times_seconds_each() {
     }
 }
 
-/// Two vectors of the circuit's domain, 8.6 GB for a 32 GiB sector, or three files of 4.3 GB; quickstart of 512 MiB:
-/// 1.9 GiB mapped.
+/// Two vectors of the circuit's domain, 8.6 GB for a 32 GiB sector, or three files of 4.3 GB; PC1 of 512 MiB: a parent table of
+/// 0.9 GiB mapped, and two layers of 0.5 GiB in memory where the budget has room beside the program.
 #[test]
 fn memory_is_what_the_engine_asks_for() {
     let scratch = |needs: &Needs| {
@@ -136,7 +136,13 @@ fn memory_is_what_the_engine_asks_for() {
     assert!((4_000_000_000..4_300_000_000).contains(&window), "{window}");
     let needs = planned(Profile::Filecoin, 512 << 20, |_| {});
     assert!(needs.iter().all(|needs| needs.fits && needs.working_bytes <= GIB), "{needs:?}");
-    assert_eq!(phase(&needs, Phase::Pc1).mapped_bytes, (56 + 64) << 24);
+    let room = GIB + PROGRAM_BYTES;
+    let enough = planned(Profile::Filecoin, 512 << 20, |question| question.memory_bytes = room);
+    let pc1 = phase(&enough, Phase::Pc1);
+    assert_eq!((pc1.mapped_bytes, pc1.working_bytes), (56 << 24, 64 << 24));
+    let short = planned(Profile::Filecoin, 512 << 20, |question| question.memory_bytes = room - 1);
+    let pc1 = phase(&short, Phase::Pc1);
+    assert!(pc1.mapped_bytes == (56 + 64) << 24 && pc1.working_bytes < 64 << 20, "{pc1:?}");
 }
 
 #[test]
@@ -199,8 +205,14 @@ fn many_sectors_are_labelled_in_lockstep_where_memory_is_free() {
         let grouped = labels(&planned(GIB));
         assert_eq!((grouped.count, grouped.per_second), (2.0 * nodes, 4.0));
     }
-    let pages = planned(16 << 20);
-    assert!(phase(&pages, Phase::Pc1).notes.iter().any(|note| note.contains("random reads")));
+    let notes = |memory_bytes| {
+        let needs = with_rates(&rates, 8 << 20, |question| {
+            (question.free_bytes, question.memory_bytes) = (Some(16 << 20), memory_bytes);
+        });
+        phase(&needs, Phase::Pc1).notes.concat()
+    };
+    assert!(notes(15 << 20).contains("random reads") && !notes(15 << 20).contains("smaller budget"));
+    assert!(notes(16 << 20).contains("smaller budget") && !notes(16 << 20).contains("random reads"));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sha2::{Digest, Sha256};
+
 use super::*;
 use crate::config::Config;
 use crate::graph::ParentTable;
@@ -8,6 +10,7 @@ use crate::job::{Cancel, Progress, Quiet};
 use crate::porep::labels::tests::{FILECOIN, filecash_vectors, node};
 use crate::sector::params::for_size;
 use crate::sector::{ApiVersion, PoRepId, Profile, SealProof};
+use crate::store::atomic::tests::unwritable;
 use crate::store::manifest::MANIFEST_NAME;
 
 /// Settings whose tables lie in a folder of the test's.
@@ -25,15 +28,26 @@ pub(crate) fn layers_of_one(
 ) -> Result<(), LabelError> {
     let mut sector = SectorLayers::open(job, config, *replica_id, cache, stop)?;
     let table = ParentTable::open(job, config)?;
-    generate_layers(&job.stage("labels", Unit::Items, 0), config, table.rows(), &mut [&mut sector]);
+    let mut room = Room::new(config, 1, job.config.memory_bytes);
+    generate_layers(&job.stage("labels", Unit::Items, 0), config, table.rows(), &mut room, &mut [&mut sector]);
     sector.finish()
 }
 
 /// Makes the layers of a replica in `folder/cache`.
 fn generate(folder: &Path, config: &PoRepConfig, replica_id: &ReplicaId) -> Result<(), LabelError> {
+    generate_within(folder, config, replica_id, Config::default().memory_bytes)
+}
+
+/// The same within a budget.
+fn generate_within(
+    folder: &Path,
+    config: &PoRepConfig,
+    replica_id: &ReplicaId,
+    memory_bytes: u64,
+) -> Result<(), LabelError> {
     let cache = folder.join("cache");
     fs::create_dir_all(&cache).unwrap();
-    let (settings, cancel) = (settings(folder), Cancel::default());
+    let (settings, cancel) = (Config { memory_bytes, ..settings(folder) }, Cancel::default());
     let job = Job { config: &settings, progress: &Quiet, cancel: &cancel };
     layers_of_one(&job, config, replica_id, &cache, &AtomicBool::new(false))
 }
@@ -75,24 +89,78 @@ impl Progress for CancelAfter<'_> {
 #[test]
 fn filecoin_layer_files_match_reference() {
     for (number, size, replica_id, digests) in FILECOIN {
-        let folder = tempfile::tempdir().unwrap();
         let params = for_size(Profile::Filecoin, size).unwrap();
         let version = if number < 5 { ApiVersion::V1_0_0 } else { ApiVersion::V1_1_0 };
         let config = PoRepConfig::interactive(params, Profile::Filecoin, PoRepId::from_number(number), version);
-        generate(folder.path(), &config, &node(replica_id)).unwrap();
-        assert_eq!([digest(folder.path(), 1), digest(folder.path(), 2)], digests, "{size} id {number}");
+        for memory_bytes in budgets(&config) {
+            let folder = tempfile::tempdir().unwrap();
+            generate_within(folder.path(), &config, &node(replica_id), memory_bytes).unwrap();
+            assert_eq!([digest(folder.path(), 1), digest(folder.path(), 2)], digests, "{size} id {number}");
+        }
     }
 }
 
+/// Budgets without and with room for the layers of a sector.
+fn budgets(config: &PoRepConfig) -> [u64; 2] {
+    let enough = 2 * config.params.size_bytes;
+    let budgets = [enough - 1, enough];
+    assert_eq!(budgets.map(|budget| Room::new(config, 1, budget).in_memory()), [false, true]);
+    budgets
+}
+
+const REPLICA_8MIB: &str = "e9e86554f2deec0097006ffb48ca7283559ca9ae1dfcc30011870a717739372f";
 /// spec/replication.md 12.7, 8 MiB.
+const LAYERS_8MIB: [&str; 2] = [
+    "5b81807d768c822005c395d080742e6a93e5ebd54f96063e25f53adc1b1585ff",
+    "81d6c636b18bfd5311135e934f0a4e94738f4ba3f891596edf3848b962817185",
+];
+
 #[test]
 fn filecoin_8mib_layer_files_match_reference() {
-    let folder = tempfile::tempdir().unwrap();
     let config = SealProof::by_id(Profile::Filecoin, 6).unwrap().config();
-    let replica_id = node("e9e86554f2deec0097006ffb48ca7283559ca9ae1dfcc30011870a717739372f");
-    generate(folder.path(), &config, &replica_id).unwrap();
-    assert_eq!(digest(folder.path(), 1), "5b81807d768c822005c395d080742e6a93e5ebd54f96063e25f53adc1b1585ff");
-    assert_eq!(digest(folder.path(), 2), "81d6c636b18bfd5311135e934f0a4e94738f4ba3f891596edf3848b962817185");
+    let folder = tempfile::tempdir().unwrap();
+    for memory_bytes in budgets(&config) {
+        let _ = fs::remove_dir_all(folder.path().join("cache"));
+        generate_within(folder.path(), &config, &node(REPLICA_8MIB), memory_bytes).unwrap();
+        assert_eq!([1, 2].map(|layer| digest(folder.path(), layer)), LAYERS_8MIB);
+    }
+}
+
+/// One sector whose layer cannot be written, beside one whose can.
+#[test]
+fn a_write_that_fails_ends_its_sector_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, replica_id) = filecoin_2kib();
+    let (settings, cancel, stop) = (settings(folder.path()), Cancel::default(), AtomicBool::new(false));
+    let job = Job { config: &settings, progress: &Quiet, cancel: &cancel };
+    let table = ParentTable::open(&job, &config).unwrap();
+    let mut room = Room::new(&config, 2, 1 << 20);
+    let path = folder.path().join("layer");
+    let mut computing = [0, 1].map(|place| {
+        let (file, labels) = room.layer(&path, 2048).unwrap();
+        assert!(matches!(labels, Unfinished::Memory(_)));
+        let file = if place == 0 { unwritable(&folder.path().join("other")) } else { file };
+        Computing { place, replica_id, stop: &stop, file, labels, digest: BlockDigest::default(), failed: None }
+    });
+    compute(&job.stage("labels", Unit::Items, 0), &config, table.rows(), 1, &[None, None], &mut computing).unwrap();
+    let [bad, good] = computing;
+    assert!(matches!(bad.failed, Some(WriteError::Io { action: "write", .. })), "{:?}", bad.failed);
+    assert!(good.failed.is_none());
+    good.file.commit().unwrap();
+    assert_eq!(hex::encode(Sha256::digest(fs::read(&path).unwrap())), FILECOIN[0].3[0]);
+    assert_eq!(hex::encode(good.digest.finish()), FILECOIN[0].3[0]);
+}
+
+/// Memory that the system does not have is no error: there are files.
+#[test]
+fn layers_go_to_files_where_there_is_no_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut room = Room { in_memory: true, free: Vec::new() };
+    let error = room.layer(&folder.path().join("layer"), 1 << 62).map(|_| ()).unwrap_err();
+    assert!(matches!(error, WriteError::Io { .. } | WriteError::DiskFull { .. }), "{error}");
+    assert!(!room.in_memory());
+    let (_, labels) = room.layer(&folder.path().join("layer"), 2048).unwrap();
+    assert!(matches!(labels, Unfinished::File(_)));
 }
 
 /// 2 KiB and 8 MiB sectors of both graphs, sealed by the fork.
@@ -112,19 +180,24 @@ fn filecash_layer_files_match_fork() {
 
 #[test]
 fn cancelled_job_goes_on_at_its_last_layer() {
-    let folder = tempfile::tempdir().unwrap();
     let params = for_size(Profile::Filecoin, 8 << 20).unwrap();
     let config = PoRepConfig::interactive(params, Profile::Filecoin, PoRepId::from_number(6), ApiVersion::V1_1_0);
-    let replica_id = node("e9e86554f2deec0097006ffb48ca7283559ca9ae1dfcc30011870a717739372f");
+    for memory_bytes in budgets(&config) {
+        cancel_and_go_on(&config, memory_bytes);
+    }
+}
+
+fn cancel_and_go_on(config: &PoRepConfig, memory_bytes: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let (replica_id, nodes) = (node(REPLICA_8MIB), config.params.nodes());
     let cache = folder.path().join("cache");
     fs::create_dir(&cache).unwrap();
-    let nodes = params.nodes();
 
     let stop_after = |labels| {
-        let (settings, cancel) = (settings(folder.path()), Cancel::default());
+        let (settings, cancel) = (Config { memory_bytes, ..settings(folder.path()) }, Cancel::default());
         let progress = CancelAfter { cancel: &cancel, labels: AtomicU64::new(labels), labelling: AtomicU64::new(0) };
         let job = Job { config: &settings, progress: &progress, cancel: &cancel };
-        let error = layers_of_one(&job, &config, &replica_id, &cache, &AtomicBool::new(false)).unwrap_err();
+        let error = layers_of_one(&job, config, &replica_id, &cache, &AtomicBool::new(false)).unwrap_err();
         assert!(matches!(error, LabelError::Cancelled(_)), "{error}");
         let mut names: Vec<String> =
             fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -139,9 +212,9 @@ fn cancelled_job_goes_on_at_its_last_layer() {
     fs::write(layer_path(folder.path(), 2).with_extension("dat.Ab3dE6.tmp"), b"half a layer").unwrap();
     assert_eq!(stop_after(nodes / 2), first_layer_only);
 
-    generate(folder.path(), &config, &replica_id).unwrap();
+    generate_within(folder.path(), config, &replica_id, memory_bytes).unwrap();
     assert_eq!(fs::metadata(layer_path(folder.path(), 1)).unwrap().modified().unwrap(), time);
-    assert_eq!(digest(folder.path(), 2), "81d6c636b18bfd5311135e934f0a4e94738f4ba3f891596edf3848b962817185");
+    assert_eq!(digest(folder.path(), 2), LAYERS_8MIB[1]);
 }
 
 /// The one who stops is told the truth by itself; what was finished stays.
