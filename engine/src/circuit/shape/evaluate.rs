@@ -16,6 +16,9 @@ use crate::field::Fr;
 /// Rows that one task computes, or a little more.
 const TASK_ROWS: usize = 1 << 15;
 
+/// Tasks of which a thread's results are collected before they are put together.
+const TASKS_OF_A_THREAD: usize = 8;
+
 /// One of the three matrices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names of R1CS")]
@@ -68,10 +71,13 @@ impl Shape {
             self.evaluate_rows(rows, witness, Letter::ALL, &mut out);
             out
         };
-        let pieces: Vec<_> = self.tasks().into_par_iter().map(evaluate).collect();
         let mut all: [Values; 3] = Default::default();
-        for piece in pieces {
-            all.iter_mut().zip(piece).for_each(|(all, piece)| all.append(piece));
+        // Some at a time, so that nothing is there twice.
+        for tasks in self.tasks().chunks(TASKS_OF_A_THREAD * rayon::current_num_threads()) {
+            let pieces: Vec<_> = tasks.par_iter().cloned().map(evaluate).collect();
+            for piece in pieces {
+                all.iter_mut().zip(piece).for_each(|(all, piece)| all.append(piece));
+            }
         }
         let [a, b, c] = all;
         Evaluations { a, b, c }
