@@ -45,7 +45,7 @@ impl Plan {
             "PC1 of four 8 MiB sectors",
             &ours,
             &reference,
-            &[(Quantity::Cpu, Bound::None), (Quantity::Wall, Bound::Ratio(1.5)), (Quantity::Peak, Bound::None)],
+            &[(Quantity::Cpu, Bound::None), (Quantity::Wall, Bound::Ratio(1.8)), (Quantity::Peak, Bound::None)],
         ))
     }
 
