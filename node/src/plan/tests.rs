@@ -211,8 +211,9 @@ fn many_sectors_are_labelled_in_lockstep_where_memory_is_free() {
         });
         phase(&needs, Phase::Pc1).notes.concat()
     };
-    assert!(notes(15 << 20).contains("random reads") && !notes(15 << 20).contains("smaller budget"));
-    assert!(notes(16 << 20).contains("smaller budget") && !notes(16 << 20).contains("random reads"));
+    let room = (16 << 20) + PROGRAM_BYTES;
+    assert!(notes(room - 1).contains("random reads") && !notes(room - 1).contains("smaller budget"));
+    assert!(notes(room).contains("smaller budget") && !notes(room).contains("random reads"));
 }
 
 #[test]
