@@ -4,7 +4,7 @@
 //! `A = α + Σ z_v A_v + r δ` and `B = β + Σ z_v B_v + s δ` (in G2, and in G1 as B₁) and
 //! `C = Σ_aux z_v L_v + Σ h_i H_i + s A + r B₁ − r s δ`.
 //!
-//! h comes from two vectors and six transforms ([`quotient`]), in memory or, under a smaller budget, in files.
+//! h comes from two vectors and six transforms (`quotient`), in memory or, under a smaller budget, in files.
 //!
 //! Where most of a circuit's values are wide, its evaluations are computed one matrix at a time, straight into these
 //! vectors ([`Rows::Shape`]); a circuit of bits keeps them compact ([`Rows::Compact`]).
