@@ -26,7 +26,8 @@ fn phases_keep_to_the_least_budget() {
     assert!(sandbox.read("back") == data(8_323_072));
 }
 
-/// Proofs: of a seal, whose two vectors alone are 256 MiB, in a quarter of what it takes otherwise; of space-time.
+/// Proofs: of a seal, whose two vectors alone are 256 MiB, in a quarter of what it takes otherwise; of space-time; of an
+/// update, whose values are wide.
 #[test]
 fn proofs_keep_to_small_budgets() {
     let parameters = kept_parameters();
@@ -44,7 +45,7 @@ fn proofs_keep_to_small_budgets() {
     sandbox.write("data", &data(2032));
     let (id, seed) = (hex32("09"), hex32("02"));
     // What makes parameters, where they are not kept yet, has a budget of its own.
-    for circuit in ["porep", "winning", "window"] {
+    for circuit in ["porep", "winning", "window", "update"] {
         let setup =
             ["params", "setup", "--sector-size", "2KiB", "--circuit", circuit, "--quiet", "--parameter-cache", folder];
         let made = sandbox.run(&setup);
@@ -59,6 +60,11 @@ fn proofs_keep_to_small_budgets() {
     run(&["seal", "verify", "--dir", "s"]);
     for kind in ["winning-post", "window-post"] {
         run(&["bench", kind, "--sector-size", "2KiB", "--runs", "1", "--warm-up", "0"]);
+    }
+    sandbox.write("new", &data(2000));
+    run(&["seal", "add-piece", "--dir", "s/update", "--sector-size", "2KiB", "new"]);
+    for step in ["encode", "vanilla", "prove", "verify"] {
+        run(&["update", step, "--dir", "s"]);
     }
     // The vectors had no names and are gone.
     assert_eq!(sandbox.names("scratch").len(), 0);

@@ -28,7 +28,7 @@ struct Cli {
     /// Threads of either side.
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// Sectors of pc1, pc2, c2 and phases: 2KiB, 8MiB or 512MiB.
+    /// Sectors of pc1, pc1-many, pc2, c2 and phases: 2KiB, 8MiB or 512MiB.
     #[arg(long, value_parser = size)]
     sector_size: Option<Size>,
     /// Folder with parameters: c2 and phases need those of the PoRep, winning, window and update their own of 2 KiB.
@@ -87,7 +87,7 @@ enum Measure {
 impl Measure {
     /// Whether sectors of several sizes can be measured.
     fn has_sizes(self) -> bool {
-        matches!(self, Self::Pc1 | Self::Pc2 | Self::C2 | Self::Phases)
+        matches!(self, Self::Pc1 | Self::Pc1Many | Self::Pc2 | Self::C2 | Self::Phases)
     }
 }
 
@@ -109,7 +109,7 @@ fn main() -> ExitCode {
 /// Whether every bound that could be checked is met.
 fn run(cli: &Cli) -> Result<bool> {
     let has_sizes = cli.measures.iter().all(|measure| measure.has_sizes());
-    ensure!(cli.sector_size.is_none() || has_sizes, "--sector-size is for pc1, pc2, c2 and phases");
+    ensure!(cli.sector_size.is_none() || has_sizes, "--sector-size is for pc1, pc1-many, pc2, c2 and phases");
     let temporary = tempfile::tempdir()?;
     let work = cli.work.clone().unwrap_or_else(|| temporary.path().to_owned());
     fs::create_dir_all(&work)?;

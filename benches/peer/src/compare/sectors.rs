@@ -1,4 +1,4 @@
-//! PC1 of several 8 MiB sectors: ours in one process, the reference in as many at a time as there are threads, which is what
+//! PC1 of several sectors: ours in one process, the reference in as many at a time as there are threads, which is what
 //! its users do.
 
 use std::collections::VecDeque;
@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
+use super::files::same_bytes;
 use super::machine;
 use super::measures::{MIB_8, Plan, rows};
 use super::program::{Files, PROVER_ID, Side, TICKET, measure};
@@ -28,13 +29,14 @@ impl Plan {
             !machine::has("sha_ni") || self.programs.reference_inlines_sha()?,
             "the reference is compiled without SHA instructions; build it with RUSTFLAGS=\"-C target-cpu=native\""
         );
-        let inputs = self.inputs("pc1-many", &MIB_8, 1)?;
+        let size = self.size.unwrap_or(MIB_8);
+        let inputs = self.inputs("pc1-many", &size, 1)?;
         let one = |side| {
             let sectors: Vec<_> =
-                (0..SECTORS).map(|sector| self.sector(&inputs, side, sector)).collect::<Result<_>>()?;
+                (0..SECTORS).map(|sector| self.sector(&inputs, size.proof, side, sector)).collect::<Result<_>>()?;
             match side {
                 Side::Ours => measure(self.programs.pc1_of_many(&sectors)),
-                Side::Reference => self.reference_on_all_threads(&sectors),
+                Side::Reference => self.reference_on_all_threads(size.proof, &sectors),
             }
         };
         one(Side::Ours)?;
@@ -42,7 +44,7 @@ impl Plan {
         self.same_layers()?;
         let (ours, reference) = self.alternate(one)?;
         Ok(rows(
-            "PC1 of four 8 MiB sectors",
+            &format!("PC1 of four {} sectors", size.name),
             &ours,
             &reference,
             &[(Quantity::Cpu, Bound::None), (Quantity::Wall, Bound::Ratio(1.8)), (Quantity::Peak, Bound::None)],
@@ -50,10 +52,10 @@ impl Plan {
     }
 
     /// A fresh copy of the inputs for one of the sectors.
-    fn sector(&self, inputs: &Files, side: Side, sector: usize) -> Result<Files> {
+    fn sector(&self, inputs: &Files, proof: &str, side: Side, sector: usize) -> Result<Files> {
         let files = self.fresh_in(inputs, &format!("run-{side:?}-{sector}"))?;
         let identity = json!({
-            "profile": "filecoin", "registered_proof": MIB_8.proof, "prover_id": PROVER_ID, "sector": sector, "ticket": TICKET,
+            "profile": "filecoin", "registered_proof": proof, "prover_id": PROVER_ID, "sector": sector, "ticket": TICKET,
         });
         fs::write(files.path("sector.json"), identity.to_string()).context("describing a sector")?;
         fs::create_dir_all(files.path("cache"))?;
@@ -62,7 +64,7 @@ impl Plan {
 
     /// A process for each sector, as many at a time as there are threads. Their CPU time and memory are added up, as if those
     /// that run together were at their largest together.
-    fn reference_on_all_threads(&self, sectors: &[Files]) -> Result<Usage> {
+    fn reference_on_all_threads(&self, proof: &str, sectors: &[Files]) -> Result<Usage> {
         let threads = self.programs.threads;
         let queue = Mutex::new(sectors.iter().enumerate().collect::<VecDeque<_>>());
         let begin = Instant::now();
@@ -71,7 +73,7 @@ impl Plan {
             loop {
                 let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                 let Some((sector, files)) = next else { return Ok(used) };
-                let command = self.programs.pc1_of(Side::Reference, MIB_8.proof, &sector.to_string(), files);
+                let command = self.programs.pc1_of(Side::Reference, proof, &sector.to_string(), files);
                 used.push(measure(command)?);
             }
         };
@@ -95,10 +97,10 @@ impl Plan {
     fn same_layers(&self) -> Result<()> {
         for sector in 0..SECTORS {
             let layer = |side: Side| {
-                let path = self.work.join(format!("run-{side:?}-{sector}/cache/sc-02-data-layer-2.dat"));
-                fs::read(&path).with_context(|| format!("reading {}", path.display()))
+                self.work.join(format!("run-{side:?}-{sector}/cache/sc-02-data-layer-2.dat"))
             };
-            ensure!(layer(Side::Ours)? == layer(Side::Reference)?, "layers of sector {sector} differ");
+            let is_same = same_bytes(&layer(Side::Ours), &layer(Side::Reference)).context("comparing layers")?;
+            ensure!(is_same, "layers of sector {sector} differ");
         }
         Ok(())
     }
