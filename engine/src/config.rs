@@ -12,8 +12,9 @@ pub const DEFAULT_ROWS_TO_DISCARD: usize = 2;
 /// What a phase may use and where it finds shared files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Bytes of working memory that a phase plans with: batches, windows and staging buffers shrink to fit.
-    /// Pages of mapped files are not counted, since the system can take them back.
+    /// Bytes of memory that a phase plans with: batches, windows and staging buffers shrink to fit, PC1 has layers in memory or
+    /// maps files, a proof has its vectors in memory or in files. A circuit is counted; pages of mapped files are not, since the
+    /// system can take them back, and neither is the program.
     pub memory_bytes: u64,
     /// Rows above the leaves that TreeR-last files leave out (the reference's `FIL_PROOFS_ROWS_TO_DISCARD`).
     pub rows_to_discard: usize,

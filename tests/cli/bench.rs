@@ -155,7 +155,8 @@ fn proofs_of_no_sector_are_measured() {
     let sandbox = Sandbox::new();
     let parameters = kept_parameters();
     let folder = parameters.to_str().unwrap();
-    let prove = ["bench", "prove", "--sector-size", "2KiB", "--device", "cpu", "--parameter-cache", folder];
+    let prove =
+        ["bench", "prove", "--sector-size", "2KiB", "--device", "cpu", "--threads", "2", "--parameter-cache", folder];
     let result = json(&sandbox.run(&[&prove[..], &["--memory", "96MiB", "--json", "--quiet"]].concat()).succeeds());
     let phase = &result["phases"][0];
     assert_eq!((&phase["name"], &phase["amount"]), (&value!("c2"), &value!(1)));

@@ -3,27 +3,30 @@
 use crate::steps::hex32;
 use crate::support::{Sandbox, data, kept_parameters};
 
-/// Every phase of sealing under the least budget. PC1 maps its layers and the parent table, which the system counts too.
+/// Every phase of sealing under the least budget. PC1 maps the parent table, of 14 MiB, and unsealing a layer or two as well, which
+/// the system counts too.
 #[test]
 fn phases_keep_to_the_least_budget() {
-    let (budget, mapped) = (64 << 20, 3 * (8 << 20));
+    let (budget, table, layers) = (64 << 20, 14 << 20, 2 * (8 << 20));
+    let mut seen = 0;
     let sandbox = Sandbox::new();
     sandbox.write("data", &data(8_323_072));
-    let run = |step: &str, flags: &[&str], bound: u64| {
-        let global = ["--max-ram", "64MiB", "--device", "cpu", "--quiet"];
+    let mut run = |step: &str, flags: &[&str], bound: u64| {
+        let global = ["--max-ram", "64MiB", "--device", "cpu", "--threads", "2", "--quiet"];
         let (run, peak) = sandbox.run_watched(&[&["seal", step, "--dir", "s"], flags, &global].concat());
         run.succeeds();
-        // More than nothing: somebody looked.
-        assert!((4 << 20..=bound).contains(&peak), "{step}: {peak} bytes");
+        assert!(peak <= bound, "{step}: {peak} bytes");
+        seen = peak.max(seen);
     };
     let (id, seed) = (hex32("09"), hex32("02"));
     let identity = ["--prover-id", &id, "--sector", "5", "--ticket", &id];
     run("add-piece", &[&["--sector-size", "8MiB", "data"], &identity[..]].concat(), budget);
-    run("pc1", &[], budget + mapped);
+    run("pc1", &[], budget + table);
     run("pc2", &[], budget);
     run("c1", &["--seed", &seed], budget);
-    run("unseal", &["--out", "back"], budget + mapped);
+    run("unseal", &["--out", "back"], budget + table + layers);
     assert!(sandbox.read("back") == data(8_323_072));
+    assert!(seen > 16 << 20, "nobody looked");
 }
 
 /// Proofs: of a seal, whose two vectors alone are 256 MiB, in a quarter of what it takes otherwise; of space-time; of an
@@ -35,12 +38,14 @@ fn proofs_keep_to_small_budgets() {
     let sandbox = Sandbox::new();
     let scratch = sandbox.path("scratch");
     std::fs::create_dir(&scratch).unwrap();
-    let global = ["--max-ram", "72MiB", "--device", "cpu", "--quiet", "--parameter-cache", folder];
+    let global = ["--max-ram", "72MiB", "--device", "cpu", "--threads", "2", "--quiet", "--parameter-cache", folder];
+    let mut seen = 0;
     let global = [&global[..], &["--scratch", "scratch"]].concat();
-    let run = |arguments: &[&str]| {
+    let mut run = |arguments: &[&str]| {
         let (run, peak) = sandbox.run_watched(&[arguments, &global].concat());
         run.succeeds();
-        assert!((4 << 20..=72 << 20).contains(&peak), "{arguments:?}: {peak} bytes");
+        assert!(peak <= 72 << 20, "{arguments:?}: {peak} bytes");
+        seen = peak.max(seen);
     };
     sandbox.write("data", &data(2032));
     let (id, seed) = (hex32("09"), hex32("02"));
@@ -66,11 +71,23 @@ fn proofs_keep_to_small_budgets() {
     for step in ["encode", "vanilla", "prove", "verify"] {
         run(&["update", step, "--dir", "s"]);
     }
+    assert!(seen > 32 << 20, "nobody looked");
     // The vectors had no names and are gone.
     assert_eq!(sandbox.names("scratch").len(), 0);
 
     // Without the folder there is no room, and it is said which folder; with more memory nobody asks for it.
-    let global = ["--max-ram", "72MiB", "--device", "cpu", "--parameter-cache", folder, "--scratch", "nowhere"];
+    let global = [
+        "--max-ram",
+        "72MiB",
+        "--threads",
+        "2",
+        "--device",
+        "cpu",
+        "--parameter-cache",
+        folder,
+        "--scratch",
+        "nowhere",
+    ];
     let message = sandbox.run(&[&["seal", "c2", "--dir", "s", "--force"], &global[..]].concat()).fails(2);
     assert!(message.contains("134217728 bytes") && message.contains("nowhere"), "{message}");
 }

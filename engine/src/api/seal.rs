@@ -16,7 +16,7 @@ use tracing::info_span;
 use super::SectorIdentity;
 use crate::error::Error;
 use crate::graph::ParentTable;
-use crate::hash::label_lanes::group_size;
+use crate::hash::label_lanes::{group_size, group_workers};
 use crate::job::{Cancelled, Job, Unit};
 use crate::merkle::build;
 use crate::merkle::tree_file::TreeFile;
@@ -256,7 +256,7 @@ fn label_all(
     let stage = job.stage("labels", Unit::Items, layers as u64 * config.params.nodes());
     let (threads, at_once) = (rayon::current_num_threads(), at_once.max(1));
     let size = group_size(config.profile, missing.len(), threads, at_once);
-    let workers = threads.min(at_once / size).clamp(1, missing.len().div_ceil(size));
+    let workers = group_workers(size, missing.len(), threads, at_once);
     let room = || Room::new(config, workers * size, job.config.memory_bytes);
     tracing::info!(
         sectors = missing.len(),

@@ -62,7 +62,7 @@ pub trait Backend: Send + Sync {
     fn pass(&self, pass: &Pass, part: Part<'_>) -> Result<(), BackendError>;
 
     /// Transforms the values or coefficients of a polynomial in place, one transform after the other. Values are in
-    /// natural order, coefficients in bit-reversed order.
+    /// natural order, coefficients in bit-reversed order. What is too small for rows and columns of eight is computed here.
     ///
     /// # Errors
     /// [`BackendError::Points`] when there are not as many elements as the domain has points; `values` may hold anything
@@ -73,7 +73,6 @@ pub trait Backend: Send + Sync {
         }
         match domain.passes(transforms) {
             Some(passes) => passes.iter().try_for_each(|pass| self.pass(pass, Part::whole(values))),
-            // Too small to be cut, and for a device.
             None => {
                 domain.transform(values, transforms);
                 Ok(())

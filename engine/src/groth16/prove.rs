@@ -69,7 +69,7 @@ pub enum ProveError {
     One,
     #[error("the witness does not satisfy the circuit")]
     Unsatisfied,
-    #[error("proving needs {needed} bytes of memory, {} more than the budget", needed - available)]
+    #[error("a proof needs {} bytes more than the memory budget leaves it", needed - available)]
     Memory { needed: u64, available: u64 },
 }
 
@@ -87,7 +87,7 @@ pub fn least_memory(domain: &Domain, compact_bytes: u64, threads: usize) -> Leas
     let vector_bytes = (domain.size() * size_of::<Fr>()) as u64;
     LeastMemory {
         in_memory: compact_bytes + 2 * vector_bytes + MIN_WORKING.max(domain.buffer_bytes(threads)),
-        on_disk: domain.can_be_cut().then(|| compact_bytes + MIN_WORKING.max(least_on_disk(domain, threads))),
+        on_disk: domain.can_be_cut().then(|| compact_bytes + MIN_WORKING.max(least_on_disk(domain))),
     }
 }
 

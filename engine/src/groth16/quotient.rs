@@ -101,10 +101,23 @@ pub(super) fn in_memory(
     if last { Ok(Quotient::Memory(vectors, *domain)) } else { Err(ProveError::Unsatisfied) }
 }
 
-/// Bytes that transforms in files take at least, whatever the domain's vectors take.
-pub(super) fn least_on_disk(domain: &Domain, threads: usize) -> u64 {
+/// Bytes of the eight longest rows or columns of two vectors.
+fn eight_of_both(domain: &Domain) -> u64 {
     let longest = domain.size() >> domain.rows_log2();
-    (2 * LANES * longest * size_of::<Fr>()) as u64 + domain.buffer_bytes(threads)
+    (2 * LANES * longest * size_of::<Fr>()) as u64
+}
+
+/// Bytes that transforms in files take at least, whatever the domain's vectors take: as one thread does them.
+pub(super) fn least_on_disk(domain: &Domain) -> u64 {
+    eight_of_both(domain) + domain.buffer_bytes(1)
+}
+
+/// How many times eight rows or columns of two vectors go into so much memory. A thread takes eight at a time, and as long as
+/// there are not more of them than threads, each needs a thread's buffers.
+fn eights(domain: &Domain, memory_bytes: u64, threads: usize) -> u64 {
+    let (eight, buffers) = (eight_of_both(domain), domain.buffer_bytes(1));
+    let busy = (memory_bytes / (eight + buffers)).clamp(1, threads as u64);
+    (memory_bytes.saturating_sub(busy * buffers) / eight).max(1)
 }
 
 /// Computes h in files, with so many bytes of memory, at least [`least_on_disk`].
@@ -124,13 +137,12 @@ pub(super) fn on_disk(
     };
     let create = || Scratch::create(&job.config.scratch, domain);
     let (a, b) = (create()?, create()?);
-    let elements =
-        memory_bytes.saturating_sub(domain.buffer_bytes(rayon::current_num_threads())) as usize / size_of::<Fr>() / 2;
+    let eights = eights(domain, memory_bytes, rayon::current_num_threads());
     let mut files = Files {
         job,
         stage: job.stage("transforms on disk", Unit::Items, 6 * domain.size() as u64),
         domain,
-        elements,
+        elements: eights as usize * LANES * (domain.size() >> domain.rows_log2()),
         first: Vec::new(),
         second: Vec::new(),
     };
@@ -269,5 +281,65 @@ impl Files<'_> {
             buffer.resize(len, Fr::ZERO);
             buffer
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::cpu::ntt::Points;
+    use crate::circuit::{Evaluations, Values};
+    use crate::config::Config;
+    use crate::job::{Cancel, Quiet};
+
+    /// Rows and columns of the same and of different lengths; strips of eight, of some, of all.
+    #[test]
+    fn files_give_what_memory_gives() {
+        let config = Config { scratch: std::env::temp_dir(), ..Config::default() };
+        let job = Job { config: &config, progress: &Quiet, cancel: &Cancel::default() };
+        for log2 in [6, 7, 11, 12] {
+            let domain = Domain::at_least(1 << log2).unwrap();
+            let witness = Witness { inputs: vec![Fr::ONE, Fr::from(5)], aux: Values::new() };
+            let mut number = Fr::from(3);
+            let mut next = |index: usize| {
+                number = number.square() + Fr::ONE;
+                if index.is_multiple_of(3) { Fr::from((index % 2) as u64) } else { number }
+            };
+            let len = domain.size() - 7;
+            let a: Values = (0..len).map(&mut next).collect();
+            let b: Values = (0..len).map(&mut next).collect();
+            let c: Values = a.iter().zip(b.iter()).map(|(a, b)| a * b).collect();
+            let rows = || Rows::from(Evaluations { a: a.clone(), b: b.clone(), c: c.clone() });
+            let coefficients = |quotient: Quotient| quotient.read(0, domain.size()).unwrap();
+            let expected = coefficients(in_memory(&job, &domain, rows(), &witness).unwrap());
+            // Σ h_i xⁱ · Z(x) = a(x) b(x) − c(x) is for the verifier; that there is a quotient at all, for here.
+            assert!(expected.iter().any(|coefficient| *coefficient != Fr::ZERO));
+            let least = least_on_disk(&domain);
+            for memory in [least, least + eight_of_both(&domain), 2 * least + 3 * eight_of_both(&domain), 1 << 30] {
+                let quotient = on_disk(&job, &domain, rows(), &witness, memory).unwrap();
+                assert!(matches!(quotient, Quotient::File(_)));
+                assert!(coefficients(quotient) == expected, "2^{log2} in {memory} bytes");
+            }
+            let wrong =
+                Evaluations { a: a.clone(), b: b.clone(), c: (0..len).map(|_| Points::Coset.shift()).collect() };
+            let result = on_disk(&job, &domain, Rows::from(wrong), &witness, least);
+            assert!(matches!(result, Err(ProveError::Unsatisfied)));
+        }
+    }
+
+    #[test]
+    fn memory_is_for_rows_and_for_the_buffers_of_busy_threads() {
+        let domain = Domain::at_least(1 << 20).unwrap();
+        let (eight, buffers) = (eight_of_both(&domain), domain.buffer_bytes(1));
+        for threads in [1, 2, 3, 64] {
+            assert_eq!(eights(&domain, least_on_disk(&domain), threads), 1);
+            for memory in [least_on_disk(&domain), 5 * eight, 20 << 20, 1 << 30] {
+                let count = eights(&domain, memory, threads);
+                let used = count * eight + count.min(threads as u64) * buffers;
+                assert!(used <= memory.max(eight + buffers), "{count} eights, {threads} threads, {memory} bytes");
+                let more = (count + 1) * eight + (count + 1).min(threads as u64) * buffers;
+                assert!(more > memory, "{count} eights, {threads} threads, {memory} bytes");
+            }
+        }
     }
 }

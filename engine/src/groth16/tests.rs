@@ -252,7 +252,7 @@ fn sha_circuit_matches_reference() {
     assert!(matches!(with(needed - 1), Err(ProveError::Memory { .. })));
 }
 
-/// Vectors in files: strips of eight columns, of some, and all at once; evaluations that are there, and the circuit.
+/// Vectors in files, with evaluations that are there, and with the circuit.
 #[test]
 fn proofs_from_files_are_the_same() {
     let folder = tempfile::tempdir().unwrap();

@@ -130,6 +130,11 @@ pub fn group_size(profile: Profile, sectors: usize, threads: usize, at_once: usi
     sizes.chain([(1, cost_of_one(profile))]).map(time).min().map_or(1, |(_, size)| size)
 }
 
+/// How many threads label groups of `size` sectors each, of so many sectors and with room for so many at a time.
+pub fn group_workers(size: usize, sectors: usize, threads: usize, at_once: usize) -> usize {
+    threads.min(at_once / size).clamp(1, sectors.div_ceil(size).max(1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

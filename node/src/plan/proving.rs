@@ -7,7 +7,7 @@ use filecash_engine::circuit::{PoRepShape, PoStShape};
 use filecash_engine::groth16::prove::window_bytes;
 use filecash_engine::groth16::{Counts, LeastMemory, Section, least_memory};
 use filecash_engine::sector::params::{WINDOW_CHALLENGES, WINNING_CHALLENGES};
-use filecash_engine::sector::{Feature, PoStKind};
+use filecash_engine::sector::{Feature, PoStKind, Profile};
 
 use crate::config::PROGRAM_BYTES;
 
@@ -22,24 +22,48 @@ const COMPACT: f64 = 20.0 / 64.0;
 const COMPACT_SIGNED: f64 = 28.0 / 64.0;
 /// Wide values of A, B and C of a PoRep for each wide variable (`spec/snark.md` 6.3, measured).
 const WIDE_ROWS: [f64; 3] = [1.05, 0.74, 1.05];
-/// Bytes of a circuit in memory for each of its constraints: its instances, and its variables in A and B as bits.
-const CIRCUIT: f64 = 0.35;
+/// Bytes of a PoSt's circuit in memory for each of its constraints: its instances, and its variables in A and B as bits.
+const POST_CIRCUIT: f64 = 0.35;
+/// Of a PoRep's: bits for each variable, and what instances take for each constraint; templates, and those of each layer (measured).
+const DENSITY: f64 = 0.25;
+const FILECOIN_CIRCUIT: [f64; 3] = [0.137, 5.96e6, 1.21e6];
+const FILECASH_CIRCUIT: [f64; 3] = [0.07, 10.3e6, 3.64e6];
 
 /// A circuit that is to be proven.
 struct Circuit {
     counts: Counts,
-    /// Whether its values are mostly bits.
-    is_bits: bool,
+    /// Of a PoRep the network and the layers; its values are mostly bits.
+    seal: Option<(Profile, usize)>,
 }
 
 impl Circuit {
     fn porep(question: &Question<'_>) -> Self {
         let shape = PoRepShape::new(question.config.profile, question.params());
-        Self { counts: Counts::porep(&shape), is_bits: true }
+        Self { counts: Counts::porep(&shape), seal: Some((question.config.profile, question.params().layers)) }
     }
 
     fn post(question: &Question<'_>, kind: PoStKind) -> Self {
-        Self { counts: Counts::post(&PoStShape::new(kind, question.params())), is_bits: false }
+        Self { counts: Counts::post(&PoStShape::new(kind, question.params())), seal: None }
+    }
+
+    fn is_bits(&self) -> bool {
+        self.seal.is_some()
+    }
+
+    /// Bytes of the circuit itself in memory.
+    fn shape_bytes(&self) -> u64 {
+        let constraints = self.counts.constraints as f64;
+        let bytes = match self.seal {
+            None => POST_CIRCUIT * constraints,
+            Some((profile, layers)) => {
+                let [instances, templates, of_a_layer] = match profile {
+                    Profile::Filecoin => FILECOIN_CIRCUIT,
+                    Profile::Filecash => FILECASH_CIRCUIT,
+                };
+                DENSITY * self.counts.aux as f64 + instances * constraints + templates + of_a_layer * layers as f64
+            }
+        };
+        bytes as u64
     }
 
     /// Bytes of one vector of the domain.
@@ -51,7 +75,7 @@ impl Circuit {
     fn compact_bytes(&self) -> [u64; 2] {
         let (aux, wide, rows) = (self.counts.aux as f64, self.counts.wide as f64, self.counts.constraints as f64);
         let witness = COMPACT * aux + NODE as f64 * wide;
-        let evaluations = match self.is_bits {
+        let evaluations = match self.is_bits() {
             false => 0.0,
             true => {
                 let maps = (COMPACT + 2.0 * COMPACT_SIGNED) * rows;
@@ -82,7 +106,7 @@ impl Circuit {
             Section::A => wide * 407.0 / 537.0,
             _ => wide * 389.0 / 537.0,
         };
-        let ones = if section == Section::H || !self.is_bits { 0.0 } else { ONES * (points - wide) };
+        let ones = if section == Section::H || !self.is_bits() { 0.0 } else { ONES * (points - wide) };
         [ones, wide.min(points)]
     }
 
@@ -106,7 +130,7 @@ impl Question<'_> {
         let (vector, [in_memory, on_disk]) = (circuit.vector_bytes(), circuit.least_memory(self.rates.threads));
         needs.least_memory_bytes = on_disk;
         // A budget that is too small is planned as if it were the least one.
-        let circuit_bytes = (CIRCUIT * counts.constraints as f64) as u64;
+        let circuit_bytes = circuit.shape_bytes();
         needs.besides_bytes += circuit_bytes;
         let budget = self.working_bytes().saturating_sub(circuit_bytes).max(on_disk);
         let is_in_memory = budget >= in_memory;
@@ -117,13 +141,13 @@ impl Question<'_> {
         let sum_h = kept + witness + circuit.sum_bytes(Section::H, working);
         if !is_in_memory {
             // As often as a proof's table of passes says; values that are wide are written before they are transformed.
-            let [read, written] = if circuit.is_bits { [7.0, 7.0] } else { [10.0, 10.0] };
+            let [read, written] = if circuit.is_bits() { [7.0, 7.0] } else { [10.0, 10.0] };
             needs.read_bytes += (proofs * read * vector as f64) as u64;
             needs.written_bytes += (proofs * written * vector as f64) as u64;
             needs.file("vectors of a proof", Place::Scratch, Lifetime::Temporary, 3 * vector);
             needs.notes.push(format!(
                 "vectors in files, for lack of memory; in memory with --max-ram {}",
-                budget_text(in_memory + circuit_bytes + PROGRAM_BYTES)
+                budget_text(in_memory.saturating_add(circuit_bytes + PROGRAM_BYTES))
             ));
         }
         let others =
@@ -137,7 +161,7 @@ impl Question<'_> {
 
         let (constraints, aux) = (counts.constraints as f64, counts.aux as f64);
         let CircuitRates { recorded, witness, evaluated } =
-            if circuit.is_bits { self.rates.bits } else { self.rates.wide };
+            if circuit.is_bits() { self.rates.bits } else { self.rates.wide };
         needs.term("constraints recorded, once", constraints, recorded);
         needs.term("variables given values, one core", proofs * aux, witness);
         needs.term("constraints evaluated", proofs * constraints, evaluated);

@@ -1,5 +1,6 @@
 //! Phases that hash: add piece, PC1, PC2, synthetic proofs, C1, unsealing.
 
+use filecash_engine::hash::label_lanes::group_workers;
 use filecash_engine::porep::proof::ProofShape;
 use filecash_engine::porep::synthetic::file_bytes;
 use filecash_engine::sector::Feature;
@@ -50,7 +51,10 @@ impl Question<'_> {
         needs.working_bytes = self.batch_bytes(4);
         needs.least_memory_bytes = needs.working_bytes.min(1 << 20);
         let (table, is_file) = self.parent_table();
-        let layers_bytes = 2 * size * at_once as u64;
+        let (sectors, threads) = (self.sectors as usize, self.rates.threads);
+        let group = super::lockstep(self.config, self.sectors, self.free_bytes, threads);
+        let at_work = group * group_workers(group, sectors, threads, at_once);
+        let layers_bytes = 2 * size * at_work as u64;
         // In memory where the budget has room, else pages of files; TreeD is done by then.
         if layers_bytes <= self.working_bytes() {
             needs.working_bytes = needs.working_bytes.max(layers_bytes);
@@ -100,7 +104,7 @@ impl Question<'_> {
             needs.notes.push(format!("labels of {wanted} sectors in lockstep were not timed: as if one by one"));
         }
         let groups = sectors.div_ceil(size);
-        let workers = threads.min(at_once / size).clamp(1, groups.max(1));
+        let workers = group_workers(size, sectors, threads, at_once);
         let rounds = groups.div_ceil(workers) as f64;
         let of_a_sector = self.params().layers as f64 * self.nodes();
         let what = match (workers, size) {

@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
 
 use filecash_engine::calibrate::{CircuitRates, Lockstep, PointRates, VerifyRates};
+use filecash_engine::circuit::{PoRepShape, PoStShape, ProofCircuit, Shape};
+use filecash_engine::groth16::Density;
 use filecash_engine::sector::params::all;
-use filecash_engine::sector::{Profile, SealProof};
+use filecash_engine::sector::{PoStKind, Profile, SealProof};
 
 use super::*;
 
@@ -143,6 +145,33 @@ fn memory_is_what_the_engine_asks_for() {
     let short = planned(Profile::Filecoin, 512 << 20, |question| question.memory_bytes = room - 1);
     let pc1 = phase(&short, Phase::Pc1);
     assert!(pc1.mapped_bytes == (56 + 64) << 24 && pc1.working_bytes < 64 << 20, "{pc1:?}");
+}
+
+/// The formula against circuits that were recorded, PoReps and proofs of space-time.
+#[test]
+fn circuits_take_the_memory_that_is_planned() {
+    let check = |planned: u64, shape: &Shape, name: &str| {
+        let actual = (shape.memory_bytes() + Density::new(shape).memory_bytes()) as f64;
+        let ratio = planned as f64 / actual;
+        assert!((0.9..1.5).contains(&ratio), "{name}: {planned} bytes planned, {actual} recorded");
+    };
+    for (profile, size) in [
+        (Profile::Filecoin, 2 << 10),
+        (Profile::Filecoin, 512 << 20),
+        (Profile::Filecoin, 32 * GIB),
+        (Profile::Filecash, 2 << 10),
+        (Profile::Filecash, 16 * GIB),
+    ] {
+        let params = SealProof::for_size(profile, size).unwrap().config().params;
+        let needs = planned(profile, size, |_| {});
+        let besides = |name| phase(&needs, name).besides_bytes - PROGRAM_BYTES;
+        let shape = PoRepShape::new(profile, params).blank().record();
+        check(besides(Phase::C2), &shape, &format!("PoRep {profile} {size}"));
+        if size == 32 * GIB {
+            let shape = PoStShape::new(PoStKind::Winning, params).blank().record();
+            check(besides(Phase::WinningPost), &shape, "winning PoSt");
+        }
+    }
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn a_write_that_fails_ends_its_sector_alone() {
 fn layers_go_to_files_where_there_is_no_memory() {
     let folder = tempfile::tempdir().unwrap();
     let mut room = Room { in_memory: true, free: Vec::new() };
-    let error = room.layer(&folder.path().join("layer"), 1 << 62).map(|_| ()).unwrap_err();
+    let error = room.layer(&folder.path().join("absent/layer"), 1 << 62).map(|_| ()).unwrap_err();
     assert!(matches!(error, WriteError::Io { .. } | WriteError::DiskFull { .. }), "{error}");
     assert!(!room.in_memory());
     let (_, labels) = room.layer(&folder.path().join("layer"), 2048).unwrap();
