@@ -116,8 +116,9 @@ pub(super) fn least_on_disk(domain: &Domain) -> u64 {
 /// there are not more of them than threads, each needs a thread's buffers.
 fn eights(domain: &Domain, memory_bytes: u64, threads: usize) -> u64 {
     let (eight, buffers) = (eight_of_both(domain), domain.buffer_bytes(1));
-    let busy = (memory_bytes / (eight + buffers)).clamp(1, threads as u64);
-    (memory_bytes.saturating_sub(busy * buffers) / eight).max(1)
+    let with_buffers = (memory_bytes / (eight + buffers)).max(1);
+    let threads = threads as u64;
+    if with_buffers < threads { with_buffers } else { (memory_bytes.saturating_sub(threads * buffers) / eight).max(1) }
 }
 
 /// Computes h in files, with so many bytes of memory, at least [`least_on_disk`].

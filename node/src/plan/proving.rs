@@ -22,8 +22,9 @@ const COMPACT: f64 = 20.0 / 64.0;
 const COMPACT_SIGNED: f64 = 28.0 / 64.0;
 /// Wide values of A, B and C of a PoRep for each wide variable (`spec/snark.md` 6.3, measured).
 const WIDE_ROWS: [f64; 3] = [1.05, 0.74, 1.05];
-/// Bytes of a PoSt's circuit in memory for each of its constraints: its instances, and its variables in A and B as bits.
-const POST_CIRCUIT: f64 = 0.35;
+/// Bytes of a PoSt's circuit in memory for each of its constraints, its instances and its variables in A and B as bits, and of its
+/// templates (measured).
+const POST_CIRCUIT: [f64; 2] = [0.35, 3e5];
 /// Of a PoRep's: bits for each variable, and what instances take for each constraint; templates, and those of each layer (measured).
 const DENSITY: f64 = 0.25;
 const FILECOIN_CIRCUIT: [f64; 3] = [0.137, 5.96e6, 1.21e6];
@@ -54,7 +55,7 @@ impl Circuit {
     fn shape_bytes(&self) -> u64 {
         let constraints = self.counts.constraints as f64;
         let bytes = match self.seal {
-            None => POST_CIRCUIT * constraints,
+            None => POST_CIRCUIT[0] * constraints + POST_CIRCUIT[1],
             Some((profile, layers)) => {
                 let [instances, templates, of_a_layer] = match profile {
                     Profile::Filecoin => FILECOIN_CIRCUIT,
