@@ -96,9 +96,7 @@ impl Plan {
     /// Asks that the last layers of both sides' last runs are the same.
     fn same_layers(&self) -> Result<()> {
         for sector in 0..SECTORS {
-            let layer = |side: Side| {
-                self.work.join(format!("run-{side:?}-{sector}/cache/sc-02-data-layer-2.dat"))
-            };
+            let layer = |side: Side| self.work.join(format!("run-{side:?}-{sector}/cache/sc-02-data-layer-2.dat"));
             let is_same = same_bytes(&layer(Side::Ours), &layer(Side::Reference)).context("comparing layers")?;
             ensure!(is_same, "layers of sector {sector} differ");
         }
