@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use filecash_engine::Error;
 use filecash_engine::api::prove::CommitError;
 use filecash_engine::api::update::UpdateProveError;
-use filecash_engine::groth16::{AggregateError, SrsError};
+use filecash_engine::groth16::{AggregateError, ProveError, SrsError};
 use filecash_engine::job::Cancelled;
 use filecash_engine::params::ParamError;
 use filecash_engine::porep::verify::VanillaError;
@@ -169,6 +169,12 @@ fn hint<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a str> {
     match cause.downcast_ref()? {
         Error::Params(ParamError::Missing { .. }) => {
             Some("filecash params setup makes test parameters, --parameter-cache names another folder")
+        }
+        Error::Prove(ProveError::Memory { .. }) => {
+            Some("--max-ram gives more, and filecash plan tells how much it takes")
+        }
+        Error::Prove(ProveError::Scratch(_)) => {
+            Some("--scratch names another folder, and with more --max-ram none is needed")
         }
         Error::Aggregate(AggregateError::Srs(SrsError::Missing { .. })) => {
             Some("filecash params setup-srs makes a test string, --parameter-cache names another folder")

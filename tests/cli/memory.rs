@@ -90,4 +90,5 @@ fn proofs_keep_to_small_budgets() {
     ];
     let message = sandbox.run(&[&["seal", "c2", "--dir", "s", "--force"], &global[..]].concat()).fails(2);
     assert!(message.contains("134217728 bytes") && message.contains("nowhere"), "{message}");
+    assert!(message.contains("--scratch names another folder"), "{message}");
 }
