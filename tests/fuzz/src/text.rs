@@ -5,7 +5,7 @@ use std::str;
 
 use filecash_engine::sector::cid::{Commitment, parse_data, parse_replica};
 use filecash_engine::sector::piece::{PaddedLen, PieceInfo, comm_d, verify_pieces};
-use filecash_node::config::{Flags, MIN_MEMORY_BYTES, Settings, Source};
+use filecash_node::config::{Flags, MIN_MEMORY_BYTES, PROGRAM_BYTES, Settings, Source};
 
 /// CIDs: what was read is written as a CID of the same commitment.
 pub fn cid(data: &[u8]) -> usize {
@@ -49,8 +49,8 @@ pub fn settings(data: &[u8]) -> usize {
     let Ok(settings) = Settings::resolve(&Flags::default(), &home, Some((path, text))) else { return 0 };
     assert!(settings.memory_bytes.value >= MIN_MEMORY_BYTES);
     let config = settings.engine_config();
-    assert_eq!(config.memory_bytes, settings.memory_bytes.value);
-    for folder in [&settings.parameter_cache, &settings.parent_cache] {
+    assert_eq!(config.memory_bytes + PROGRAM_BYTES, settings.memory_bytes.value);
+    for folder in [&settings.parameter_cache, &settings.parent_cache, &settings.scratch] {
         assert!(folder.value.is_absolute());
         assert!(folder.source == Source::Default || folder.source == Source::File(path.to_owned()));
     }
