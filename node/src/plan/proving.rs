@@ -129,7 +129,8 @@ impl Question<'_> {
         let counts = &circuit.counts;
         let [witness, evaluations] = circuit.compact_bytes();
         let (vector, [in_memory, on_disk]) = (circuit.vector_bytes(), circuit.least_memory(self.rates.threads));
-        needs.least_memory_bytes = on_disk;
+        // The counts of what is not a bit are within a thousandth, the circuit's bytes within a few hundredths.
+        needs.least_memory_bytes = on_disk + on_disk / 50;
         // A budget that is too small is planned as if it were the least one.
         let circuit_bytes = circuit.shape_bytes();
         needs.besides_bytes += circuit_bytes;
