@@ -1,6 +1,7 @@
 //! Sums over points that devices and the CPU share: right whatever a device does, and a bad point is named.
 
 use std::iter;
+use std::sync::Arc;
 
 use blstrs::{G1Affine, G1Projective, G2Affine, G2Projective};
 use ff::Field as _;
@@ -24,7 +25,7 @@ pub fn blocks<const BYTES: usize>(count: usize, points: impl Iterator<Item = [u8
         let scalar = |place: u32| Fr::from(u64::from(place) + 7).pow_vartime([u64::from(place) | 1 << 40]);
         PointBlock {
             first: (number * BLOCK) as u64,
-            bytes: points.concat(),
+            bytes: points.concat().into(),
             ones: places(0).collect(),
             multiples: places(1).collect(),
             scalars: places(1).map(scalar).collect(),
@@ -66,6 +67,28 @@ fn teams_share_sums() {
     }
 }
 
+/// A device that fails at the second sum of a part has given nothing of its first.
+#[test]
+fn several_sums_over_the_same_points_are_shared() {
+    let first = blocks(12_000, points_g1());
+    let mut second = first.clone();
+    for block in &mut second {
+        std::mem::swap(&mut block.ones, &mut block.multiples);
+        block.scalars = block.multiples.iter().map(|place| Fr::from(u64::from(*place) + 2)).collect();
+    }
+    let both = || first.clone().into_iter().zip(second.clone()).map(|(first, second)| vec![first, second]);
+    let expected = Cpu.sums_g1(2, &plan(12_000), &mut both()).unwrap();
+    assert_eq!(expected[0], Cpu.sum_g1(&plan(12_000), &mut first.clone().into_iter()).unwrap());
+    let faults: [Fault; 3] =
+        [|_, _| Ok(()), |call, _| if call == 1 { Err(no_room()) } else { Ok(()) }, |_, _| Err(no_room())];
+    for fault in faults {
+        for cpu in [false, true] {
+            let team = Faulty::team(fault, TeamOptions { cpu, require_gpu: false, ..ALONE });
+            assert_eq!(team.sums_g1(2, &plan(12_000), &mut both()).unwrap(), expected);
+        }
+    }
+}
+
 #[test]
 fn sums_on_devices_are_the_cpus() {
     let (g1, g2) = (blocks(6000, points_g1()), blocks(2000, points_g2()));
@@ -83,7 +106,7 @@ fn empty_sums_are_the_identity() {
     let team = Faulty::team(|_, _| Ok(()), ALONE);
     assert_eq!(team.sum_g1(&plan(0), &mut iter::empty()).unwrap(), G1Projective::identity());
     // Nobody needs any of these.
-    let block = PointBlock { bytes: vec![0xff; 96 * 5000], ..PointBlock::default() };
+    let block = PointBlock { bytes: vec![0xff; 96 * 5000].into(), ..PointBlock::default() };
     assert_eq!(team.sum_g1(&plan(5000), &mut iter::once(block)).unwrap(), G1Projective::identity());
 }
 
@@ -93,7 +116,7 @@ fn bad_points_are_named_and_no_devices_fault() {
         let team = Faulty::team(|_, _| Ok(()), options);
         let mut blocks = blocks(9000, points_g1());
         // The fourth point of the eighth block, taken once.
-        blocks[7].bytes[3 * 96 + 60] ^= 1;
+        Arc::make_mut(&mut blocks[7].bytes)[3 * 96 + 60] ^= 1;
         match team.sum_g1(&plan(9000), &mut blocks.into_iter()) {
             Err(BackendError::Point { index: 7003, .. }) => {}
             other => panic!("{other:?}"),

@@ -76,13 +76,13 @@ fn distributions<G: Sum>(gpu: &Gpu, count: usize) {
     ];
     for (what, scalar) in cases {
         let scalars = (0..count).map(scalar).collect();
-        let block = PointBlock { first: 0, bytes: bytes.clone(), ones: vec![], multiples: all.clone(), scalars };
+        let block = PointBlock { first: 0, bytes: bytes.clone().into(), ones: vec![], multiples: all.clone(), scalars };
         check::<G>(gpu, &block, &logarithms, &format!("{count} points, {what}"));
     }
     let odd: Vec<_> = all.iter().copied().filter(|i| i % 2 == 1).collect();
     let third: Vec<_> = all.iter().rev().copied().filter(|i| i % 3 == 0).collect();
     let scalars = (0..third.len()).map(scalar).collect();
-    let block = PointBlock { first: 0, bytes, ones: odd, multiples: third, scalars };
+    let block = PointBlock { first: 0, bytes: bytes.into(), ones: odd, multiples: third, scalars };
     check::<G>(gpu, &block, &logarithms, &format!("{count} points, some once"));
 }
 
@@ -111,7 +111,7 @@ fn sums_of_many_points_are_right() {
         let multiples: Vec<_> = (0..40_000).map(|i| i * 7919 % 5000).collect();
         let scalars = (0..multiples.len()).map(scalar).collect();
         let ones = (0..30_000).map(|i| i * 7907 % 5000).collect();
-        let block = PointBlock { first: 0, bytes, ones, multiples, scalars };
+        let block = PointBlock { first: 0, bytes: bytes.into(), ones, multiples, scalars };
         check::<G1Projective>(&gpu, &block, &logarithms, "many points");
     });
 }
@@ -126,13 +126,23 @@ fn small_limits_mean_many_parts_of_sums() {
         on_every_adapter(limits, |gpu| {
             let (bytes, logarithms) = points::<G1Projective>(3000);
             let scalars: Vec<_> = (0..3000).map(scalar).collect();
-            let block =
-                PointBlock { first: 0, bytes, ones: (500..2900).collect(), multiples: (0..3000).collect(), scalars };
+            let block = PointBlock {
+                first: 0,
+                bytes: bytes.into(),
+                ones: (500..2900).collect(),
+                multiples: (0..3000).collect(),
+                scalars,
+            };
             check::<G1Projective>(&gpu, &block, &logarithms, "small limits");
             let (bytes, logarithms) = points::<G2Projective>(800);
             let scalars: Vec<_> = (0..800).map(scalar).collect();
-            let block =
-                PointBlock { first: 0, bytes, ones: (0..700).collect(), multiples: (0..800).collect(), scalars };
+            let block = PointBlock {
+                first: 0,
+                bytes: bytes.into(),
+                ones: (0..700).collect(),
+                multiples: (0..800).collect(),
+                scalars,
+            };
             check::<G2Projective>(&gpu, &block, &logarithms, "small limits");
         });
     }
@@ -189,18 +199,23 @@ fn bad_points<G: Sum>(gpu: &Gpu, coordinate: usize) {
         let scalars: Vec<_> = (0..200).map(scalar).collect();
         for (ones, multiples) in [(vec![3, 150, 150], vec![]), (vec![], (0..200).rev().collect::<Vec<u32>>())] {
             let scalars = scalars[..multiples.len()].to_vec();
-            let block = PointBlock { first: 0, bytes: bytes.clone(), ones, multiples, scalars };
+            let block = PointBlock { first: 0, bytes: bytes.clone().into(), ones, multiples, scalars };
             let error = G::on(gpu, &block).err();
             assert!(matches!(error, Some(GpuError::BadPoint { index: 150 })), "{what}: {error:?}");
         }
         // A point that nobody asks for, or that is multiplied by zero.
         let (ones, multiples) = ((0..150).collect(), (150..200).collect());
         let scalars = (0..50).map(|i| if i == 0 { Scalar::ZERO } else { scalar(i) }).collect();
-        check::<G>(gpu, &PointBlock { first: 0, bytes, ones, multiples, scalars }, &logarithms, what);
+        check::<G>(gpu, &PointBlock { first: 0, bytes: bytes.into(), ones, multiples, scalars }, &logarithms, what);
     }
     for index in [200, u32::MAX] {
-        let block =
-            PointBlock { first: 0, bytes: bytes.clone(), ones: vec![0, index], multiples: vec![], scalars: vec![] };
+        let block = PointBlock {
+            first: 0,
+            bytes: bytes.clone().into(),
+            ones: vec![0, index],
+            multiples: vec![],
+            scalars: vec![],
+        };
         let error = G::on(gpu, &block).err();
         assert!(matches!(error, Some(GpuError::BadPoint { index: i }) if i == index as usize), "{error:?}");
     }
@@ -229,11 +244,11 @@ fn a_point_with_a_zero_is_not_the_identity() {
             (vec![4, 4, 0, 4], logarithms[0]),
             (vec![0, 4, 1, 2, 4, 3, 4], logarithms.iter().sum()),
         ] {
-            let block = PointBlock { first: 0, bytes: bytes.clone(), ones, multiples: vec![], scalars: vec![] };
+            let block = PointBlock { first: 0, bytes: bytes.clone().into(), ones, multiples: vec![], scalars: vec![] };
             assert_eq!(gpu.sum_g1(&block).unwrap(), G1Projective::generator() * sum);
         }
         let scalars = vec![Scalar::from(3), scalar(1)];
-        let block = PointBlock { first: 0, bytes, ones: vec![], multiples: vec![4, 0], scalars };
+        let block = PointBlock { first: 0, bytes: bytes.into(), ones: vec![], multiples: vec![4, 0], scalars };
         assert_eq!(gpu.sum_g1(&block).unwrap(), G1Projective::generator() * (logarithms[0] * scalar(1)));
     });
 }
@@ -243,7 +258,8 @@ fn sums_and_levels_take_turns() {
     use filecash_engine::backend::gpu::Worker;
     on_every_adapter(GpuLimits::default(), |gpu| {
         let (bytes, logarithms) = points::<G1Projective>(50);
-        let block = PointBlock { first: 0, bytes, ones: (0..50).collect(), multiples: vec![], scalars: vec![] };
+        let block =
+            PointBlock { first: 0, bytes: bytes.into(), ones: (0..50).collect(), multiples: vec![], scalars: vec![] };
         for _ in 0..2 {
             check::<G1Projective>(&gpu, &block, &logarithms, "in turn");
             gpu.sha_level(&crate::nodes(200), &mut vec![[0xff; 32]; 100]).unwrap();
@@ -256,7 +272,8 @@ fn a_lost_device_gives_no_sum() {
     for adapter in ADAPTERS.iter() {
         let gpu = Gpu::open(adapter, GpuLimits::default()).unwrap();
         let (bytes, logarithms) = points::<G1Projective>(100);
-        let block = PointBlock { first: 0, bytes, ones: (0..100).collect(), multiples: vec![], scalars: vec![] };
+        let block =
+            PointBlock { first: 0, bytes: bytes.into(), ones: (0..100).collect(), multiples: vec![], scalars: vec![] };
         check::<G1Projective>(&gpu, &block, &logarithms, "before");
         gpu.device().destroy();
         let error = gpu.sum_g1(&block).unwrap_err();

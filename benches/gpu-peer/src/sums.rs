@@ -35,8 +35,9 @@ where
         let scalars: Vec<Scalar> = elements().take(1 << log2).collect();
         let points = points::<A>(1 << log2);
         // Ours decodes points and checks that they are on the curve; the reference is given what it has decoded before.
+        let bytes: Vec<u8> = points.iter().flat_map(|point| point.to_uncompressed().as_ref().to_vec()).collect();
         let block = PointBlock {
-            bytes: points.iter().flat_map(|point| point.to_uncompressed().as_ref().to_vec()).collect(),
+            bytes: bytes.into(),
             multiples: (0..1 << log2).collect(),
             scalars: scalars.clone(),
             ..PointBlock::default()

@@ -39,7 +39,8 @@ macro_rules! summed {
             }
 
             fn portable(plan: &SumPlan, blocks: &mut PointBlocks<'_>) -> Self {
-                sums::sum::<$portable>(plan, blocks).unwrap()
+                let mut blocks = blocks.map(|block| vec![block]);
+                sums::sums::<$portable>(1, plan, &mut blocks).unwrap().into_iter().sum()
             }
 
             fn device(gpu: &Gpu, block: &PointBlock) -> Self {
@@ -72,8 +73,9 @@ pub fn sums<G: Summed>(criterion: &mut Criterion, devices: &Devices, name: &str,
         for &size in &sizes {
             group.throughput(Throughput::Elements(size as u64));
             let block = LazyCell::new(|| {
-                let bytes = points::<G>(size).iter().flat_map(|p| p.to_uncompressed().as_ref().to_vec()).collect();
-                let all = (0..size as u32).collect();
+                let points = points::<G>(size);
+                let bytes: Vec<u8> = points.iter().flat_map(|p| p.to_uncompressed().as_ref().to_vec()).collect();
+                let (bytes, all) = (bytes.into(), (0..size as u32).collect());
                 match is_random {
                     true => PointBlock { bytes, multiples: all, scalars: elements(size), ..PointBlock::default() },
                     false => PointBlock { bytes, ones: all, ..PointBlock::default() },

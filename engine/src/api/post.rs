@@ -438,7 +438,7 @@ fn prove_opened(
     Ok(WindowProof { proof, proven: proofs.iter().map(public).collect(), skipped })
 }
 
-/// Proves checked vanilla proofs, partition after partition.
+/// Proves checked vanilla proofs.
 fn prove_partitions(
     job: &Job<'_>,
     round: &PoStRound,
@@ -450,14 +450,12 @@ fn prove_partitions(
         vanilla.iter().map(|vanilla| PublicSector { sector_id: vanilla.sector_id, comm_r: vanilla.comm_r }).collect();
     let inputs = inputs(round, first_rank, &sectors)?;
     let prover = Prover::open(job, &param_id(round.config())?, &shape.blank())?;
-    let proofs: Vec<Proof> = vanilla
-        .chunks(round.config().partition_sectors())
-        .enumerate()
-        .map(|(partition, vanilla)| {
-            let slots = slots(round.config(), vanilla)?;
-            prover.prove(job, partition, &PoStCircuit::new(shape, slots).map_err(PoStError::from)?)
-        })
-        .collect::<Result<_, Error>>()?;
+    let partitions: Vec<_> = vanilla.chunks(round.config().partition_sectors()).collect();
+    let circuit = |partition: usize| {
+        let slots = slots(round.config(), partitions[partition])?;
+        Ok(PoStCircuit::new(shape, slots).map_err(PoStError::from)?)
+    };
+    let proofs = prover.prove_all(job, 0..partitions.len(), circuit)?;
     Ok(prover.verified(&proofs, &inputs)?)
 }
 

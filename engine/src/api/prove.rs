@@ -1,6 +1,6 @@
 //! Commit phase 2: from vanilla proofs to a SNARK of 192 bytes for each partition.
 //!
-//! Partitions are proven one at a time, and every proof is verified before any is handed out. Memory beside the prover's
+//! Partitions are proven some at a time, and every proof is verified before any is handed out. Memory beside the prover's
 //! is that of the vanilla proofs, at most 0.2 GB for the 126 partitions of a non-interactive proof.
 //!
 //! The partitions of a non-interactive proof are aggregated, and the aggregate is the proof.
@@ -123,12 +123,12 @@ pub fn prove_partitions(
     let id = ParamId::new(config.profile, CircuitKind::PoRep, config.params.size_bytes)?;
     let inputs = public_inputs(&graph, &replica_id, &phase1.comm_d, &phase1.comm_r, &challenges)?;
     let prover = Prover::open(job, &id, &PoRepShape::new(config.profile, config.params).blank())?;
-    let prove_partition = |(partition, vanilla): (usize, &Vec<Proof>)| {
+    let circuit = |partition: usize| {
         let shape = PoRepShape::new(config.profile, config.params);
-        let circuit = PoRepCircuit::new(shape, partition_values(phase1, vanilla)?).map_err(CommitError::from)?;
-        prover.prove(job, partition, &circuit)
+        let values = partition_values(phase1, &vanilla[partition - partitions.start])?;
+        Ok(PoRepCircuit::new(shape, values).map_err(CommitError::from)?)
     };
-    let proofs: Vec<_> = partitions.zip(vanilla).map(prove_partition).collect::<Result<_, _>>()?;
+    let proofs = prover.prove_all(job, partitions.clone(), circuit)?;
     Ok(prover.verified(&proofs, &inputs)?)
 }
 

@@ -2,10 +2,11 @@
 //!
 //! The circuit's shape is recorded once; a witness is a values-only pass over the same circuit text. Evaluations of a
 //! circuit of bits stay compact until the transforms; those of other circuits, which would not be, are computed for
-//! them. Circuits are proven one at a time.
+//! them. As many circuits are proven together as memory has room for, so that the parameters are read less often.
 //!
 //! Source: `spec/snark.md` 3.3, 3.4.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use crate::circuit::{Evaluations, ProofCircuit, Shape, Witness};
@@ -13,7 +14,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::field::Fr;
 use crate::groth16::prove::check_counts;
-use crate::groth16::{Density, ParamsFile, Proof, ProveError, Rows, Verifier, VerifyError, prove, random_secrets};
+use crate::groth16::{Batch, Density, ParamsFile, Proof, ProveError, Rows, Verifier, VerifyError, random_secrets};
 use crate::job::{Cancelled, Job, Unit};
 use crate::params::{ParamId, ParamStore};
 
@@ -46,6 +47,13 @@ pub(super) fn record(job: &Job<'_>, circuit: &impl ProofCircuit) -> Result<Shape
     Ok(shape)
 }
 
+/// What came of some proofs.
+enum Made {
+    Proofs(Vec<Proof>),
+    /// Devices took part, and one of the proofs does not hold, for this reason.
+    Wrong(String),
+}
+
 /// Proves circuits of one shape with one set of parameters.
 pub(super) struct Prover {
     params: ParamsFile,
@@ -67,58 +75,84 @@ impl Prover {
         Ok(Self { params, shape, density })
     }
 
-    /// Proves a circuit; `partition` names it in errors. The proof is not verified yet, unless devices took part: if it
-    /// is wrong then, they get no more work and it is made again without them.
+    /// Proves circuits, of which `circuit` gives one for each partition, again if it has to. The proofs are not verified yet,
+    /// unless devices took part: if one is wrong then, they get no more work and it is made again without them.
     ///
     /// # Errors
     /// [`Error`] when the values do not satisfy the circuit, or memory or the parameters' file fail.
-    pub(super) fn prove(&self, job: &Job<'_>, partition: usize, circuit: &impl ProofCircuit) -> Result<Proof, Error> {
-        let stage = job.stage("witness", Unit::Items, 1);
-        let witness = circuit.witness().map_err(SnarkError::from)?;
-        stage.advance(1)?;
-        drop(stage);
+    pub(super) fn prove_all<C: ProofCircuit>(
+        &self,
+        job: &Job<'_>,
+        partitions: Range<usize>,
+        circuit: impl Fn(usize) -> Result<C, Error>,
+    ) -> Result<Vec<Proof>, Error> {
         // The circuit is there meanwhile.
         let circuit_bytes = (self.shape.memory_bytes() + self.density.memory_bytes()) as u64;
         let memory_bytes = job.config.memory_bytes.saturating_sub(circuit_bytes);
         let config = Config { memory_bytes, ..job.config.clone() };
         let job = &Job { config: &config, ..*job };
-        let backend = &config.backend;
-        let has_devices = backend.has_devices();
-        let proof = self.proof(job, partition, &witness);
-        let reason = match &proof {
-            Ok(proof) if has_devices => {
-                let verified = Verifier::new(self.params.verifying_key()).verify(proof, &witness.inputs[1..]);
-                verified.err().map(|error| error.to_string())
-            }
-            Err(Error::Prove(error @ ProveError::Unsatisfied)) if has_devices => Some(error.to_string()),
-            _ => None,
-        };
-        match reason {
-            None => proof,
-            Some(reason) => {
-                backend.leave_devices_out(&format!("a proof that it took part in is wrong: {reason}"));
-                self.proof(job, partition, &witness)
+        let mut proofs = Vec::with_capacity(partitions.len());
+        while proofs.len() < partitions.len() {
+            match self.first_of(job, partitions.start + proofs.len()..partitions.end, &circuit)? {
+                Made::Proofs(made) => proofs.extend(made),
+                Made::Wrong(reason) => {
+                    config.backend.leave_devices_out(&format!("a proof that it took part in is wrong: {reason}"));
+                }
             }
         }
+        Ok(proofs)
     }
 
-    /// The proof of a witness. [`ProveError::Unsatisfied`] says that somebody miscalculated, since the circuit's
-    /// constraints hold.
-    fn proof(&self, job: &Job<'_>, partition: usize, witness: &Witness) -> Result<Proof, Error> {
+    /// Proves the first ones of some partitions, at least one.
+    fn first_of<C: ProofCircuit>(
+        &self,
+        job: &Job<'_>,
+        partitions: Range<usize>,
+        circuit: &impl Fn(usize) -> Result<C, Error>,
+    ) -> Result<Made, Error> {
+        let has_devices = job.config.backend.has_devices();
+        let mut batch = Batch::new(job, &self.params, &self.density, partitions.len())?;
+        let mut inputs = Vec::new();
+        for partition in partitions {
+            let stage = job.stage("witness", Unit::Items, 1);
+            let witness = circuit(partition)?.witness().map_err(SnarkError::from)?;
+            stage.advance(1)?;
+            drop(stage);
+            let of_this = witness.inputs[1..].to_vec();
+            match self.add(job, &mut batch, partition, witness) {
+                Ok(()) => inputs.push(of_this),
+                Err(Error::Prove(error @ ProveError::Unsatisfied)) if has_devices => {
+                    return Ok(Made::Wrong(error.to_string()));
+                }
+                // It is worth knowing where.
+                Err(Error::Prove(error @ ProveError::Unsatisfied)) => {
+                    self.evaluate(partition, &circuit(partition)?.witness().map_err(SnarkError::from)?)?;
+                    return Err(error.into());
+                }
+                Err(Error::Prove(ProveError::Memory { .. } | ProveError::Scratch(_))) if !batch.is_empty() => break,
+                Err(error) => return Err(error),
+            }
+            if batch.is_full() {
+                break;
+            }
+        }
+        let proofs = batch.finish()?;
+        let verified = match has_devices {
+            true => Verifier::new(self.params.verifying_key()).verify_all(&proofs, &inputs),
+            false => Ok(()),
+        };
+        Ok(verified.map_or_else(|error| Made::Wrong(error.to_string()), |()| Made::Proofs(proofs)))
+    }
+
+    /// Begins the proof of a witness. [`ProveError::Unsatisfied`] says that somebody miscalculated if the circuit's constraints
+    /// hold, which is known only of circuits of bits.
+    fn add(&self, job: &Job<'_>, batch: &mut Batch<'_>, partition: usize, witness: Witness) -> Result<(), Error> {
         let is_wide = witness.aux.memory_bytes() > witness.aux.len() * size_of::<Fr>() / 2;
         let stage = job.stage("evaluate", Unit::Items, 1);
-        let rows = if is_wide { Rows::from(&self.shape) } else { self.evaluate(partition, witness)?.into() };
+        let rows = if is_wide { Rows::from(&self.shape) } else { self.evaluate(partition, &witness)?.into() };
         stage.advance(1)?;
         drop(stage);
-        let [r, s] = random_secrets();
-        match prove(job, &self.params, &self.density, rows, witness, r, s) {
-            // Now it is worth knowing where.
-            Err(ProveError::Unsatisfied) if is_wide => Err(match self.evaluate(partition, witness) {
-                Ok(_) => ProveError::Unsatisfied.into(),
-                Err(error) => error.into(),
-            }),
-            proof => Ok(proof?),
-        }
+        Ok(batch.add(rows, witness, random_secrets())?)
     }
 
     /// Proofs as bytes one after the other, once all verify against `inputs`, which are without ONE.

@@ -178,7 +178,7 @@ pub fn verify_partition_proofs(
     Ok(Statement { shape: &config.shape, commitments }.verify(job, proofs)?)
 }
 
-/// Proves every partition; returns the proofs one after the other, 192 bytes each. One partition is proven at a time.
+/// Proves every partition; returns the proofs one after the other, 192 bytes each. Some are proven at a time.
 ///
 /// # Errors
 /// [`Error`]: the partition proofs do not hold, the parameters are missing or of another circuit, the memory budget is
@@ -198,12 +198,11 @@ pub fn prove(
     let id = param_id(config)?;
     let inputs = inputs(&config.shape, commitments)?;
     let prover = Prover::open(job, &id, &UpdateCircuit::blank(config.shape))?;
-    let prove_partition = |(partition, vanilla): (usize, &PartitionProof)| {
-        let values = partition_values(&config.shape, commitments, partition, vanilla)?;
-        let circuit = UpdateCircuit::new(config.shape, values).map_err(UpdateProveError::from)?;
-        prover.prove(job, partition, &circuit)
+    let circuit = |partition: usize| {
+        let values = partition_values(&config.shape, commitments, partition, &proofs[partition])?;
+        Ok(UpdateCircuit::new(config.shape, values).map_err(UpdateProveError::from)?)
     };
-    let proofs: Vec<_> = proofs.iter().enumerate().map(prove_partition).collect::<Result<_, _>>()?;
+    let proofs = prover.prove_all(job, 0..proofs.len(), circuit)?;
     Ok(prover.verified(&proofs, &inputs)?)
 }
 

@@ -16,7 +16,7 @@ use blstrs::{G1Projective, G2Projective};
 
 use self::cpu::curve::BadPoint;
 use self::cpu::ntt::{Domain, Part, Pass, Transform};
-use self::points::{PointBlocks, SumPlan};
+use self::points::{PointBlocks, SharedBlocks, SumPlan};
 use crate::field::{Fr, Node};
 
 /// Why a device could not compute a stage.
@@ -80,17 +80,43 @@ pub trait Backend: Send + Sync {
         }
     }
 
-    /// The sum of points of G1, of those with a scalar their multiples, over all blocks.
+    /// So many sums of points of G1, of those with a scalar their multiples, over all blocks. The plan is each one's.
     ///
     /// # Errors
     /// [`BackendError::Point`] for a point that is none; [`BackendError`] when nobody can compute it.
-    fn sum_g1(&self, plan: &SumPlan, blocks: &mut PointBlocks<'_>) -> Result<G1Projective, BackendError>;
+    fn sums_g1(
+        &self,
+        sums: usize,
+        plan: &SumPlan,
+        blocks: &mut SharedBlocks<'_>,
+    ) -> Result<Vec<G1Projective>, BackendError>;
 
-    /// As [`Self::sum_g1`], of points of G2.
+    /// As [`Self::sums_g1`], of points of G2.
     ///
     /// # Errors
-    /// As [`Self::sum_g1`].
-    fn sum_g2(&self, plan: &SumPlan, blocks: &mut PointBlocks<'_>) -> Result<G2Projective, BackendError>;
+    /// As [`Self::sums_g1`].
+    fn sums_g2(
+        &self,
+        sums: usize,
+        plan: &SumPlan,
+        blocks: &mut SharedBlocks<'_>,
+    ) -> Result<Vec<G2Projective>, BackendError>;
+
+    /// One sum of [`Self::sums_g1`].
+    ///
+    /// # Errors
+    /// As [`Self::sums_g1`].
+    fn sum_g1(&self, plan: &SumPlan, blocks: &mut PointBlocks<'_>) -> Result<G1Projective, BackendError> {
+        Ok(self.sums_g1(1, plan, &mut blocks.map(|block| vec![block]))?.into_iter().sum())
+    }
+
+    /// One sum of [`Self::sums_g2`].
+    ///
+    /// # Errors
+    /// As [`Self::sums_g1`].
+    fn sum_g2(&self, plan: &SumPlan, blocks: &mut PointBlocks<'_>) -> Result<G2Projective, BackendError> {
+        Ok(self.sums_g2(1, plan, &mut blocks.map(|block| vec![block]))?.into_iter().sum())
+    }
 
     /// Whether devices take part whose results nobody has seen in full.
     fn has_devices(&self) -> bool {

@@ -81,13 +81,13 @@ fn point_rates(
         seconds(|| sum(&plan, &mut blocks.iter().cloned()).expect("they are points of the curve"))
     };
     let all = || (0..count as u32).collect();
-    let ones = PointBlock { bytes: bytes.to_vec(), ones: all(), ..PointBlock::default() };
+    let ones = PointBlock { bytes: bytes.to_vec().into(), ones: all(), ..PointBlock::default() };
     let ones = count as f64 / time(&[ones]);
     // In blocks, as out of a file, so that what is in caches there is in them here.
     let mut scalars = elements();
     let multiples: Vec<_> = (0..TIMES)
         .map(|_| PointBlock {
-            bytes: bytes.to_vec(),
+            bytes: bytes.to_vec().into(),
             multiples: all(),
             scalars: scalars.by_ref().take(count).collect(),
             ..PointBlock::default()

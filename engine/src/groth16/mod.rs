@@ -3,6 +3,7 @@
 //! Keys and proofs are those of bellman 0.14, byte for byte. Source: `spec/snark.md` 3 to 6.
 
 pub mod aggregate;
+pub mod batch;
 pub mod counts;
 pub mod density;
 pub mod key;
@@ -14,12 +15,14 @@ mod scratch;
 pub mod setup;
 pub mod simulate;
 pub mod srs;
+mod sums;
 pub mod verify;
 
 #[cfg(test)]
 mod tests;
 
 pub use aggregate::{AggregateError, AggregateProof, Version};
+pub use batch::{Batch, Footprint, Together, Waiting};
 pub use counts::Counts;
 pub use density::Density;
 pub use key::{KeyError, ParamsFile, Section, VerifyingKey};
@@ -30,4 +33,5 @@ pub use scratch::ScratchError;
 pub use setup::{SetupError, Toxic, setup};
 pub use simulate::Simulator;
 pub use srs::{SRS_FILE_NAME, SrsError, SrsFile, SrsSecrets, setup_srs};
+pub use sums::{bucket_bytes, window_bytes};
 pub use verify::{Verifier, VerifyError};

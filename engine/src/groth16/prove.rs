@@ -9,38 +9,27 @@
 //! Where most of a circuit's values are wide, its evaluations are computed one matrix at a time, straight into these
 //! vectors ([`Rows::Shape`]); a circuit of bits keeps them compact ([`Rows::Compact`]).
 //!
-//! Each section of the parameter file is read once, in windows. Of L, A and B, whose scalars are the witness, points of
-//! zeros are not even decoded, points of ones are added up, and only the others go through the bucket method.
+//! Several proofs over one circuit are made together ([`Batch`]), so that each section of the parameter file, which is far
+//! larger than anything else that is read, is read once for all of them (`sums`).
 //!
 //! Source: `spec/snark.md` 3.3, 6.3, 6.4.
 
-use blstrs::{G1Projective, G2Projective};
 use ff::Field;
-use group::Curve;
 use rand_core::OsRng;
 
+use super::batch::Batch;
 use super::density::Density;
-use super::key::{KeyError, KeyProblem, ParamsFile, Section};
+use super::key::{KeyError, ParamsFile, Section};
 use super::proof::Proof;
-use super::quotient::{self, Quotient, least_on_disk};
+use super::quotient::least_on_disk;
 use super::rows::Rows;
 use super::scratch::ScratchError;
+use crate::backend::BackendError;
 use crate::backend::cpu::ntt::{Domain, DomainTooLarge};
-use crate::backend::points::{PointBlock, PointBlocks, SumPlan};
-use crate::backend::{Backend, BackendError};
-use crate::circuit::values::Class;
-use crate::circuit::{Values, Witness};
+use crate::circuit::Witness;
 use crate::field::Fr;
-use crate::job::{Cancelled, Job, Stage, Unit};
+use crate::job::{Cancelled, Job};
 
-/// Bytes of a window of a parameter file, at most.
-const WINDOW_BYTES: u64 = 8 << 20;
-/// Windows in memory at a time: one read, one in use, its decoded points and what is collected of them.
-const WINDOWS: u64 = 5;
-/// A section is read in so many windows at least, unless they would be of fewer points than [`MIN_WINDOW`].
-const WINDOWS_OF_A_SECTION: usize = 32;
-/// Points of a window at least, where there are so many.
-const MIN_WINDOW: usize = 1 << 9;
 /// Least memory for windows and buckets.
 pub const MIN_WORKING: u64 = 8 << 20;
 
@@ -108,59 +97,14 @@ pub fn prove<'a>(
     params: &ParamsFile,
     density: &Density,
     rows: impl Into<Rows<'a>>,
-    witness: &Witness,
-    r: Fr,
-    s: Fr,
+    witness: Witness,
+    secrets: [Fr; 2],
 ) -> Result<Proof, ProveError> {
-    let rows = rows.into();
-    check_counts(params, density)?;
-    check_lengths(density, &rows, witness)?;
-    let domain = Domain::at_least(density.rows())?;
-    let compact_bytes = (witness.aux.memory_bytes() + rows.memory_bytes()) as u64;
-    let least = least_memory(&domain, compact_bytes, rayon::current_num_threads());
-    let available = job.config.memory_bytes;
-    let (quotient, working) = if available >= least.in_memory {
-        let vector_bytes = (domain.size() * size_of::<Fr>()) as u64;
-        // The second vector is free again.
-        (quotient::in_memory(job, &domain, rows, witness)?, available - compact_bytes - vector_bytes)
-    } else {
-        let needed = least.on_disk.unwrap_or(least.in_memory);
-        let Some(working) = available.checked_sub(compact_bytes).filter(|_| available >= needed) else {
-            return Err(ProveError::Memory { needed, available });
-        };
-        tracing::info!(
-            budget = available,
-            in_memory = least.in_memory,
-            "too little memory for two vectors: transforms in files"
-        );
-        (quotient::on_disk(job, &domain, rows, witness, working)?, working)
-    };
-
-    let total = Section::PROVING.iter().map(|section| params.count(*section)).sum();
-    let sums = Sums {
-        params,
-        backend: &*job.config.backend,
-        stage: job.stage("sums over points", Unit::Items, total),
-        working,
-    };
-    let h = sums.h(&quotient)?;
-    drop(quotient);
-    let inputs = || witness.inputs.iter().map(classify);
-    let l = sums.g1(Section::L, all(&witness.aux))?;
-    let a = sums.g1(Section::A, inputs().chain(chosen(&witness.aux, density.a_aux.iter())))?;
-    let b_scalars = || {
-        let inputs = density.b_inputs.iter().map(|index| classify(&witness.inputs[index]));
-        inputs.chain(chosen(&witness.aux, density.b_aux.iter()))
-    };
-    let b1 = sums.g1(Section::B1, b_scalars())?;
-    let b2 = sums.g2(Section::B2, b_scalars())?;
-
-    let key = params.verifying_key();
-    let a = a + key.alpha_g1 + key.delta_g1 * r;
-    let b1 = b1 + key.beta_g1 + key.delta_g1 * s;
-    let b = b2 + key.beta_g2 + key.delta_g2 * s;
-    let c = l + h + a * s + b1 * r - key.delta_g1 * (r * s);
-    Ok(Proof { a: a.to_affine(), b: b.to_affine(), c: c.to_affine() })
+    let mut batch = Batch::new(job, params, density, 1)?;
+    batch.add(rows, witness, secrets)?;
+    let proof = batch.finish()?.pop();
+    // There is one.
+    proof.ok_or(ProveError::Unsatisfied)
 }
 
 /// Checks that parameters have as many points as a circuit needs.
@@ -186,7 +130,7 @@ pub fn check_counts(params: &ParamsFile, density: &Density) -> Result<(), ProveE
     Ok(())
 }
 
-fn check_lengths(density: &Density, rows: &Rows<'_>, witness: &Witness) -> Result<(), ProveError> {
+pub(super) fn check_lengths(density: &Density, rows: &Rows<'_>, witness: &Witness) -> Result<(), ProveError> {
     let [a, b, c] = rows.lens();
     for (what, expected, actual) in [
         ("inputs", density.inputs, witness.inputs.len()),
@@ -200,125 +144,4 @@ fn check_lengths(density: &Density, rows: &Rows<'_>, witness: &Witness) -> Resul
         }
     }
     if witness.inputs.first() == Some(&Fr::ONE) { Ok(()) } else { Err(ProveError::One) }
-}
-
-/// A scalar of the witness by kind.
-enum Scalar {
-    Zero,
-    One,
-    Wide(Fr),
-}
-
-fn classify(value: &Fr) -> Scalar {
-    if *value == Fr::ZERO {
-        Scalar::Zero
-    } else if *value == Fr::ONE {
-        Scalar::One
-    } else {
-        Scalar::Wide(*value)
-    }
-}
-
-fn at(values: &Values, index: usize) -> Scalar {
-    match values.class(index) {
-        Class::Zero => Scalar::Zero,
-        Class::One => Scalar::One,
-        Class::Wide => Scalar::Wide(values.get(index)),
-    }
-}
-
-fn all(values: &Values) -> impl Iterator<Item = Scalar> + '_ {
-    (0..values.len()).map(|index| at(values, index))
-}
-
-fn chosen(values: &Values, indices: impl Iterator<Item = usize>) -> impl Iterator<Item = Scalar> {
-    indices.map(|index| at(values, index))
-}
-
-/// Points of a window of a section with `count` points, when there is so much memory for windows and buckets.
-fn window_points(section: Section, count: usize, working: u64) -> usize {
-    // Decoded, in limbs of 52 bits, a point takes a third more.
-    let point = (section.point_bytes() + section.point_bytes() / 3) as u64;
-    let most = ((working / 2 / WINDOWS).min(WINDOW_BYTES) / point).max(1) as usize;
-    most.min((count / WINDOWS_OF_A_SECTION).max(MIN_WINDOW))
-}
-
-/// Bytes of all windows that are in memory at a time, of what there is for windows and buckets.
-pub fn window_bytes(section: Section, count: u64, working: u64) -> u64 {
-    WINDOWS * (window_points(section, count as usize, working) * section.point_bytes()) as u64
-}
-
-/// The sums over the sections of a file.
-struct Sums<'a> {
-    params: &'a ParamsFile,
-    backend: &'a dyn Backend,
-    stage: Stage<'a>,
-    /// Bytes for windows and buckets.
-    working: u64,
-}
-
-impl Sums<'_> {
-    /// A sum over a section; `fill` says what becomes of the points of a block, whose number it is given.
-    fn section<G>(
-        &self,
-        section: Section,
-        mut fill: impl FnMut(&mut PointBlock, usize) -> Result<(), ScratchError> + Send,
-        sum: impl FnOnce(&SumPlan, &mut PointBlocks<'_>) -> Result<G, BackendError>,
-    ) -> Result<G, ProveError> {
-        let points = self.params.count(section) as usize;
-        let window = window_points(section, points, self.working);
-        let plan = SumPlan { points, memory_bytes: self.working - WINDOWS * (window * section.point_bytes()) as u64 };
-        let prepare = |first, bytes: Vec<u8>| {
-            let count = bytes.len() / section.point_bytes();
-            let mut block = PointBlock { first, bytes, ..PointBlock::default() };
-            fill(&mut block, count)?;
-            self.stage.advance(count as u64)?;
-            Ok::<_, ProveError>(block)
-        };
-        self.params.blocks(section, window, prepare, |blocks| sum(&plan, blocks))?.map_err(|error| match error {
-            BackendError::Point { index, problem } => {
-                self.params.error(KeyProblem::Point { section, index, problem }).into()
-            }
-            error => error.into(),
-        })
-    }
-
-    /// `Σ h_i H_i`.
-    fn h(&self, quotient: &Quotient) -> Result<G1Projective, ProveError> {
-        let fill = |block: &mut PointBlock, count: usize| {
-            block.multiples = (0..count as u32).collect();
-            block.scalars = quotient.read(block.first as usize, count)?;
-            Ok(())
-        };
-        self.section(Section::H, fill, |plan, blocks| self.backend.sum_g1(plan, blocks))
-    }
-
-    /// `Σ z_v P_v` over a section whose scalars are parts of the witness, in file order.
-    fn g1(&self, section: Section, scalars: impl Iterator<Item = Scalar> + Send) -> Result<G1Projective, ProveError> {
-        self.section(section, by_kind(scalars), |plan, blocks| self.backend.sum_g1(plan, blocks))
-    }
-
-    /// As [`Self::g1`], in G2.
-    fn g2(&self, section: Section, scalars: impl Iterator<Item = Scalar> + Send) -> Result<G2Projective, ProveError> {
-        self.section(section, by_kind(scalars), |plan, blocks| self.backend.sum_g2(plan, blocks))
-    }
-}
-
-/// Gives the next points their scalars.
-fn by_kind(
-    mut scalars: impl Iterator<Item = Scalar> + Send,
-) -> impl FnMut(&mut PointBlock, usize) -> Result<(), ScratchError> + Send {
-    move |block, count| {
-        for (index, scalar) in (0..count as u32).zip(&mut scalars) {
-            match scalar {
-                Scalar::Zero => {}
-                Scalar::One => block.ones.push(index),
-                Scalar::Wide(scalar) => {
-                    block.multiples.push(index);
-                    block.scalars.push(scalar);
-                }
-            }
-        }
-        Ok(())
-    }
 }

@@ -21,6 +21,8 @@
 //!
 //! Source: `spec/snark.md` 6.3.
 
+use std::path::Path;
+
 use ff::Field;
 use rayon::prelude::*;
 
@@ -39,6 +41,9 @@ const FROM_COSET: [Transform; 1] = [Transform::Interpolate(Points::Coset)];
 /// To coefficients.
 const TO_COEFFICIENTS: [Transform; 1] = [Transform::Interpolate(Points::Roots)];
 
+/// Coefficients that are written at a time.
+const PUT_AWAY: usize = 1 << 16;
+
 /// The coefficients of h, of as many as the domain has points, of which the last is 0.
 pub(super) enum Quotient {
     /// In bit-reversed order.
@@ -48,6 +53,26 @@ pub(super) enum Quotient {
 }
 
 impl Quotient {
+    /// Bytes of memory.
+    pub(super) fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Memory(coefficients, _) => size_of_val(&coefficients[..]),
+            Self::File(_) => 0,
+        }
+    }
+
+    /// Moves the coefficients from memory to a file in a folder; they stay where they are if that fails.
+    pub(super) fn put_away(&mut self, folder: &Path) -> Result<(), ScratchError> {
+        let Self::Memory(_, domain) = self else { return Ok(()) };
+        let (file, size) = (Scratch::create(folder, domain)?, domain.size());
+        (0..size.div_ceil(PUT_AWAY)).into_par_iter().try_for_each(|piece| {
+            let first = piece * PUT_AWAY;
+            file.write(first, &self.read(first, PUT_AWAY.min(size - first))?)
+        })?;
+        *self = Self::File(file);
+        Ok(())
+    }
+
     /// Coefficients `first` and following.
     pub(super) fn read(&self, first: usize, count: usize) -> Result<Vec<Fr>, ScratchError> {
         match self {

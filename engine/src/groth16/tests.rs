@@ -165,7 +165,8 @@ fn setup_in(folder: &Path, shape: &Shape) -> (VerifyingKey, ParamsFile) {
 fn prove_from(params: &ParamsFile, recorder: &Recorder, r: u64, s: u64) -> Result<Proof, ProveError> {
     let density = Density::new(&recorder.shape);
     let evaluations = recorder.evaluations();
-    with_job(1 << 28, |job| prove(job, params, &density, evaluations, &recorder.witness, Fr::from(r), Fr::from(s)))
+    let secrets = [Fr::from(r), Fr::from(s)];
+    with_job(1 << 28, |job| prove(job, params, &density, evaluations, recorder.witness.clone(), secrets))
 }
 
 fn bellman_params<C: Circuit<Fr>>(circuit: C) -> bellman::groth16::Parameters<Bls12> {
@@ -244,7 +245,8 @@ fn sha_circuit_matches_reference() {
     let density = Density::new(&recorder.shape);
     let with = |memory| {
         with_job(memory, |job| {
-            prove(job, &params, &density, recorder.evaluations(), &recorder.witness, Fr::from(77), Fr::from(99))
+            let secrets = [Fr::from(77), Fr::from(99)];
+            prove(job, &params, &density, recorder.evaluations(), recorder.witness.clone(), secrets)
         })
     };
     let Err(ProveError::Memory { needed, available: 0 }) = with(0) else { panic!("memory is not checked") };
@@ -265,7 +267,7 @@ fn proofs_from_files_are_the_same() {
         let config = Config { memory_bytes, scratch: scratch.to_owned(), ..Config::default() };
         let job = Job { config: &config, progress: &Quiet, cancel: &Cancel::default() };
         let rows = if is_compact { Rows::from(recorder.evaluations()) } else { Rows::from(&recorder.shape) };
-        prove(&job, &params, &density, rows, &recorder.witness, Fr::from(5), Fr::from(6))
+        prove(&job, &params, &density, rows, recorder.witness.clone(), [Fr::from(5), Fr::from(6)])
     };
     let bytes = |recorder: &Recorder, is_compact| {
         let Evaluations { a, b, c } = recorder.evaluations();
@@ -294,6 +296,87 @@ fn proofs_from_files_are_the_same() {
         let proof = prove_with(&recorder, budget, is_compact, folder.path());
         assert!(matches!(proof, Err(ProveError::Unsatisfied)), "{proof:?}");
     }
+}
+
+/// Wherever their quotients wait, and when there is no room for them to wait.
+#[test]
+fn proofs_made_together_are_those_made_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorders = [0x11, 0x22, 0x33].map(|byte| Recorder::run(Preimage(Some([byte; 64]))));
+    let (_, params) = setup_in(folder.path(), &recorders[0].shape);
+    let density = Density::new(&recorders[0].shape);
+    let domain = Domain::at_least(density.rows()).unwrap();
+    let threads = rayon::current_num_threads();
+    let expected: Vec<_> =
+        (5..).zip(&recorders).map(|(r, recorder)| prove_from(&params, recorder, r, 6).unwrap()).collect();
+    let footprint = |recorder: &Recorder| {
+        let Evaluations { a, b, c } = recorder.evaluations();
+        let rows = [a, b, c].map(|values| values.memory_bytes() as u64).iter().sum();
+        Footprint { witness: recorder.witness.aux.memory_bytes() as u64, rows }
+    };
+    // All of them, and how many batches it takes.
+    let together = |memory_bytes, scratch: &Path| {
+        let config = Config { memory_bytes, scratch: scratch.to_owned(), ..Config::default() };
+        let job = Job { config: &config, progress: &Quiet, cancel: &Cancel::default() };
+        let (mut proofs, mut batches) = (Vec::new(), 0);
+        while proofs.len() < recorders.len() {
+            let mut batch = Batch::new(&job, &params, &density, recorders.len() - proofs.len()).unwrap();
+            assert!(batch.is_empty());
+            for (r, recorder) in (5..).zip(&recorders).skip(proofs.len()) {
+                let secrets = [Fr::from(r), Fr::from(6)];
+                match batch.add(recorder.evaluations(), recorder.witness.clone(), secrets) {
+                    Err(ProveError::Memory { .. } | ProveError::Scratch(_)) if !batch.is_empty() => break,
+                    added => added?,
+                }
+                if batch.is_full() {
+                    break;
+                }
+            }
+            proofs.extend(batch.finish()?);
+            batches += 1;
+        }
+        Ok::<_, ProveError>((proofs, batches))
+    };
+    let plan = |budget| Together::plan(&domain, footprint(&recorders[0]), threads, budget, 3).unwrap();
+    let absent = folder.path().join("absent");
+    let mut seen = Vec::new();
+    let Footprint { witness, rows } = footprint(&recorders[0]);
+    let least = least_memory(&domain, witness + rows, threads).on_disk.unwrap() + (8 << 10);
+    for budget in (0..40).map(|step: u64| least + (step << 18)) {
+        let way = plan(budget);
+        if seen.contains(&way) {
+            continue;
+        }
+        seen.push(way);
+        let (proofs, batches) = together(budget, folder.path()).unwrap();
+        assert!(proofs == expected, "{budget} bytes, {way:?}");
+        assert_eq!(batches, 3_usize.div_ceil(way.proofs), "{way:?}");
+        match (way.waiting, together(budget, &absent)) {
+            (Waiting::Memory, others) => assert_eq!(others.unwrap().1, batches),
+            // One that cannot be put away waits for nobody.
+            (Waiting::Files, others) => {
+                let (others, more) = others.unwrap();
+                assert!(others == proofs && more > batches, "{way:?}: {more} batches");
+            }
+            (Waiting::AllInFiles, others) => assert!(matches!(others, Err(ProveError::Scratch(_)))),
+        }
+    }
+    for waiting in [Waiting::Memory, Waiting::Files, Waiting::AllInFiles] {
+        assert!(seen.iter().any(|way| way.waiting == waiting && way.proofs > 1), "{waiting:?}: {seen:?}");
+    }
+    assert!(seen.contains(&Together { proofs: 3, waiting: Waiting::Memory }));
+    // A false one is named, and nothing stays.
+    let mut false_one = recorders[1].witness.clone();
+    false_one.inputs[1] += Fr::ONE;
+    with_job(1 << 28, |job| {
+        let mut batch = Batch::new(job, &params, &density, 2).unwrap();
+        let secrets = [Fr::ONE; 2];
+        batch.add(recorders[0].evaluations(), recorders[0].witness.clone(), secrets).unwrap();
+        let error = batch.add(recorders[1].shape.evaluate(&false_one), false_one, secrets).unwrap_err();
+        assert!(matches!(error, ProveError::Unsatisfied), "{error}");
+        assert_eq!(batch.finish().unwrap().len(), 1);
+    });
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 #[test]
@@ -356,7 +439,7 @@ fn cancelling_stops_set_up_and_prover() {
     let path = folder.path().join("other.params");
     assert!(matches!(setup(&job, &recorder.shape, &toxic(), &path), Err(SetupError::Cancelled(_))));
     let density = Density::new(&recorder.shape);
-    let proof = prove(&job, &params, &density, recorder.evaluations(), &recorder.witness, Fr::ONE, Fr::ONE);
+    let proof = prove(&job, &params, &density, recorder.evaluations(), recorder.witness, [Fr::ONE; 2]);
     assert!(matches!(proof, Err(ProveError::Cancelled(_))));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }

@@ -176,8 +176,8 @@ where
         let mut affine = vec![G::AffineRepr::default(); DIFFERENT];
         G::batch_normalize(&few, &mut affine);
         let few: Vec<_> = affine.iter().map(UncompressedEncoding::to_uncompressed).collect();
-        let bytes = few.iter().cycle().take(points).flat_map(|point| point.as_ref().to_vec()).collect();
-        let all = (0..points as u32).collect();
+        let bytes: Vec<u8> = few.iter().cycle().take(points).flat_map(|point| point.as_ref().to_vec()).collect();
+        let (bytes, all) = (bytes.into(), (0..points as u32).collect());
         Ok(match with_scalars {
             true => PointBlock { bytes, multiples: all, scalars: elements(points), ..PointBlock::default() },
             false => PointBlock { bytes, ones: all, ..PointBlock::default() },

@@ -1,11 +1,14 @@
 //! Phases that make or check SNARKs: C2, verification, winning and window PoSt.
 
+use std::iter::successors;
+
 use filecash_engine::backend::cpu::ntt::Domain;
 use filecash_engine::backend::cpu::sums::{MultiplesCost, PointGroup};
 use filecash_engine::calibrate::{CircuitRates, PointRates};
 use filecash_engine::circuit::{PoRepShape, PoStShape};
-use filecash_engine::groth16::prove::window_bytes;
-use filecash_engine::groth16::{Counts, LeastMemory, Section, least_memory};
+use filecash_engine::groth16::{
+    Counts, Footprint, LeastMemory, Section, Together, Waiting, bucket_bytes, least_memory, window_bytes,
+};
 use filecash_engine::sector::params::{WINDOW_CHALLENGES, WINNING_CHALLENGES};
 use filecash_engine::sector::{Feature, PoStKind, Profile};
 
@@ -87,13 +90,21 @@ impl Circuit {
     }
 
     /// What the prover asks for before it begins, with its vectors in memory, and in files.
-    fn least_memory(&self, threads: usize) -> [u64; 2] {
+    fn least_memory(&self, domain: &Domain, threads: usize) -> [u64; 2] {
         let compact = self.compact_bytes().iter().sum();
-        // There are circuits of more rows than there are roots of unity nowhere.
-        let domain = Domain::at_least(self.counts.domain() as usize).ok();
-        let least = domain.map(|domain| least_memory(&domain, compact, threads));
-        let LeastMemory { in_memory, on_disk } = least.unwrap_or(LeastMemory { in_memory: u64::MAX, on_disk: None });
+        let LeastMemory { in_memory, on_disk } = least_memory(domain, compact, threads);
         [in_memory, on_disk.unwrap_or(in_memory)]
+    }
+
+    /// How many of so many proofs are made together, the first ones, and how many times the parameters are read for them all.
+    fn together(&self, domain: &Domain, threads: usize, budget: u64, proofs: u64) -> (Together, u64) {
+        let [witness, rows] = self.compact_bytes();
+        let begin = |left: u64| {
+            let together = Together::plan(domain, Footprint { witness, rows }, threads, budget, left as usize);
+            together.unwrap_or(Together { proofs: 1, waiting: Waiting::AllInFiles })
+        };
+        let rest = successors(Some(proofs), |left| Some(left.saturating_sub(begin(*left).proofs as u64)));
+        (begin(proofs), rest.take_while(|left| *left > 0).count() as u64)
     }
 
     /// Variables of a section that are one, and that are wide.
@@ -111,54 +122,85 @@ impl Circuit {
         [ones, wide.min(points)]
     }
 
-    /// The most memory that a sum takes, of so much: windows and buckets.
-    fn sum_bytes(&self, section: Section, memory: u64) -> u64 {
-        let windows = window_bytes(section, self.counts.points(section), memory);
-        windows + self.multiples(section, memory - windows).bytes
+    /// The most memory that the sums of so many proofs over a section take, of so much: windows and buckets.
+    fn sum_bytes(&self, section: Section, proofs: usize, working: u64) -> u64 {
+        let windows = window_bytes(section, self.counts.points(section), proofs, working);
+        windows + proofs as u64 * self.multiples(section, proofs, working).bytes
     }
 
-    fn multiples(&self, section: Section, memory: u64) -> MultiplesCost {
+    /// What is multiplied in one sum of them.
+    fn multiples(&self, section: Section, proofs: usize, working: u64) -> MultiplesCost {
         let group = if section == Section::B2 { PointGroup::G2 } else { PointGroup::G1 };
-        MultiplesCost::new(group, self.scalars(section)[1] as usize, memory)
+        let buckets = bucket_bytes(section, self.counts.points(section), proofs, working);
+        MultiplesCost::new(group, self.scalars(section)[1] as usize, buckets)
     }
 }
 
 impl Question<'_> {
-    /// Adds what so many proofs of a circuit need, one after the other, with one set of parameters.
-    fn prove(&self, needs: &mut Needs, circuit: &Circuit, proofs: f64) {
+    /// Adds what so many proofs of a circuit need for each of some sectors, with one set of parameters.
+    fn prove(&self, needs: &mut Needs, circuit: &Circuit, sectors: u64, partitions: u64) {
         let counts = &circuit.counts;
+        // There are circuits of more rows than there are roots of unity nowhere.
+        let Ok(domain) = Domain::at_least(counts.domain() as usize) else { return };
         let [witness, evaluations] = circuit.compact_bytes();
-        let (vector, [in_memory, on_disk]) = (circuit.vector_bytes(), circuit.least_memory(self.rates.threads));
+        let (vector, threads) = (circuit.vector_bytes(), self.rates.threads);
+        let [in_memory, on_disk] = circuit.least_memory(&domain, threads);
         // The counts of what is not a bit are within a thousandth, the circuit's bytes within a few hundredths.
         needs.least_memory_bytes = on_disk + on_disk / 50;
         // A budget that is too small is planned as if it were the least one.
         let circuit_bytes = circuit.shape_bytes();
         needs.besides_bytes += circuit_bytes;
         let budget = self.working_bytes().saturating_sub(circuit_bytes).max(on_disk);
-        let is_in_memory = budget >= in_memory;
-        // The coefficients of H are there while it is summed, unless they are in a file; the second vector's place is free.
-        let kept = if is_in_memory { vector } else { 0 };
-        let working = budget - witness - evaluations - kept;
-        let transforms = if is_in_memory { 2 * vector + witness + evaluations } else { budget };
-        let sum_h = kept + witness + circuit.sum_bytes(Section::H, working);
-        if !is_in_memory {
+        let (together, passes) = circuit.together(&domain, threads, budget, partitions);
+        let Together { proofs: at_once, waiting } = together;
+        let others = at_once as u64 - 1;
+        // The coefficients of H are there while it is summed, unless they are in a file; a second vector's place is free.
+        let (others_kept, kept) = match waiting {
+            Waiting::Memory => (others * vector, at_once as u64 * vector),
+            Waiting::Files => (0, vector),
+            Waiting::AllInFiles => (0, 0),
+        };
+        let witnesses = at_once as u64 * witness;
+        let working = budget.saturating_sub(witnesses + kept);
+        let transforms = match waiting {
+            Waiting::AllInFiles => budget,
+            _ => others * witness + others_kept + 2 * vector + witness + evaluations,
+        };
+        let sum_h = kept + witnesses + circuit.sum_bytes(Section::H, at_once, working);
+        let proofs = (sectors * partitions) as f64;
+        if waiting == Waiting::AllInFiles {
             // As often as a proof's table of passes says; values that are wide are written before they are transformed.
             let [read, written] = if circuit.is_bits() { [7.0, 7.0] } else { [10.0, 10.0] };
             needs.read_bytes += (proofs * read * vector as f64) as u64;
             needs.written_bytes += (proofs * written * vector as f64) as u64;
-            needs.file("vectors of a proof", Place::Scratch, Lifetime::Temporary, 3 * vector);
             needs.notes.push(format!(
                 "vectors in files, for lack of memory; in memory with --max-ram {}",
                 budget_text(in_memory.saturating_add(circuit_bytes + PROGRAM_BYTES))
             ));
         }
-        let others =
-            [Section::L, Section::A, Section::B1, Section::B2].map(|section| circuit.sum_bytes(section, working));
-        let sum_others = witness + others.into_iter().max().unwrap_or(0);
+        if waiting == Waiting::Files {
+            // All but the last of each pass.
+            let put_away = sectors * (partitions - passes.min(partitions)) * vector;
+            needs.read_bytes += put_away;
+            needs.written_bytes += put_away;
+        }
+        let in_files = together.vectors_in_files() as u64 * vector;
+        if in_files > 0 {
+            needs.file("vectors of proofs", Place::Scratch, Lifetime::Temporary, in_files);
+        }
+        if at_once > 1 {
+            needs.notes.push(format!(
+                "up to {at_once} proofs at once, so that {partitions} of them read the parameters {}",
+                if passes == 1 { "once".to_owned() } else { format!("{passes} times") }
+            ));
+        }
+        let other_sums = [Section::L, Section::A, Section::B1, Section::B2]
+            .map(|section| circuit.sum_bytes(section, at_once, working));
+        let sum_others = witnesses + other_sums.into_iter().max().unwrap_or(0);
         needs.working_bytes = transforms.max(sum_h).max(sum_others);
         let parameters = counts.parameter_bytes();
-        needs.parameter_bytes += (proofs * parameters as f64) as u64;
-        needs.read_bytes += (proofs * parameters as f64) as u64;
+        needs.parameter_bytes += sectors * passes * parameters;
+        needs.read_bytes += sectors * passes * parameters;
         needs.file("parameters, for all sectors", Place::ParameterCache, Lifetime::Stays, parameters);
 
         let (constraints, aux) = (counts.constraints as f64, counts.aux as f64);
@@ -172,7 +214,7 @@ impl Question<'_> {
             let PointRates { ones, additions } = if section == Section::B2 { self.rates.g2 } else { self.rates.g1 };
             let [taken_once, multiplied] = circuit.scalars(section);
             needs.term(format!("points of {section} decoded and added"), proofs * (taken_once + multiplied), ones);
-            let multiples = circuit.multiples(section, working).additions as f64;
+            let multiples = circuit.multiples(section, at_once, working).additions as f64;
             needs.term(format!("additions to buckets of {section}"), proofs * multiples, additions);
         }
         needs.term("proofs verified before they are handed out", proofs, self.rates.verify.proofs);
@@ -187,7 +229,7 @@ impl Question<'_> {
         let alone = self.rates.poseidon_alone * self.threads();
         needs.term("vanilla proofs checked: hashes, Poseidon of 8", hashes, alone);
         needs.term("vanilla proofs checked: labels", labels, self.rates.labels * self.threads());
-        self.prove(&mut needs, &circuit, self.sectors_f() * partitions as f64);
+        self.prove(&mut needs, &circuit, self.sectors, partitions);
         let proof = if self.config.feature == Feature::NonInteractive { 0 } else { partitions * PROOF_BYTES };
         needs.file("proof", Place::Sector, Lifetime::Stays, self.sectors * proof);
         if self.config.feature == Feature::NonInteractive {
@@ -216,7 +258,7 @@ impl Question<'_> {
 
     pub(super) fn winning_post(&self) -> Needs {
         let mut needs = Needs::new(Phase::WinningPost);
-        self.post(&mut needs, PoStKind::Winning, 1.0, WINNING_CHALLENGES as f64);
+        self.post(&mut needs, PoStKind::Winning, 1, WINNING_CHALLENGES as f64);
         needs
     }
 
@@ -224,7 +266,7 @@ impl Question<'_> {
         let mut needs = Needs::new(Phase::WindowPost);
         let in_a_partition = self.params().window_sectors as u64;
         let partitions = self.sectors.div_ceil(in_a_partition);
-        self.post(&mut needs, PoStKind::Window, partitions as f64, self.sectors_f() * WINDOW_CHALLENGES as f64);
+        self.post(&mut needs, PoStKind::Window, partitions, self.sectors_f() * WINDOW_CHALLENGES as f64);
         let what = if partitions == 1 { "partition" } else { "partitions" };
         needs.notes.push(format!(
             "{partitions} {what} of {in_a_partition} sectors, which cost the same when they are not full"
@@ -233,7 +275,7 @@ impl Question<'_> {
     }
 
     /// A proof of space-time: leaves are opened and checked, then each partition is proven.
-    fn post(&self, needs: &mut Needs, kind: PoStKind, partitions: f64, challenges: f64) {
+    fn post(&self, needs: &mut Needs, kind: PoStKind, partitions: u64, challenges: f64) {
         let levels = self.geometry().base().count() as f64;
         // The leaves around a challenge make a subtree whose row is in no file.
         let leaves = 8_u64.pow(1 + self.geometry().rows_to_discard(self.rows_to_discard) as u32);
@@ -244,6 +286,6 @@ impl Question<'_> {
             challenges * (self.rebuilt() + 2.0 * levels),
             alone,
         );
-        self.prove(needs, &Circuit::post(self, kind), partitions);
+        self.prove(needs, &Circuit::post(self, kind), 1, partitions);
     }
 }

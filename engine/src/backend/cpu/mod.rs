@@ -8,7 +8,7 @@ use blstrs::{G1Projective, G2Projective};
 
 use self::curve::{PortableG1, PortableG2};
 use self::ntt::{Part, Pass};
-use super::points::{PointBlocks, SumPlan};
+use super::points::{SharedBlocks, SumPlan};
 use super::{Backend, BackendError, SharedBackend};
 use crate::field::Node;
 
@@ -68,17 +68,27 @@ impl Backend for Cpu {
         Ok(())
     }
 
-    fn sum_g1(&self, plan: &SumPlan, blocks: &mut PointBlocks<'_>) -> Result<G1Projective, BackendError> {
+    fn sums_g1(
+        &self,
+        sums: usize,
+        plan: &SumPlan,
+        blocks: &mut SharedBlocks<'_>,
+    ) -> Result<Vec<G1Projective>, BackendError> {
         match fast::available() {
-            true => sums::sum::<fast::G1>(plan, blocks),
-            false => sums::sum::<PortableG1>(plan, blocks),
+            true => sums::sums::<fast::G1>(sums, plan, blocks),
+            false => sums::sums::<PortableG1>(sums, plan, blocks),
         }
     }
 
-    fn sum_g2(&self, plan: &SumPlan, blocks: &mut PointBlocks<'_>) -> Result<G2Projective, BackendError> {
+    fn sums_g2(
+        &self,
+        sums: usize,
+        plan: &SumPlan,
+        blocks: &mut SharedBlocks<'_>,
+    ) -> Result<Vec<G2Projective>, BackendError> {
         match fast::available() {
-            true => sums::sum::<fast::G2>(plan, blocks),
-            false => sums::sum::<PortableG2>(plan, blocks),
+            true => sums::sums::<fast::G2>(sums, plan, blocks),
+            false => sums::sums::<PortableG2>(sums, plan, blocks),
         }
     }
 

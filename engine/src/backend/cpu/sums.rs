@@ -7,7 +7,7 @@ use super::curve::{BadPoint, Kernel, PortableG1, PortableG2};
 use super::fast;
 use super::msm::{Msm, Sum, additions};
 use crate::backend::BackendError;
-use crate::backend::points::{PointBlock, PointBlocks, SumPlan};
+use crate::backend::points::{PointBlock, SharedBlocks, SumPlan};
 use crate::field::Fr;
 
 /// Multiples are collected to at least so many before they go to the buckets.
@@ -143,16 +143,20 @@ pub(crate) fn check<K: Kernel>(block: &PointBlock) -> Result<(), BackendError> {
     Ok(())
 }
 
-/// The sum over all blocks.
+/// So many sums over all blocks.
 ///
 /// # Errors
 /// [`BackendError::Point`] for a point that is none.
-pub fn sum<K: Kernel>(plan: &SumPlan, blocks: &mut PointBlocks<'_>) -> Result<K::Group, BackendError> {
-    let mut sum = PointSum::<K>::new(*plan);
-    for block in blocks {
-        sum.feed(&block)?;
+pub fn sums<K: Kernel>(
+    sums: usize,
+    plan: &SumPlan,
+    blocks: &mut SharedBlocks<'_>,
+) -> Result<Vec<K::Group>, BackendError> {
+    let mut sums: Vec<_> = (0..sums).map(|_| PointSum::<K>::new(*plan)).collect();
+    for blocks in blocks {
+        sums.iter_mut().zip(&blocks).try_for_each(|(sum, block)| sum.feed(block))?;
     }
-    Ok(sum.finish())
+    Ok(sums.into_iter().map(PointSum::finish).collect())
 }
 
 #[cfg(test)]
@@ -163,6 +167,7 @@ mod tests {
     use crate::backend::cpu::curve::tests::{points, rng};
     use ff::Field;
     use group::prime::PrimeCurveAffine;
+    use std::sync::Arc;
 
     /// Blocks of up to 700 points, of which a third is left out, a third taken once, and their sum.
     fn blocks<K: Kernel>(count: usize) -> (SumPlan, Vec<PointBlock>, K::Group) {
@@ -172,7 +177,7 @@ mod tests {
         for (number, points) in points.chunks(700).enumerate() {
             let mut bytes = vec![0; points.len() * K::POINT_BYTES];
             K::encode_all(points, &mut bytes);
-            let mut block = PointBlock { first: 700 * number as u64, bytes, ..PointBlock::default() };
+            let mut block = PointBlock { first: 700 * number as u64, bytes: bytes.into(), ..PointBlock::default() };
             for (index, point) in points.iter().enumerate() {
                 let point = K::export(point);
                 match index % 3 {
@@ -194,15 +199,33 @@ mod tests {
         (SumPlan { points: count, memory_bytes: 1 << 20 }, blocks, sum)
     }
 
+    /// Two over the same points, one with scalars of its own, and none at all.
+    #[test]
+    fn sums_share_their_points() {
+        let (plan, first, expected) = blocks::<PortableG1>(1500);
+        let mut second = first.clone();
+        for block in &mut second {
+            std::mem::swap(&mut block.ones, &mut block.multiples);
+            block.scalars = block.multiples.iter().map(|place| Fr::from(u64::from(*place) + 2)).collect();
+        }
+        let other = Cpu.sum_g1(&plan, &mut second.clone().into_iter()).unwrap();
+        assert_ne!(other, expected);
+        let mut both = first.into_iter().zip(second).map(|(first, second)| vec![first, second]);
+        assert_eq!(Cpu.sums_g1(2, &plan, &mut both).unwrap(), [expected, other]);
+        assert_eq!(Cpu.sums_g1(0, &plan, &mut std::iter::empty()).unwrap(), []);
+    }
+
     #[test]
     fn sums_of_both_kinds_of_arithmetic_are_naive_ones() {
         for count in [0, 1, 2, 699, 701, 1500] {
             let (plan, blocks_g1, expected) = blocks::<PortableG1>(count);
-            assert_eq!(sum::<PortableG1>(&plan, &mut blocks_g1.clone().into_iter()).unwrap(), expected);
-            assert_eq!(Cpu.sum_g1(&plan, &mut blocks_g1.into_iter()).unwrap(), expected);
+            assert_eq!(Cpu.sum_g1(&plan, &mut blocks_g1.clone().into_iter()).unwrap(), expected);
+            let mut blocks_g1 = blocks_g1.into_iter().map(|block| vec![block]);
+            assert_eq!(sums::<PortableG1>(1, &plan, &mut blocks_g1).unwrap(), [expected]);
             let (plan, blocks_g2, expected) = blocks::<PortableG2>(count);
-            assert_eq!(sum::<PortableG2>(&plan, &mut blocks_g2.clone().into_iter()).unwrap(), expected);
-            assert_eq!(Cpu.sum_g2(&plan, &mut blocks_g2.into_iter()).unwrap(), expected);
+            assert_eq!(Cpu.sum_g2(&plan, &mut blocks_g2.clone().into_iter()).unwrap(), expected);
+            let mut blocks_g2 = blocks_g2.into_iter().map(|block| vec![block]);
+            assert_eq!(sums::<PortableG2>(1, &plan, &mut blocks_g2).unwrap(), [expected]);
         }
     }
 
@@ -211,7 +234,7 @@ mod tests {
         let (plan, blocks, expected) = blocks::<PortableG1>(1000);
         for (index, is_needed) in [(699, true), (701, true), (702, false)] {
             let mut blocks = blocks.clone();
-            blocks[index / 700].bytes[index % 700 * 96 + 50] ^= 1;
+            Arc::make_mut(&mut blocks[index / 700].bytes)[index % 700 * 96 + 50] ^= 1;
             match Cpu.sum_g1(&plan, &mut blocks.into_iter()) {
                 Err(BackendError::Point { index: bad, problem: BadPoint::NotOnCurve }) if is_needed => {
                     assert_eq!(bad, index as u64);

@@ -152,14 +152,14 @@ pub(super) fn form_kernels() -> impl Iterator<Item = Kernel> {
 /// So many points, few of them different, with scalars that are.
 fn block<const BYTES: usize>(count: usize, points: impl Iterator<Item = [u8; BYTES]>) -> PointBlock {
     let few: Vec<_> = points.take(LEAST).collect();
-    let bytes = few.iter().cycle().take(count).flatten().copied().collect();
+    let bytes: Vec<u8> = few.iter().cycle().take(count).flatten().copied().collect();
     let mut scalar = Fr::from(3);
     let scalars = iter::repeat_with(|| {
         scalar = scalar.square() + Fr::ONE;
         scalar
     });
     PointBlock {
-        bytes,
+        bytes: bytes.into(),
         multiples: (0..count as u32).collect(),
         scalars: scalars.take(count).collect(),
         ..PointBlock::default()

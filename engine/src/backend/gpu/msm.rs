@@ -634,7 +634,7 @@ pub(super) fn known<K: curve::Kernel>() -> (PointBlock, K::Group) {
     let once: K::Group = ones.iter().map(|index| points[*index as usize]).sum();
     let multiplied = multiples.iter().zip(&scalars).map(|(index, scalar)| points[*index as usize] * scalar);
     let sum = once + multiplied.sum::<K::Group>();
-    (PointBlock { first: 0, bytes, ones, multiples, scalars }, sum)
+    (PointBlock { first: 0, bytes: bytes.into(), ones, multiples, scalars }, sum)
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ fn blocks(points: &[G1Affine], scalars: &[Fr]) -> Vec<PointBlock> {
     let len = points.len().div_ceil(BLOCKS);
     let block = |(number, (points, scalars)): (usize, (&[G1Affine], &[Fr]))| PointBlock {
         first: (number * len) as u64,
-        bytes: points.iter().flat_map(G1Affine::to_uncompressed).collect(),
+        bytes: points.iter().flat_map(G1Affine::to_uncompressed).collect::<Vec<_>>().into(),
         multiples: (0..points.len() as u32).collect(),
         scalars: scalars.to_vec(),
         ..PointBlock::default()

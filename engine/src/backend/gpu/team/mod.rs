@@ -27,7 +27,7 @@ use super::turns::Turns;
 use crate::backend::cpu::curve::{PortableG1, PortableG2};
 use crate::backend::cpu::fast;
 use crate::backend::cpu::ntt::{Blocks, Part, Pass};
-use crate::backend::points::{PointBlock, PointBlocks, SumPlan};
+use crate::backend::points::{PointBlock, SharedBlocks, SumPlan};
 use crate::backend::{Backend, BackendError, SharedBackend};
 use crate::field::{Node, fr};
 
@@ -265,17 +265,27 @@ impl Backend for Team {
         self.passed(pass, part)
     }
 
-    fn sum_g1(&self, plan: &SumPlan, blocks: &mut PointBlocks<'_>) -> Result<G1Projective, BackendError> {
+    fn sums_g1(
+        &self,
+        sums: usize,
+        plan: &SumPlan,
+        blocks: &mut SharedBlocks<'_>,
+    ) -> Result<Vec<G1Projective>, BackendError> {
         match fast::available() {
-            true => self.sum::<fast::G1>(plan, blocks, |worker, block| worker.sum_g1(block)),
-            false => self.sum::<PortableG1>(plan, blocks, |worker, block| worker.sum_g1(block)),
+            true => self.sums::<fast::G1>(sums, plan, blocks, |worker, block| worker.sum_g1(block)),
+            false => self.sums::<PortableG1>(sums, plan, blocks, |worker, block| worker.sum_g1(block)),
         }
     }
 
-    fn sum_g2(&self, plan: &SumPlan, blocks: &mut PointBlocks<'_>) -> Result<G2Projective, BackendError> {
+    fn sums_g2(
+        &self,
+        sums: usize,
+        plan: &SumPlan,
+        blocks: &mut SharedBlocks<'_>,
+    ) -> Result<Vec<G2Projective>, BackendError> {
         match fast::available() {
-            true => self.sum::<fast::G2>(plan, blocks, |worker, block| worker.sum_g2(block)),
-            false => self.sum::<PortableG2>(plan, blocks, |worker, block| worker.sum_g2(block)),
+            true => self.sums::<fast::G2>(sums, plan, blocks, |worker, block| worker.sum_g2(block)),
+            false => self.sums::<PortableG2>(sums, plan, blocks, |worker, block| worker.sum_g2(block)),
         }
     }
 

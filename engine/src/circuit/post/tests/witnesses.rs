@@ -237,10 +237,12 @@ fn prove_with(keys: &Keys, kind: PoStKind, r: u64, s: u64) -> Proof {
     let (circuit, inputs) = circuit(kind);
     let witness = circuit.witness().unwrap();
     let shape = shape(kind).blank().record();
-    let (r, s) = (Fr::from(r), Fr::from(s));
-    let proof = with_job(|job| prove(job, &keys.params, &keys.density, &shape, &witness, r, s).unwrap());
-    let compact = shape.evaluate(&witness);
-    assert_eq!(with_job(|job| prove(job, &keys.params, &keys.density, compact, &witness, r, s).unwrap()), proof);
+    let prove_from = |rows: crate::groth16::Rows<'_>| {
+        let secrets = [Fr::from(r), Fr::from(s)];
+        with_job(|job| prove(job, &keys.params, &keys.density, rows, witness.clone(), secrets).unwrap())
+    };
+    let proof = prove_from((&shape).into());
+    assert_eq!(prove_from(shape.evaluate(&witness).into()), proof);
     assert_eq!(keys.verifier.verify(&proof, &inputs), Ok(()));
     let mut other = inputs;
     other[3] += Fr::ONE;
