@@ -16,8 +16,8 @@ mod transforms;
 mod turns;
 
 use std::ops::Neg;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::{env, iter};
 
 use blstrs::{G1Projective, G2Projective};
@@ -29,19 +29,22 @@ use filecash_engine::backend::{Backend, BackendError};
 use filecash_engine::field::Node;
 use filecash_shaders::field::Form;
 
-/// Every adapter.
-static ADAPTERS: LazyLock<Vec<Adapter>> = LazyLock::new(|| {
-    let found = Adapter::all();
-    if found.is_empty() {
-        assert!(env::var_os("FILECASH_TESTS_NEED_GPU").is_none(), "no adapter: a software Vulkan driver will do");
-        eprintln!("no adapter, GPU kernels are not tested");
-    }
-    found
-});
+/// Every adapter, for one test at a time: if a driver crashes, it is known at what.
+fn adapters() -> MutexGuard<'static, Vec<Adapter>> {
+    static ADAPTERS: LazyLock<Mutex<Vec<Adapter>>> = LazyLock::new(|| {
+        let found = Adapter::all();
+        if found.is_empty() {
+            assert!(env::var_os("FILECASH_TESTS_NEED_GPU").is_none(), "no adapter: a software Vulkan driver will do");
+            eprintln!("no adapter, GPU kernels are not tested");
+        }
+        Mutex::new(found)
+    });
+    ADAPTERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Runs a test on each adapter in each form that it can have.
 fn on_every_adapter(limits: GpuLimits, test: impl Fn(Gpu)) {
-    for adapter in ADAPTERS.iter() {
+    for adapter in adapters().iter() {
         for form in Form::ALL {
             if form == Form::Wide && !adapter.has_wide_integers() {
                 continue;
@@ -140,7 +143,7 @@ fn a_budget_too_small_for_anything_is_an_error() {
 
 #[test]
 fn bindings_that_do_not_hold_the_constants_are_refused() {
-    for adapter in ADAPTERS.iter() {
+    for adapter in adapters().iter() {
         let error = Gpu::open(adapter, GpuLimits { max_binding: 64 << 10, ..GpuLimits::default() }).unwrap_err();
         assert!(matches!(error, GpuError::Unfit { .. }), "{error}");
     }

@@ -13,7 +13,7 @@ use filecash_engine::sector::{PoStKind, PoStProof, Profile};
 
 use crate::doomed::{Doomed, Fate};
 use crate::sealing::seal;
-use crate::{ADAPTERS, ALONE, on_every_adapter};
+use crate::{ALONE, adapters, on_every_adapter};
 
 const SIZE: u64 = 2 << 10;
 
@@ -83,7 +83,7 @@ fn proofs_verify_whatever_happens_to_the_device() {
 fn proofs_fit_a_small_card() {
     let held = Held::new();
     let limits = GpuLimits { max_vram: 4 << 20, max_binding: 128 << 10, ..GpuLimits::default() };
-    for adapter in ADAPTERS.iter() {
+    for adapter in adapters().iter() {
         let team = Team::new(vec![Box::new(Gpu::open(adapter, limits).unwrap())], ALONE);
         held.prove(SharedBackend::new(team.clone())).unwrap();
         assert_eq!(team.members()[0].left_out(), None);

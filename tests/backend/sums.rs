@@ -7,7 +7,7 @@ use filecash_engine::backend::points::PointBlock;
 use group::prime::PrimeCurveAffine;
 use group::{Curve, Group, UncompressedEncoding};
 
-use crate::{ADAPTERS, on_every_adapter};
+use crate::{adapters, on_every_adapter};
 
 /// A group whose sums devices compute.
 trait Sum: Group<Scalar = Scalar> + Curve<AffineRepr: PrimeCurveAffine<Curve = Self> + UncompressedEncoding> {
@@ -269,7 +269,7 @@ fn sums_and_levels_take_turns() {
 
 #[test]
 fn a_lost_device_gives_no_sum() {
-    for adapter in ADAPTERS.iter() {
+    for adapter in adapters().iter() {
         let gpu = Gpu::open(adapter, GpuLimits::default()).unwrap();
         let (bytes, logarithms) = points::<G1Projective>(100);
         let block =

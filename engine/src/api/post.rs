@@ -11,7 +11,7 @@
 //!
 //! Faulty sectors are found by opening every sector and checking what was opened, before anything is proven; what a
 //! sector's fault is stands in [`FaultySector`]. Vanilla proofs stay in memory meanwhile: 25 kB a sector of 32 GiB.
-//! SNARKs are made one partition at a time, and verified before they are handed out.
+//! SNARKs are made some partitions at a time, and verified before they are handed out.
 //!
 //! The prover id enters the choice of a winning sector and nothing else (`spec/replication.md` 10.2): a proof verifies
 //! under any.

@@ -4,8 +4,8 @@
 //! are computed in order, from labels all over the layer and the one before. Where the job's budget has room for two layers of
 //! each sector at work, both are in memory ([`Room`]), in huge pages if there are any, and every block is written to the file
 //! as soon as it is computed; the memory serves all layers of all sectors in turn. Where it has not, the file and the one
-//! before are mapped: the system drops and reads pages as it must, and the computation still ends, at worst at the speed of
-//! the disk's random reads. Memory is faster because each page of a new file that is mapped is a fault of its own: 7 % of the
+//! before are mapped: the system drops and reads pages as it must, those that labels will ask for are read ahead
+//! (`read_ahead`), and the computation still ends, at worst at the speed of the disk's random reads. Memory is faster because each page of a new file that is mapped is a fault of its own: 7 % of the
 //! CPU time of 8 MiB sectors. Several sectors are labelled in lockstep, which needs as many times the memory and gives more
 //! labels a second ([`labels_lockstep`]).
 //!
@@ -28,6 +28,7 @@ use crate::hash::sha256::BlockDigest;
 use crate::job::{Cancelled, Job, Stage, Unit};
 use crate::porep::labels_lockstep;
 use crate::porep::labels_pipelined::{BadParents, LayerLabels};
+use crate::porep::read_ahead::ReadAhead;
 use crate::sector::params::NODE_SIZE;
 use crate::sector::{PoRepConfig, ReplicaId};
 use crate::store::atomic::{AtomicFile, WriteError};
@@ -38,6 +39,8 @@ use crate::store::mapped::{Access, Anonymous, Mapped, MappedMut};
 
 /// Labels between two reports of progress: tens of milliseconds.
 const BLOCK_NODES: usize = 1 << 14;
+/// Layers of fewer nodes are in memory whatever is said about them.
+const READ_AHEAD_NODES: usize = 1 << 16;
 /// Locked while a job writes into the folder.
 const LOCK_NAME: &str = "filecash.lock";
 
@@ -179,6 +182,8 @@ impl<'a> SectorLayers<'a> {
 #[derive(Debug)]
 pub struct Room {
     in_memory: bool,
+    /// The budget.
+    memory_bytes: u64,
     /// Memory that no layer is in.
     free: Vec<Anonymous>,
 }
@@ -187,7 +192,7 @@ impl Room {
     /// For so many sectors at a time: in memory where two layers of each fit into a budget, else in mapped files.
     pub fn new(config: &PoRepConfig, sectors: usize, memory_bytes: u64) -> Self {
         let needed = config.params.size_bytes.saturating_mul(2 * sectors as u64);
-        Self { in_memory: needed <= memory_bytes, free: Vec::new() }
+        Self { in_memory: needed <= memory_bytes, memory_bytes, free: Vec::new() }
     }
 
     /// Whether layers are in memory.
@@ -340,7 +345,7 @@ fn generate_layer(
             }
         };
         let keep = thread::Builder::new().spawn_scoped(scope, keep).map_err(LabelError::Thread)?;
-        let computed = compute(stage, config, parents, layer, &previous, &mut computing);
+        let computed = compute(stage, config, parents, layer, &previous, &mut computing, room.memory_bytes);
         keep.join().unwrap_or_else(|panic| resume_unwind(panic));
         computed
     });
@@ -373,7 +378,7 @@ fn layer_before(layer: usize, sector: &mut SectorLayers<'_>) -> Result<(Option<L
     })
 }
 
-/// Fills the layers block by block. Sectors that somebody stopped are left as they are.
+/// Fills the layers. Where some are in files, others read the pages that they need ahead.
 fn compute(
     stage: &Stage<'_>,
     config: &PoRepConfig,
@@ -381,9 +386,40 @@ fn compute(
     layer: usize,
     previous: &[Option<Labels>],
     computing: &mut [Computing<'_>],
+    memory_bytes: u64,
 ) -> Result<(), LabelError> {
-    for start in (0..parents.len()).step_by(BLOCK_NODES) {
-        let block = start..parents.len().min(start + BLOCK_NODES);
+    let is_filled = |sector: &&Computing<'_>| matches!(sector.labels, Unfinished::File(_));
+    // A file that cannot be opened again is not read ahead.
+    let filled: Vec<_> =
+        computing.iter().filter(is_filled).filter_map(|sector| sector.file.file().try_clone().ok()).collect();
+    let before: Vec<_> = previous.iter().flatten().collect();
+    let in_files = !filled.is_empty() || before.iter().any(|labels| matches!(labels, Labels::File(_)));
+    if !in_files || parents.len() < READ_AHEAD_NODES {
+        return fill(stage, config, parents, layer, previous, computing, BLOCK_NODES, &|_| ());
+    }
+    let before = before.into_iter().map(Labels::nodes).collect();
+    let read_ahead = ReadAhead::new(parents, before, filled, memory_bytes);
+    thread::scope(|scope| {
+        let _reading = read_ahead.start(scope);
+        let labelled = |node| read_ahead.labelled(node);
+        fill(stage, config, parents, layer, previous, computing, read_ahead.block(), &labelled)
+    })
+}
+
+/// Fills the layers block by block, and says where they are. Sectors that somebody stopped are left as they are.
+#[allow(clippy::too_many_arguments, reason = "of one caller")]
+fn fill(
+    stage: &Stage<'_>,
+    config: &PoRepConfig,
+    parents: &[Row],
+    layer: usize,
+    previous: &[Option<Labels>],
+    computing: &mut [Computing<'_>],
+    block_nodes: usize,
+    labelled: &dyn Fn(usize),
+) -> Result<(), LabelError> {
+    for start in (0..parents.len()).step_by(block_nodes) {
+        let block = start..parents.len().min(start + block_nodes);
         let mut going: Vec<_> = computing.iter_mut().filter(|sector| sector.goes_on()).collect();
         if going.is_empty() {
             return Ok(());
@@ -400,6 +436,7 @@ fn compute(
         let blocks: Vec<_> = labels.iter().map(|labels| bytemuck::cast_slice(&labels[block.clone()])).collect();
         BlockDigest::update_all(&mut digests, &blocks);
         going.iter_mut().for_each(|sector| sector.write(block.clone()));
+        labelled(block.end);
         stage.advance((going.len() * block.len()) as u64)?;
     }
     Ok(())

@@ -11,6 +11,7 @@ pub mod labels_pipelined;
 pub mod layers;
 pub mod outputs;
 pub mod proof;
+mod read_ahead;
 pub mod simulate;
 pub mod synthetic;
 pub mod unseal;

@@ -84,7 +84,7 @@ fn files_have_the_references_sizes() {
             16 * GIB,
             [34_359_738_336, 5 * 16 * GIB, 4 * 4_908_534_048, 4 * 9_586_976],
             23_319_937_080,
-            3,
+            10,
         ),
     ];
     for (profile, size, files, parameters, passes) in table {

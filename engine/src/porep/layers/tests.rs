@@ -142,7 +142,8 @@ fn a_write_that_fails_ends_its_sector_alone() {
         let file = if place == 0 { unwritable(&folder.path().join("other")) } else { file };
         Computing { place, replica_id, stop: &stop, file, labels, digest: BlockDigest::default(), failed: None }
     });
-    compute(&job.stage("labels", Unit::Items, 0), &config, table.rows(), 1, &[None, None], &mut computing).unwrap();
+    let stage = job.stage("labels", Unit::Items, 0);
+    compute(&stage, &config, table.rows(), 1, &[None, None], &mut computing, 0).unwrap();
     let [bad, good] = computing;
     assert!(matches!(bad.failed, Some(WriteError::Io { action: "write", .. })), "{:?}", bad.failed);
     assert!(good.failed.is_none());
@@ -155,7 +156,7 @@ fn a_write_that_fails_ends_its_sector_alone() {
 #[test]
 fn layers_go_to_files_where_there_is_no_memory() {
     let folder = tempfile::tempdir().unwrap();
-    let mut room = Room { in_memory: true, free: Vec::new() };
+    let mut room = Room { in_memory: true, memory_bytes: 0, free: Vec::new() };
     let error = room.layer(&folder.path().join("absent/layer"), 1 << 62).map(|_| ()).unwrap_err();
     assert!(matches!(error, WriteError::Io { .. } | WriteError::DiskFull { .. }), "{error}");
     assert!(!room.in_memory());
