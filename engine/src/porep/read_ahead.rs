@@ -83,8 +83,16 @@ impl<'a> ReadAhead<'a> {
 
     /// Says that nodes before this one have their labels.
     pub(super) fn labelled(&self, node: usize) {
-        self.locked().labelled = node;
-        self.changed.notify_all();
+        let mut state = self.locked();
+        state.labelled = node;
+        self.wake_one(&state);
+    }
+
+    /// Wakes a reader if there is something for one. It wakes the next: all of them at once would be in the way of the labels.
+    fn wake_one(&self, state: &State) {
+        if state.next < state.labelled + self.ahead {
+            self.changed.notify_one();
+        }
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
@@ -101,6 +109,7 @@ impl<'a> ReadAhead<'a> {
         // Labels that overtook the readers need none.
         let first = state.next.max(state.labelled).next_multiple_of(CHUNK);
         state.next = first + CHUNK * state.step;
+        self.wake_one(&state);
         (!state.stopped && first < nodes).then_some(first)
     }
 
