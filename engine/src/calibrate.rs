@@ -58,6 +58,9 @@ pub struct Rates {
     pub wide: CircuitRates,
     /// Verification.
     pub verify: VerifyRates,
+    /// Devices that may take part, as they were timed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<DeviceRates>,
 }
 
 impl Rates {
@@ -72,7 +75,32 @@ impl Rates {
         let mut all = others.into_iter().chain(points).chain(circuits).chain(self.poseidon.values().copied());
         let is_right = |rate: f64| rate.is_finite() && rate > 0.0;
         let verify = [self.verify.proofs, self.verify.inputs, self.share, lockstep];
-        self.threads > 0 && all.all(is_right) && verify.into_iter().all(is_right)
+        let mut devices = self.devices.iter().flat_map(DeviceRates::all);
+        self.threads > 0 && all.all(is_right) && verify.into_iter().all(is_right) && devices.all(is_right)
+    }
+}
+
+/// Work of a device a second, transfers included.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceRates {
+    /// The adapter's name.
+    pub name: String,
+    /// Nodes of a binary SHA-256 tree.
+    pub sha_nodes: f64,
+    /// Poseidon hashes by arity.
+    pub poseidon: BTreeMap<usize, f64>,
+    /// Elements of one transform.
+    pub transform: f64,
+    /// Points of G1 with random scalars.
+    pub g1: f64,
+    /// Points of G2 with random scalars.
+    pub g2: f64,
+}
+
+impl DeviceRates {
+    fn all(&self) -> impl Iterator<Item = f64> + '_ {
+        [self.sha_nodes, self.transform, self.g1, self.g2].into_iter().chain(self.poseidon.values().copied())
     }
 }
 
@@ -130,7 +158,7 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// Times every kernel.
+    /// Times every kernel of the CPU.
     pub fn run(self) -> Rates {
         let Self { profile, lockstep, memory_bytes } = self;
         let lockstep = (lockstep > 1)
@@ -154,6 +182,7 @@ impl Calibration {
             bits: proving::bits(profile),
             wide: proving::wide(),
             verify: proving::verify(),
+            devices: Vec::new(),
         }
     }
 }

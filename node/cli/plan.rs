@@ -2,6 +2,7 @@
 //!
 //! The arithmetic is [`filecash_node::plan`]'s; here the machine is timed, or its speeds are read, and the outcome is told.
 
+mod devices;
 mod disk;
 mod tell;
 
@@ -9,11 +10,11 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
-use filecash_engine::backend::Phase;
 use filecash_engine::calibrate::{Calibration, Rates};
 use filecash_engine::sector::{Profile, SealProof};
 use filecash_node::plan::{self, Question, lockstep};
 
+use self::devices::Chosen;
 use crate::args::plan::Plan;
 use crate::context::Context;
 use crate::files;
@@ -29,12 +30,19 @@ pub fn run(args: &Plan, context: &Context) -> anyhow::Result<Report> {
     let sectors = u64::from(args.sectors);
     // Speeds of another machine are planned for as if all its memory were free.
     let free_bytes = if args.rates.is_some() { None } else { available_memory() };
-    let rates = match &args.rates {
-        Some(path) => read_rates(path, profile)?,
+    let size_bytes = args.sector_size.0;
+    let (rates, chosen) = match &args.rates {
+        Some(path) => {
+            let rates = read_rates(path, profile)?;
+            let chosen = Chosen::elsewhere(context, size_bytes, &rates.devices);
+            (rates, chosen)
+        }
         None => {
             let lockstep = lockstep(&config, sectors, free_bytes, rayon::current_num_threads());
             context.teller.note("timing this machine for two seconds");
-            Calibration { profile, lockstep, memory_bytes: context.config.memory_bytes }.run()
+            let rates = Calibration { profile, lockstep, memory_bytes: context.config.memory_bytes }.run();
+            let (chosen, devices) = Chosen::here(context, size_bytes)?;
+            (Rates { devices, ..rates }, chosen)
         }
     };
     if let Some(path) = &args.save_rates {
@@ -47,7 +55,7 @@ pub fn run(args: &Plan, context: &Context) -> anyhow::Result<Report> {
         sectors,
         memory_bytes: context.settings.memory_bytes.value,
         free_bytes,
-        vram_bytes: vram_bytes(context, args.sector_size.0, args.rates.is_some()),
+        devices: chosen.of_phases(),
         rows_to_discard: context.config.rows_to_discard,
         rates: &rates,
         disk: disk.as_ref().map(|disk| disk.rates),
@@ -56,29 +64,6 @@ pub fn run(args: &Plan, context: &Context) -> anyhow::Result<Report> {
     let told = tell::Told { args, context, proof: &proof, question: &question, disk: disk.as_ref(), needs: &needs };
     let (text, json) = (told.text(), told.json());
     Ok(Report { accepted: !args.check || told.fits(), text, json })
-}
-
-/// Memory of each GPU that phases may use; none where none takes part. Of another machine nothing is known: as if it had one.
-#[cfg_attr(not(feature = "gpu"), allow(unused_variables, reason = "there is the CPU"))]
-fn vram_bytes(context: &Context, size_bytes: u64, is_elsewhere: bool) -> [Option<u64>; Phase::ALL.len()] {
-    #[cfg(feature = "gpu")]
-    {
-        use filecash_engine::backend::DeviceChoice;
-        use filecash_engine::backend::gpu::{Adapter, select};
-
-        use crate::context::WORTH_DEVICES;
-
-        let adapters = if is_elsewhere { Vec::new() } else { Adapter::all() };
-        let takes_part = |choice: &DeviceChoice| match choice {
-            DeviceChoice::Cpu => false,
-            DeviceChoice::Auto if size_bytes < WORTH_DEVICES => false,
-            _ => is_elsewhere || select::chosen(choice, &adapters).is_ok_and(|chosen| !chosen.is_empty()),
-        };
-        let plan = &context.settings.device.value;
-        Phase::ALL.map(|phase| takes_part(plan.of(phase)).then_some(context.settings.max_vram.value))
-    }
-    #[cfg(not(feature = "gpu"))]
-    [None; Phase::ALL.len()]
 }
 
 /// Speeds out of a file, of the right network.

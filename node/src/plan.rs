@@ -2,8 +2,8 @@
 //!
 //! Pure functions from a [`Question`] (which sector, which budget, how fast the machine is) to [`Needs`]. Bytes and counts
 //! follow from the table of sizes and from what the engine allocates for a budget; times are counts multiplied with rates that
-//! were measured in short runs ([`filecash_engine::calibrate`]), so they are estimates: of the CPU alone, of a machine that
-//! does nothing else, and without what a phase does besides. Where files are read and written meanwhile, the longer of both
+//! were measured in short runs ([`filecash_engine::calibrate`]), so they are estimates: of the CPU and of the devices that were
+//! timed, of a machine that does nothing else, and without what a phase does besides. Where files are read and written meanwhile, the longer of both
 //! times counts.
 
 mod proving;
@@ -11,8 +11,10 @@ mod sealing;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use filecash_engine::backend::Phase as DevicePhase;
-use filecash_engine::calibrate::Rates;
+use filecash_engine::calibrate::{DeviceRates, Rates};
 use filecash_engine::graph::ParentTable;
 use filecash_engine::hash::label_lanes::group_size;
 use filecash_engine::sector::geometry::Geometry;
@@ -34,6 +36,17 @@ pub struct DiskRates {
     pub write: f64,
 }
 
+/// Devices that take part in a phase.
+#[derive(Clone, Copy, Debug)]
+pub struct Devices<'a> {
+    /// Memory of each that may be used.
+    pub vram_bytes: u64,
+    /// Their places among those of the rates; none if nothing is known of them.
+    pub places: &'a [usize],
+    /// Whether the CPU works along.
+    pub with_cpu: bool,
+}
+
 /// What is to be planned, and on which machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
@@ -45,8 +58,8 @@ pub struct Question<'a> {
     pub memory_bytes: u64,
     /// Memory that is free for pages of files, where it is known.
     pub free_bytes: Option<u64>,
-    /// Memory of each GPU that may be used in a phase; none where the CPU computes alone.
-    pub vram_bytes: [Option<u64>; DevicePhase::ALL.len()],
+    /// What takes part in each phase; none where the CPU computes alone.
+    pub devices: [Option<Devices<'a>>; DevicePhase::ALL.len()],
     /// Rows that tree-r-last files leave out.
     pub rows_to_discard: usize,
     /// How fast the machine is.
@@ -236,8 +249,8 @@ impl Needs {
         self.besides_bytes += PROGRAM_BYTES;
         self.least_memory_bytes += self.besides_bytes;
         self.fits = self.least_memory_bytes <= question.memory_bytes;
-        let devices = self.phase.on_devices().and_then(|phase| question.vram_bytes[phase as usize]);
-        self.vram_bytes = devices.unwrap_or(0);
+        let devices = self.phase.on_devices().and_then(|phase| question.devices[phase as usize]);
+        self.vram_bytes = devices.map_or(0, |devices| devices.vram_bytes);
         let (read, written) = (self.read_bytes as f64, self.written_bytes as f64);
         self.disk_seconds = question.disk.map(|disk| read / disk.read + written / disk.write);
         self.seconds = self.processor_seconds().max(self.disk_seconds.unwrap_or(0.0));
@@ -282,6 +295,11 @@ pub fn peak_disk_bytes(needs: &[Needs]) -> u64 {
     peak
 }
 
+/// The rate of an arity, or of the next one that was timed.
+fn near(rates: &BTreeMap<usize, f64>, arity: usize) -> Option<f64> {
+    rates.range(arity..).next().or_else(|| rates.iter().next_back()).map(|(_, rate)| *rate)
+}
+
 /// How many sectors a group has whose labels are made in lockstep, where so many are sealed and so much memory is free.
 pub fn lockstep(config: &PoRepConfig, sectors: u64, free_bytes: Option<u64>, threads: usize) -> usize {
     let at_once = sectors_at_once(config.params, sectors, free_bytes);
@@ -322,9 +340,20 @@ impl Question<'_> {
 
     /// Poseidon hashes a second on all threads.
     fn poseidon(&self, arity: usize) -> f64 {
-        let known = &self.rates.poseidon;
-        let near = known.range(arity..).next().or_else(|| known.iter().next_back());
-        near.map_or(self.rates.poseidon_alone, |(_, rate)| *rate)
+        near(&self.rates.poseidon, arity).unwrap_or(self.rates.poseidon_alone)
+    }
+
+    /// Work a second of all who take part in a phase, when the CPU does so much of it.
+    fn shared(&self, phase: Phase, cpu: f64, of_device: impl Fn(&DeviceRates) -> f64) -> f64 {
+        let devices = phase.on_devices().and_then(|phase| self.devices[phase as usize]);
+        let known = devices.map(|Devices { places, with_cpu, .. }| {
+            let known = places.iter().filter_map(|place| self.rates.devices.get(*place));
+            (known.map(of_device).sum::<f64>(), with_cpu)
+        });
+        match known {
+            Some((rate, with_cpu)) if rate > 0.0 => rate + if with_cpu { cpu } else { 0.0 },
+            _ => cpu,
+        }
     }
 
     /// Bytes of the parent table, and whether it is a file.

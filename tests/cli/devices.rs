@@ -78,3 +78,27 @@ fn sectors_that_gpus_seal_are_the_same() {
     );
     assert_eq!(step("pc2", &[])["comm_r"]["hex"], COMM_R);
 }
+
+/// Devices are timed for a plan, only where a phase may use them, and their speeds are kept with the machine's.
+#[test]
+fn plans_count_the_devices_that_take_part() {
+    let sandbox = Sandbox::new();
+    let plan =
+        |more: &[&str]| json(&sandbox.run(&[&["plan", "--json", "--sector-size", "2KiB"], more].concat()).succeeds());
+    assert_eq!(plan(&["--device", "cpu"])["rates"]["devices"], json("null"));
+    if !has_adapter(&sandbox) {
+        return;
+    }
+    let timed = plan(&["--device", "c2=gpu", "--save-rates", "mine.json"]);
+    let devices = timed["rates"]["devices"].as_array().unwrap();
+    assert!(devices[0]["g1"].as_f64().unwrap() > 0.0 && devices[0]["poseidon"]["8"].as_f64().unwrap() > 0.0, "{timed}");
+    let is_on_devices = |plan: &serde_json::Value, name: &str| {
+        let phases = plan["phases"].as_array().unwrap();
+        phases.iter().find(|phase| phase["phase"] == name).unwrap().to_string().contains("on devices")
+    };
+    assert!(is_on_devices(&timed, "c2") && !is_on_devices(&timed, "winning_post"), "{timed}");
+    let again = plan(&["--rates", "mine.json", "--device", "post=gpu"]);
+    assert!(!is_on_devices(&again, "c2") && is_on_devices(&again, "winning_post"), "{again}");
+    let text = sandbox.run(&["plan", "--sector-size", "2KiB", "--rates", "mine.json", "--device", "gpu"]).succeeds();
+    assert!(text.contains(&format!("the CPU and on {}", devices[0]["name"].as_str().unwrap())), "{text}");
+}

@@ -1,5 +1,6 @@
 //! A plan as text and as JSON.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -62,8 +63,16 @@ impl Told<'_> {
         if self.args.explain {
             text += &self.explained();
         }
-        text += "\n  Times are estimates: counts of work, times the speed of each kernel in a run of a twentieth of a second, on\n  \
-                 the CPU alone and with nothing else running.";
+        let used = question.devices.iter().flatten().flat_map(|devices| devices.places);
+        let used: BTreeSet<_> = used.filter_map(|place| rates.devices.get(*place)).map(|rates| &*rates.name).collect();
+        let with = match used.is_empty() {
+            true => "alone".to_owned(),
+            false => format!("and on {}", used.into_iter().collect::<Vec<_>>().join(", ")),
+        };
+        text += &format!(
+            "\n  Times are estimates: counts of work, times the speed of each kernel in a run of a twentieth of a second, on\n  \
+             the CPU {with} and with nothing else running."
+        );
         if rates.share < QUIET {
             text += &format!(
                 "\n  Something else was running: {} got {:.0} % of their cores, and times are as long as that makes them.\n ",

@@ -33,6 +33,9 @@ const DENSITY: f64 = 0.25;
 const FILECOIN_CIRCUIT: [f64; 3] = [0.137, 5.96e6, 1.21e6];
 const FILECASH_CIRCUIT: [f64; 3] = [0.07, 10.3e6, 3.64e6];
 
+/// Additions that a multiple takes, about.
+const ADDITIONS_OF_A_MULTIPLE: f64 = 16.0;
+
 /// A circuit that is to be proven.
 struct Circuit {
     counts: Counts,
@@ -209,13 +212,24 @@ impl Question<'_> {
         needs.term("constraints recorded, once", constraints, recorded);
         needs.term("variables given values, one core", proofs * aux, witness);
         needs.term("constraints evaluated", proofs * constraints, evaluated);
-        needs.term("elements of six transforms", proofs * 6.0 * counts.domain() as f64, self.rates.transform);
+        let phase = needs.phase;
+        let transform = self.shared(phase, self.rates.transform, |device| device.transform);
+        needs.term("elements of six transforms", proofs * 6.0 * counts.domain() as f64, transform);
         for section in Section::PROVING {
             let PointRates { ones, additions } = if section == Section::B2 { self.rates.g2 } else { self.rates.g1 };
             let [taken_once, multiplied] = circuit.scalars(section);
+            // Of a device is known what it does with random scalars; one taken once costs an addition, not all of them.
+            let points = multiplied + taken_once / ADDITIONS_OF_A_MULTIPLE;
+            let additions_of_all = circuit.multiples(section, at_once, working).additions as f64;
+            let alone = points / ((taken_once + multiplied) / ones + additions_of_all / additions);
+            let together =
+                self.shared(phase, alone, |device| if section == Section::B2 { device.g2 } else { device.g1 });
+            if together != alone {
+                needs.term(format!("points of {section} multiplied and added, on devices"), proofs * points, together);
+                continue;
+            }
             needs.term(format!("points of {section} decoded and added"), proofs * (taken_once + multiplied), ones);
-            let multiples = circuit.multiples(section, at_once, working).additions as f64;
-            needs.term(format!("additions to buckets of {section}"), proofs * multiples, additions);
+            needs.term(format!("additions to buckets of {section}"), proofs * additions_of_all, additions);
         }
         needs.term("proofs verified before they are handed out", proofs, self.rates.verify.proofs);
     }

@@ -80,7 +80,8 @@ impl Question<'_> {
         needs.file("sealed file, with the data", Place::Sector, Lifetime::Stays, self.sectors * size);
         needs.read_bytes = self.sectors * 2 * size + if is_file { table } else { 0 };
         needs.written_bytes = self.sectors * (tree_d + layers * size + size);
-        needs.term("nodes of tree-d", self.sectors_f() * self.nodes(), self.rates.sha_nodes);
+        let tree_d = self.shared(Phase::Pc1, self.rates.sha_nodes, |device| device.sha_nodes);
+        needs.term("nodes of tree-d", self.sectors_f() * self.nodes(), tree_d);
         if is_file {
             needs.term("bytes of the parent table checked", table as f64, self.rates.digest_bytes);
             let seconds = self.nodes() / self.rates.parents;
@@ -146,8 +147,11 @@ impl Question<'_> {
             nodes * NODE as f64 * layers as f64,
             self.rates.digest_bytes * self.threads().min(layers as f64),
         );
-        needs.term(format!("columns, Poseidon of {layers}"), nodes, self.poseidon(layers));
-        needs.term("nodes of tree-c and tree-r-last, Poseidon of 8", 2.0 * parents, self.poseidon(8));
+        let poseidon = |arity| {
+            self.shared(Phase::Pc2, self.poseidon(arity), |device| super::near(&device.poseidon, arity).unwrap_or(0.0))
+        };
+        needs.term(format!("columns, Poseidon of {layers}"), nodes, poseidon(layers));
+        needs.term("nodes of tree-c and tree-r-last, Poseidon of 8", 2.0 * parents, poseidon(8));
         needs.term("nodes of tree-d, which is checked", nodes, self.rates.sha_nodes);
         needs.term("nodes encoded", nodes, self.rates.encoded_nodes);
         needs

@@ -32,6 +32,7 @@ fn unit_rates(profile: Profile) -> Rates {
         bits: circuit,
         wide: circuit,
         verify: VerifyRates { proofs: 1.0, inputs: 1.0 },
+        devices: Vec::new(),
     }
 }
 
@@ -47,7 +48,7 @@ fn with_rates(rates: &Rates, size: u64, change: impl FnOnce(&mut Question<'_>)) 
         sectors: 1,
         memory_bytes: GIB,
         free_bytes: None,
-        vram_bytes: [None; DevicePhase::ALL.len()],
+        devices: [None; DevicePhase::ALL.len()],
         rows_to_discard: 2,
         rates,
         disk: None,
@@ -257,7 +258,8 @@ fn disks_and_devices_are_told() {
     let disk = DiskRates { read: 1.0, write: 0.5 };
     let needs = planned(Profile::Filecoin, 2 << 10, |question| {
         question.disk = Some(disk);
-        question.vram_bytes[DevicePhase::C2 as usize] = Some(8 * GIB);
+        let devices = Devices { vram_bytes: 8 * GIB, places: &[], with_cpu: true };
+        question.devices[DevicePhase::C2 as usize] = Some(devices);
     });
     for needs in &needs {
         let expected = needs.read_bytes as f64 + 2.0 * needs.written_bytes as f64;
@@ -268,4 +270,43 @@ fn disks_and_devices_are_told() {
     // While PC2 runs: data, tree-d, layers, tree-c, tree-r-last, sealed file and its replacement.
     let sealing = &needs[..3];
     assert_eq!(peak_disk_bytes(sealing), 2048 + 4064 + 2 * 2048 + 2048 + 2336 + 32 + 2048);
+}
+
+/// Nine times the CPU: a tenth of the time with it, a ninth without, and only where it takes part.
+#[test]
+fn devices_that_are_known_take_their_part_of_the_time() {
+    let nine = DeviceRates {
+        name: "nine".to_owned(),
+        sha_nodes: 9.0,
+        poseidon: [(8, 9.0), (11, 9.0)].into(),
+        transform: 9.0,
+        g1: 9.0,
+        g2: 9.0,
+    };
+    let rates = Rates { devices: vec![nine], ..unit_rates(Profile::Filecoin) };
+    assert!(rates.are_usable());
+    let with = |with_cpu| {
+        with_rates(&rates, 32 * GIB, |question| {
+            let devices = Devices { vram_bytes: GIB, places: &[0, 7], with_cpu };
+            for phase in [DevicePhase::Pc2, DevicePhase::C2] {
+                question.devices[phase as usize] = Some(devices);
+            }
+        })
+    };
+    let alone = with_rates(&rates, 32 * GIB, |_| {});
+    let rate = |needs: &[Needs], name: Phase, what: &str| {
+        phase(needs, name).terms.iter().find(|term| term.what.contains(what)).unwrap().per_second
+    };
+    for (name, what) in [(Phase::Pc2, "columns"), (Phase::Pc2, "tree-c"), (Phase::C2, "transforms")] {
+        let rates = [&alone, &with(true), &with(false)].map(|needs| rate(needs, name, what));
+        assert_eq!(rates, [1.0, 10.0, 9.0], "{what}");
+    }
+    // A point of H is decoded and added to some twenty buckets by the CPU; the device does nine whole ones a second.
+    assert_eq!(rate(&with(false), Phase::C2, "points of H multiplied"), 9.0);
+    let both = rate(&with(true), Phase::C2, "points of H multiplied");
+    assert!((9.03..9.1).contains(&both), "{both}");
+    assert_eq!(rate(&with(true), Phase::WindowPost, "transforms"), 1.0);
+    assert_eq!(rate(&with(true), Phase::Pc1, "tree-d"), 1.0);
+    let seconds = |needs: &[Needs]| phase(needs, Phase::C2).seconds;
+    assert!(seconds(&with(true)) < seconds(&with(false)) && seconds(&with(false)) < seconds(&alone) / 2.0);
 }

@@ -13,6 +13,7 @@ use group::{Curve, Group as _};
 use super::{ARITIES, Gpu, GpuError, Worker};
 use crate::backend::cpu::ntt::{Domain, Part, Points, Transform};
 use crate::backend::points::PointBlock;
+use crate::calibrate::DeviceRates;
 use crate::field::Fr;
 use crate::sector::params::NODE_SIZE;
 
@@ -81,6 +82,25 @@ impl Gpu {
                 count *= 2;
             }
         }
+    }
+
+    /// What it does a second, each kind of work timed for at least so long.
+    ///
+    /// # Errors
+    /// [`GpuError`] when the device fails.
+    pub fn rates(&self, least: Duration) -> Result<DeviceRates, GpuError> {
+        let rate = |work| self.calibrate(work, least);
+        Ok(DeviceRates {
+            name: self.device.name.clone(),
+            sha_nodes: rate(Work::Sha)?,
+            poseidon: ARITIES
+                .into_iter()
+                .map(|arity| Ok((arity, rate(Work::Poseidon(arity))?)))
+                .collect::<Result<_, GpuError>>()?,
+            transform: rate(Work::Transform)?,
+            g1: rate(Work::SumG1)?,
+            g2: rate(Work::SumG2)?,
+        })
     }
 
     fn seconds(&self, work: Work, count: usize) -> Result<f64, GpuError> {

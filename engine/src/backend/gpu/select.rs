@@ -78,11 +78,8 @@ pub fn open(
         }
     }
     if !workers.is_empty() {
-        let cpu = match choice {
-            DeviceChoice::These(names) => names.iter().any(|name| name == CPU),
-            choice => *choice == DeviceChoice::Auto,
-        };
-        return Ok(SharedBackend::new(Team::new(workers, TeamOptions { cpu, require_gpu, ..TeamOptions::default() })));
+        let options = TeamOptions { cpu: with_cpu(choice), require_gpu, ..TeamOptions::default() };
+        return Ok(SharedBackend::new(Team::new(workers, options)));
     }
     let reasons = if reasons.is_empty() { "none was found".to_owned() } else { reasons.join("; ") };
     if *choice == DeviceChoice::Auto && !require_gpu {
@@ -90,6 +87,14 @@ pub fn open(
         return Ok(SharedBackend::default());
     }
     Err(SelectError::None { reasons })
+}
+
+/// Whether the CPU works along with what was chosen.
+pub fn with_cpu(choice: &DeviceChoice) -> bool {
+    match choice {
+        DeviceChoice::These(names) => names.iter().any(|name| name == CPU),
+        choice => *choice == DeviceChoice::Auto,
+    }
 }
 
 /// The adapter of a number, or the first whose name contains a text, in any case.
