@@ -3,8 +3,8 @@
 //! Pure functions from a [`Question`] (which sector, which budget, how fast the machine is) to [`Needs`]. Bytes and counts
 //! follow from the table of sizes and from what the engine allocates for a budget; times are counts multiplied with rates that
 //! were measured in short runs ([`filecash_engine::calibrate`]), so they are estimates: of the CPU and of the devices that were
-//! timed, of a machine that does nothing else, and without what a phase does besides. Where files are read and written meanwhile, the longer of both
-//! times counts.
+//! timed, of a machine that does nothing else, and without what a phase does besides. Where files are read and written
+//! meanwhile, the longer of both times counts.
 
 mod proving;
 mod sealing;

@@ -7,8 +7,7 @@
 //! without memory for two.
 //!
 //! Of a sum the buckets have to be in memory, and fewer of them make more work. Proofs are made together only while that
-//! costs no more than a tenth of it: the parameters of 32 GiB are 47 GB, which a disk takes longer to read than sixteen cores
-//! to add up, and two cores a tenth of the time.
+//! costs no more than a tenth of it, about what reading the file each time does on two cores.
 
 use blstrs::G1Projective;
 use group::Curve;
