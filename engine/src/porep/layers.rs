@@ -28,9 +28,9 @@ use crate::hash::sha256::BlockDigest;
 use crate::job::{Cancelled, Job, Stage, Unit};
 use crate::porep::labels_lockstep;
 use crate::porep::labels_pipelined::{BadParents, LayerLabels};
-use crate::porep::read_ahead::ReadAhead;
+use crate::porep::read_ahead::{InFile, ReadAhead};
 use crate::sector::params::NODE_SIZE;
-use crate::sector::{PoRepConfig, ReplicaId};
+use crate::sector::{PoRepConfig, Profile, ReplicaId};
 use crate::store::atomic::{AtomicFile, WriteError};
 use crate::store::files;
 use crate::store::lock::FileLock;
@@ -243,7 +243,9 @@ impl Unfinished {
         Ok(match self {
             Self::Memory(memory) => Labels::Memory(memory),
             Self::File(map) => {
-                Labels::File(map.frozen(file.file(), Access::Random).map_err(|source| file.error(source))?)
+                let open = |source| file.error(source);
+                let map = map.frozen(file.file(), Access::Random).map_err(open)?;
+                Labels::File { map, file: file.file().try_clone().map_err(open)? }
             }
         })
     }
@@ -252,14 +254,21 @@ impl Unfinished {
 /// Labels of a layer.
 enum Labels {
     Memory(Anonymous),
-    File(Mapped),
+    File { map: Mapped, file: File },
 }
 
 impl Labels {
+    fn in_file(&self) -> Option<InFile<'_>> {
+        match self {
+            Self::Memory(_) => None,
+            Self::File { map, file } => Some(InFile { file, nodes: map.nodes() }),
+        }
+    }
+
     fn nodes(&self) -> &[Node] {
         match self {
             Self::Memory(memory) => memory.nodes(),
-            Self::File(map) => map.nodes(),
+            Self::File { map, .. } => map.nodes(),
         }
     }
 }
@@ -338,6 +347,7 @@ fn generate_layer(
             }
         }
     }
+    let common = Common { stage, profile: config.profile, parents, layer, memory_bytes: room.memory_bytes };
     let computed = thread::scope(|scope| {
         let keep = || {
             for (place, output) in outputs {
@@ -345,7 +355,7 @@ fn generate_layer(
             }
         };
         let keep = thread::Builder::new().spawn_scoped(scope, keep).map_err(LabelError::Thread)?;
-        let computed = compute(stage, config, parents, layer, &previous, &mut computing, room.memory_bytes);
+        let computed = compute(common, &previous, &mut computing);
         keep.join().unwrap_or_else(|panic| resume_unwind(panic));
         computed
     });
@@ -373,51 +383,51 @@ fn generate_layer(
 fn layer_before(layer: usize, sector: &mut SectorLayers<'_>) -> Result<(Option<Labels>, Option<Output>), LabelError> {
     Ok(match sector.fresh.take() {
         Some(Layer { labels, output }) => (Some(labels), Some(output)),
-        None if layer > 1 => (Some(Labels::File(open_layer(sector.cache, layer - 1)?)), None),
+        None if layer > 1 => (Some(open_layer(sector.cache, layer - 1)?), None),
         None => (None, None),
     })
 }
 
-/// Fills the layers. Where some are in files, others read the pages that they need ahead.
-fn compute(
-    stage: &Stage<'_>,
-    config: &PoRepConfig,
-    parents: &[Row],
+/// What sectors whose layers are computed together have in common.
+#[derive(Clone, Copy)]
+struct Common<'a> {
+    stage: &'a Stage<'a>,
+    profile: Profile,
+    parents: &'a [Row],
     layer: usize,
-    previous: &[Option<Labels>],
-    computing: &mut [Computing<'_>],
+    /// The budget.
     memory_bytes: u64,
-) -> Result<(), LabelError> {
-    let is_filled = |sector: &&Computing<'_>| matches!(sector.labels, Unfinished::File(_));
+}
+
+/// Fills the layers. Where some are in files, others read the pages that they need ahead.
+fn compute(common: Common<'_>, previous: &[Option<Labels>], computing: &mut [Computing<'_>]) -> Result<(), LabelError> {
+    let Common { parents, memory_bytes, .. } = common;
     // A file that cannot be opened again is not read ahead.
-    let filled: Vec<_> =
-        computing.iter().filter(is_filled).filter_map(|sector| sector.file.file().try_clone().ok()).collect();
-    let before: Vec<_> = previous.iter().flatten().collect();
-    let in_files = !filled.is_empty() || before.iter().any(|labels| matches!(labels, Labels::File(_)));
-    if !in_files || parents.len() < READ_AHEAD_NODES {
-        return fill(stage, config, parents, layer, previous, computing, BLOCK_NODES, &|_| ());
+    let filled: Vec<_> = computing
+        .iter()
+        .filter(|sector| matches!(sector.labels, Unfinished::File(_)))
+        .filter_map(|sector| sector.file.file().try_clone().ok())
+        .collect();
+    let before: Vec<_> = previous.iter().flatten().filter_map(Labels::in_file).collect();
+    if (filled.is_empty() && before.is_empty()) || parents.len() < READ_AHEAD_NODES {
+        return fill(common, previous, computing, BLOCK_NODES, |_| ());
     }
-    let before = before.into_iter().map(Labels::nodes).collect();
     let read_ahead = ReadAhead::new(parents, before, filled, memory_bytes);
     thread::scope(|scope| {
         let _reading = read_ahead.start(scope);
-        let labelled = |node| read_ahead.labelled(node);
-        fill(stage, config, parents, layer, previous, computing, read_ahead.block(), &labelled)
+        fill(common, previous, computing, read_ahead.block(), |node| read_ahead.labelled(node))
     })
 }
 
 /// Fills the layers block by block, and says where they are. Sectors that somebody stopped are left as they are.
-#[allow(clippy::too_many_arguments, reason = "of one caller")]
 fn fill(
-    stage: &Stage<'_>,
-    config: &PoRepConfig,
-    parents: &[Row],
-    layer: usize,
+    common: Common<'_>,
     previous: &[Option<Labels>],
     computing: &mut [Computing<'_>],
     block_nodes: usize,
-    labelled: &dyn Fn(usize),
+    labelled: impl Fn(usize),
 ) -> Result<(), LabelError> {
+    let Common { stage, profile, parents, layer, .. } = common;
     for start in (0..parents.len()).step_by(block_nodes) {
         let block = start..parents.len().min(start + block_nodes);
         let mut going: Vec<_> = computing.iter_mut().filter(|sector| sector.goes_on()).collect();
@@ -427,7 +437,7 @@ fn fill(
         let (mut sectors, mut labels, mut digests) = (Vec::new(), Vec::new(), Vec::new());
         for Computing { place, replica_id, labels: own, digest, .. } in going.iter_mut().map(|sector| &mut **sector) {
             let previous = previous[*place].as_ref().map(Labels::nodes);
-            sectors.push(LayerLabels { profile: config.profile, replica_id, layer: layer as u32, parents, previous });
+            sectors.push(LayerLabels { profile, replica_id, layer: layer as u32, parents, previous });
             labels.push(own.nodes_mut());
             digests.push(digest);
         }
@@ -466,10 +476,11 @@ fn finished_layers(
 }
 
 /// Maps a finished layer.
-fn open_layer(cache: &Path, layer: usize) -> Result<Mapped, LabelError> {
+fn open_layer(cache: &Path, layer: usize) -> Result<Labels, LabelError> {
     let path = files::layer(cache, layer);
     let file = File::open(&path).map_err(LabelError::io(&path))?;
-    Mapped::open(&file, Access::Random).map_err(LabelError::io(&path))
+    let map = Mapped::open(&file, Access::Random).map_err(LabelError::io(&path))?;
+    Ok(Labels::File { map, file })
 }
 
 /// A computed layer: its labels in memory, and the file that they are to become.

@@ -4,18 +4,17 @@
 //! after the other from the disk does nothing else: 50 µs a page, where a label takes one. Which pages comes out of the
 //! parent table, so other threads, which cost nothing while they wait, ask for those of the nodes to come: a disk serves
 //! many at once in the time of one. They stay as close to the labels as memory allows, so that no page is dropped again
-//! before it is used; and where pages are in memory anyway they hardly look.
+//! before it is used; and where pages are in memory anyway they hardly look, so that they take no time from the labels.
 
 use std::fs::File;
 use std::hint::black_box;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope};
-use std::time::{Duration, Instant};
 
 use crate::field::Node;
 use crate::graph::parents::Row;
 use crate::sector::params::{BASE_DEGREE, DEGREE, NODE_SIZE};
-use crate::store::positioned::read_exact_at;
+use crate::store::positioned::{is_cached, read_exact_at};
 
 /// Threads, and so pages that are read at a time.
 const READERS: usize = 16;
@@ -25,16 +24,22 @@ pub(super) const CHUNK: usize = 64;
 const PAGE: u64 = 4096;
 /// Parents that are nearer are still in memory.
 const NEAR: usize = 1 << 15;
-/// What no parents in memory take: those of a node that took longer came from a disk.
-const FROM_MEMORY: Duration = Duration::from_micros(20);
 /// Of so many chunks one is looked at, where none came from a disk lately.
-const MOST_SKIPPED: usize = 32;
+const MOST_SKIPPED: usize = 256;
+
+/// A layer in a file that is mapped.
+pub(super) struct InFile<'a> {
+    /// The file.
+    pub(super) file: &'a File,
+    /// Its labels.
+    pub(super) nodes: &'a [Node],
+}
 
 /// Readers of the pages that labels will ask for.
 pub(super) struct ReadAhead<'a> {
     parents: &'a [Row],
-    /// The layers before, of which some are in files.
-    previous: Vec<&'a [Node]>,
+    /// Layers before that are in files.
+    previous: Vec<InFile<'a>>,
     /// Layers in files that are being filled.
     filled: Vec<File>,
     /// Nodes that readers are ahead of the labels at the most.
@@ -56,7 +61,7 @@ struct State {
 
 impl<'a> ReadAhead<'a> {
     /// For layers before and layers that are filled, with so many bytes of memory.
-    pub(super) fn new(parents: &'a [Row], previous: Vec<&'a [Node]>, filled: Vec<File>, memory_bytes: u64) -> Self {
+    pub(super) fn new(parents: &'a [Row], previous: Vec<InFile<'a>>, filled: Vec<File>, memory_bytes: u64) -> Self {
         // What waits to be used takes a quarter of it.
         let of_a_node = PAGE * (DEGREE * previous.len().max(filled.len()).max(1)) as u64;
         let ahead = (memory_bytes / 4 / of_a_node).clamp((READERS * CHUNK) as u64, 1 << 14) as usize;
@@ -126,21 +131,25 @@ impl<'a> ReadAhead<'a> {
         let mut from_disk = false;
         let nodes = self.parents.iter().enumerate().skip(first).take(CHUNK);
         for (node, row) in nodes {
-            let begin = Instant::now();
             let (base, expander) = row.split_at(BASE_DEGREE);
             for parent in expander.iter().map(|parent| u32::from_le(*parent) as usize) {
-                for layer in &self.previous {
-                    black_box(layer.get(parent).copied());
+                for InFile { file, nodes } in &self.previous {
+                    from_disk |= !is_cached(file, (parent * NODE_SIZE) as u64);
+                    // Through the map, so that the labels find the page there too.
+                    black_box(nodes.get(parent).copied());
                 }
             }
             let far = base.iter().map(|parent| u32::from_le(*parent) as usize).filter(|parent| parent + NEAR < node);
             for parent in far {
                 for file in &self.filled {
-                    // Whoever needs it will see that it cannot be read.
-                    let _ = read_exact_at(file, &mut [0], (parent * NODE_SIZE) as u64);
+                    let offset = (parent * NODE_SIZE) as u64;
+                    if !is_cached(file, offset) {
+                        from_disk = true;
+                        // Whoever needs it will see that it cannot be read.
+                        let _ = read_exact_at(file, &mut [0], offset);
+                    }
                 }
             }
-            from_disk |= begin.elapsed() > FROM_MEMORY;
         }
         from_disk
     }
@@ -176,7 +185,8 @@ mod tests {
         let layer = vec![[7; NODE_SIZE]; NODES];
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(layer.as_flattened()).unwrap();
-        let read_ahead = ReadAhead::new(table.rows(), vec![&layer], vec![file], 0);
+        let previous = || vec![InFile { file: &file, nodes: &layer }];
+        let read_ahead = ReadAhead::new(table.rows(), previous(), vec![file.try_clone().unwrap()], 0);
         assert_eq!((read_ahead.ahead, read_ahead.block()), (READERS * CHUNK, READERS * CHUNK / 4));
         // All at once are as far as they may be.
         for chunk in 0..READERS {
@@ -185,13 +195,13 @@ mod tests {
         assert!(read_ahead.locked().next >= READERS * CHUNK);
         read_ahead.labelled(NODES);
         assert_eq!(read_ahead.take(), None);
-        let read_ahead = ReadAhead::new(table.rows(), vec![&layer], vec![], 1 << 40);
+        let read_ahead = ReadAhead::new(table.rows(), previous(), vec![], 1 << 40);
         assert_eq!(read_ahead.ahead, 1 << 14);
         while let Some(first) = read_ahead.take() {
             read_ahead.look_at(first);
         }
         assert!(read_ahead.locked().next >= NODES);
-        let read_ahead = ReadAhead::new(table.rows(), vec![&layer], vec![], 0);
+        let read_ahead = ReadAhead::new(table.rows(), previous(), vec![], 0);
         thread::scope(|scope| drop(read_ahead.start(scope)));
         assert!(read_ahead.locked().stopped);
     }
@@ -200,7 +210,8 @@ mod tests {
     #[test]
     fn readers_catch_up_and_look_at_what_there_is() {
         let table = graph();
-        let read_ahead = ReadAhead::new(table.rows(), vec![&[]], vec![tempfile::tempfile().unwrap()], 0);
+        let (file, other) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        let read_ahead = ReadAhead::new(table.rows(), vec![InFile { file: &file, nodes: &[] }], vec![other], 0);
         read_ahead.labelled(NODES / 2 + 1);
         assert_eq!(read_ahead.take(), Some(NODES / 2 + CHUNK));
         read_ahead.look_at(NODES - 1);

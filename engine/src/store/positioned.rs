@@ -28,6 +28,21 @@ pub fn reserve(file: &File, len: u64) -> io::Result<bool> {
     }
 }
 
+/// Whether a byte of a file is in memory, so that whoever reads it waits for no disk; `false` where the system does not tell.
+pub fn is_cached(file: &File, offset: u64) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::io::{ReadWriteFlags, preadv2};
+        // With this flag nothing is read from a disk, and an error says that it would have been.
+        preadv2(file, &mut [io::IoSliceMut::new(&mut [0])], offset, ReadWriteFlags::NOWAIT).is_ok()
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (file, offset);
+        false
+    }
+}
+
 /// Fills `buffer` from `offset` on.
 ///
 /// # Errors
@@ -89,6 +104,22 @@ pub fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn bytes_in_memory_are_told_from_those_on_the_disk() {
+        use rustix::fs::{Advice, fadvise};
+
+        // A folder in memory would keep what it is asked to drop.
+        let mut file = tempfile::tempfile_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        io::Write::write_all(&mut file, &[1; 1 << 20]).unwrap();
+        assert!(is_cached(&file, 1 << 19));
+        file.sync_all().unwrap();
+        fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+        assert!(!is_cached(&file, 1 << 19));
+        read_exact_at(&file, &mut [0], 1 << 19).unwrap();
+        assert!(is_cached(&file, 1 << 19));
+    }
 
     #[test]
     fn bytes_are_read_where_they_were_written() {

@@ -143,7 +143,8 @@ fn a_write_that_fails_ends_its_sector_alone() {
         Computing { place, replica_id, stop: &stop, file, labels, digest: BlockDigest::default(), failed: None }
     });
     let stage = job.stage("labels", Unit::Items, 0);
-    compute(&stage, &config, table.rows(), 1, &[None, None], &mut computing, 0).unwrap();
+    let common = Common { stage: &stage, profile: config.profile, parents: table.rows(), layer: 1, memory_bytes: 0 };
+    compute(common, &[None, None], &mut computing).unwrap();
     let [bad, good] = computing;
     assert!(matches!(bad.failed, Some(WriteError::Io { action: "write", .. })), "{:?}", bad.failed);
     assert!(good.failed.is_none());
