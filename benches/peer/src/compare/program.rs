@@ -11,6 +11,8 @@ use anyhow::{Context, Result, bail};
 use super::post::Kind;
 use crate::usage::Usage;
 
+/// Memory for what is not layers.
+const BESIDE_LAYERS: usize = 256 << 20;
 /// Prover of all measurements.
 pub const PROVER_ID: &str = "0909090909090909090909090909090909090909090909090909090909090909";
 /// Ticket of all measurements.
@@ -160,9 +162,11 @@ impl Programs {
         self.pc1_of(side, proof, SECTOR, files)
     }
 
-    /// Our PC1 of many sectors, each with its description in its folder.
-    pub fn pc1_of_many(&self, sectors: &[Files]) -> Command {
+    /// Our PC1 of many sectors of `sector_bytes`, each with its description in its folder, and memory for two layers of each.
+    pub fn pc1_of_many(&self, sectors: &[Files], sector_bytes: usize) -> Command {
         let mut command = self.start(Side::Ours, Network::Filecoin, &self.shared);
+        let memory_bytes = 2 * sectors.len() * sector_bytes + BESIDE_LAYERS;
+        command.arg("--max-ram").arg(memory_bytes.to_string());
         command.args(["seal", "pc1", "--sectors"]).args(sectors.iter().map(|files| &files.folder));
         command
     }

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -10,7 +11,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use super::files::same_bytes;
+use super::files::{remove, same_bytes};
 use super::machine;
 use super::measures::{MIB_8, Plan, rows};
 use super::program::{Files, PROVER_ID, Side, TICKET, measure};
@@ -35,7 +36,7 @@ impl Plan {
             let sectors: Vec<_> =
                 (0..SECTORS).map(|sector| self.sector(&inputs, size.proof, side, sector)).collect::<Result<_>>()?;
             match side {
-                Side::Ours => measure(self.programs.pc1_of_many(&sectors)),
+                Side::Ours => measure(self.programs.pc1_of_many(&sectors, size.padded)),
                 Side::Reference => self.reference_on_all_threads(size.proof, &sectors),
             }
         };
@@ -43,6 +44,11 @@ impl Plan {
         one(Side::Reference)?;
         self.same_layers()?;
         let (ours, reference) = self.alternate(one)?;
+        // Eight copies and their layers take 32 times the size of a sector.
+        for sector in 0..SECTORS {
+            remove(&self.run(Side::Ours, sector))?;
+            remove(&self.run(Side::Reference, sector))?;
+        }
         Ok(rows(
             &format!("PC1 of four {} sectors", size.name),
             &ours,
@@ -51,9 +57,14 @@ impl Plan {
         ))
     }
 
+    /// The folder of a run with one of the sectors.
+    fn run(&self, side: Side, sector: usize) -> PathBuf {
+        self.work.join(run_name(side, sector))
+    }
+
     /// A fresh copy of the inputs for one of the sectors.
     fn sector(&self, inputs: &Files, proof: &str, side: Side, sector: usize) -> Result<Files> {
-        let files = self.fresh_in(inputs, &format!("run-{side:?}-{sector}"))?;
+        let files = self.fresh_in(inputs, &run_name(side, sector))?;
         let identity = json!({
             "profile": "filecoin", "registered_proof": proof, "prover_id": PROVER_ID, "sector": sector, "ticket": TICKET,
         });
@@ -96,10 +107,15 @@ impl Plan {
     /// Asks that the last layers of both sides' last runs are the same.
     fn same_layers(&self) -> Result<()> {
         for sector in 0..SECTORS {
-            let layer = |side: Side| self.work.join(format!("run-{side:?}-{sector}/cache/sc-02-data-layer-2.dat"));
+            let layer = |side: Side| self.run(side, sector).join("cache/sc-02-data-layer-2.dat");
             let is_same = same_bytes(&layer(Side::Ours), &layer(Side::Reference)).context("comparing layers")?;
             ensure!(is_same, "layers of sector {sector} differ");
         }
         Ok(())
     }
+}
+
+/// The name of a run's folder.
+fn run_name(side: Side, sector: usize) -> String {
+    format!("run-{side:?}-{sector}")
 }
