@@ -3,6 +3,7 @@
 //! Numbers and names are parsed here, so that verbs see values that cannot be malformed.
 
 pub mod bench;
+pub mod fetch;
 pub mod many;
 pub mod plan;
 pub mod post;
@@ -177,6 +178,8 @@ pub enum Config {
 /// `filecash params`.
 #[derive(Debug, Subcommand)]
 pub enum Params {
+    /// Get the published parameters of one sector size from several places at once; what has come stays, and the same command goes on
+    Fetch(fetch::ParamsFetch),
     /// Make test parameters for one sector size. Whoever makes parameters can forge proofs under them
     Setup(ParamsSetup),
     /// Make a test reference string for aggregation. Whoever makes it can forge aggregates under it

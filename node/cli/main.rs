@@ -13,6 +13,7 @@ mod context;
 mod deep;
 mod devices;
 mod extract;
+mod fetch;
 mod files;
 mod filler;
 mod folder;

@@ -1,4 +1,4 @@
-//! `filecash params …`: making, listing and checking Groth16 parameter files.
+//! `filecash params …`: fetching, making, listing and checking Groth16 parameter files.
 
 use std::fs;
 use std::io;
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::args;
 use crate::context::Context;
+use crate::fetch;
 use crate::files;
 use crate::many;
 use crate::measure::Meter;
@@ -27,6 +28,7 @@ use crate::text::{self, Table, count};
 /// Runs the verb.
 pub fn run(verb: &args::Params, context: &Context) -> anyhow::Result<Report> {
     match verb {
+        args::Params::Fetch(args) => fetch::run(args, context),
         args::Params::Setup(args) => setup(args, context),
         args::Params::SetupSrs(args) => many::setup_srs(args, context),
         args::Params::List => Ok(list(context)),
@@ -36,17 +38,10 @@ pub fn run(verb: &args::Params, context: &Context) -> anyhow::Result<Report> {
 
 fn setup(args: &args::ParamsSetup, context: &Context) -> anyhow::Result<Report> {
     let (profile, size) = (context.profile(), args.sector_size.0);
-    let circuits = match args.circuit {
-        args::Circuit::Porep => &[CircuitKind::PoRep][..],
-        args::Circuit::Winning => &[CircuitKind::Winning],
-        args::Circuit::Window => &[CircuitKind::Window],
-        args::Circuit::Update => &[CircuitKind::Update],
-        args::Circuit::All => &CircuitKind::ALL,
-    };
     let all = args.circuit == args::Circuit::All;
     let store = ParamStore::new(&context.config.parameter_cache);
     let mut ids = vec![];
-    for circuit in circuits {
+    for circuit in args.circuit.kinds() {
         match ParamId::new(profile, *circuit, size) {
             Ok(id) => ids.push(id),
             // All means all that there are.
@@ -120,7 +115,7 @@ pub enum Origin {
 impl Origin {
     /// Compares the verifying key at the head of the `.params` file, which has to exist, with the published one. That
     /// is instant; whether the rest is whole is for `params check` to say.
-    fn of(store: &ParamStore, id: &ParamId) -> anyhow::Result<Self> {
+    pub fn of(store: &ParamStore, id: &ParamId) -> anyhow::Result<Self> {
         let head = store.open(id)?.verifying_key_bytes()?;
         let actual = manifest::digest::<io::Error>(&head[..], |_| Ok(()))?;
         let expected = published(id).and_then(|published| published.digest(FileKind::VerifyingKey));

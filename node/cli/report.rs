@@ -167,9 +167,10 @@ fn hint<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a str> {
         return failure.hint.as_deref();
     }
     match cause.downcast_ref()? {
-        Error::Params(ParamError::Missing { .. }) => {
-            Some("filecash params setup makes test parameters, --parameter-cache names another folder")
-        }
+        Error::Params(ParamError::Missing { .. }) => Some(
+            "filecash params fetch gets the published ones, filecash params setup makes test parameters, \
+                 --parameter-cache names another folder",
+        ),
         Error::Prove(ProveError::Memory { .. }) => {
             Some("--max-ram gives more, and filecash plan tells how much it takes")
         }

@@ -10,6 +10,7 @@ mod adverse;
 mod bench;
 mod devices;
 mod features;
+mod fetch;
 mod many;
 #[cfg(target_os = "linux")]
 mod memory;

@@ -29,8 +29,10 @@ use crate::params::{ParamStore, manifest};
 use crate::sector::{Feature, PoRepConfig, Profile};
 use crate::store::atomic::WriteError;
 
-/// Digest of the network's file. Source: `spec/snark.md` 4.6.
-const PUBLISHED_DIGEST: &str = "ae20310138f5ba81451d723f858e3797";
+/// Digest of the network's file, as hex digits. Source: `spec/snark.md` 4.6.
+pub const PUBLISHED_DIGEST: &str = "ae20310138f5ba81451d723f858e3797";
+/// CID of the network's file, there too.
+pub const PUBLISHED_CID: &str = "Qmdq44DjcQnFfU3PJcdX7J49GCqcUYszr1TxMbHtAkvQ3g";
 
 /// Why seals were not aggregated, where no other component says it.
 #[derive(Debug, thiserror::Error)]
@@ -57,14 +59,19 @@ pub fn srs_path(job: &Job<'_>) -> PathBuf {
     ParamStore::new(&job.config.parameter_cache).folder(Profile::Filecoin).join(SRS_FILE_NAME)
 }
 
+/// Bytes of the network's reference string: four counts and their points.
+pub fn published_bytes() -> u64 {
+    let points: usize = Vector::ALL.iter().map(|vector| MAX_POWERS * vector.point_bytes()).sum();
+    16 + points as u64
+}
+
 /// Whether a file is the network's own reference string, by length and digest.
 ///
 /// # Errors
 /// What the system says.
 pub fn is_published(path: &Path) -> io::Result<bool> {
     let file = File::open(path)?;
-    let points: usize = Vector::ALL.iter().map(|vector| MAX_POWERS * vector.point_bytes()).sum();
-    if file.metadata()?.len() != 16 + points as u64 {
+    if file.metadata()?.len() != published_bytes() {
         return Ok(false);
     }
     let digest = manifest::digest::<io::Error>(file, |_| Ok(()))?;

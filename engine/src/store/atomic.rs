@@ -142,6 +142,16 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     file.commit()
 }
 
+/// Flushes a file that was written at `from` to the disk and gives it the name `to`, in the same folder, in place of an older one.
+///
+/// # Errors
+/// [`WriteError`].
+pub fn rename(file: &File, from: &Path, to: &Path) -> Result<(), WriteError> {
+    file.sync_all().map_err(WriteError::at("write", from))?;
+    fs::rename(from, to).map_err(WriteError::at("name", to))?;
+    sync_folder(folder(to)).map_err(WriteError::at("flush the folder of", to))
+}
+
 /// A new temporary file of `name`, locked; `None` to try again: somebody took it for a leftover before it was.
 fn locked_temporary(folder: &Path, name: &OsStr) -> io::Result<Option<NamedTempFile>> {
     let mut prefix = name.to_owned();

@@ -232,6 +232,11 @@ fn numbers() {
 }
 
 fn text() {
+    put("fetch_places", "gateway", "https://ipfs.io/ipfs");
+    put("fetch_places", "mirror", "HTTP://[::1]:80/a//");
+    put("fetch_places", "range", "bytes 0-99/1000");
+    put("fetch_places", "nobody", "http:///");
+    put("fetch_places", "unknown-length", "bytes 0-99/*");
     put("cid", "zero-piece", "baga6ea4seaqdomn3tgwgrh3g532zopskstnbrd2n3sxfqbze7rxt7vqn7veigmy");
     put("cid", "replica", cid::of_replica(&[7; 32]).to_string());
     put("cid", "cut", "baga6ea4seaqdomn3tgwgrh3g532zopskstnbrd2n3sxfqbze7rxt7vqn7veigm");

@@ -24,7 +24,7 @@ pub use keys::{params_header, proof_bytes, vk};
 pub use numbers::{field_element, fr32_pad, fr32_unpad, piece_sizes};
 pub use phases::{c1_bincode, c1_json, pc1_json, pc2_json, synthetic_record};
 pub use post::post_vanilla;
-pub use text::{cid, pieces_json, settings};
+pub use text::{cid, fetch_places, pieces_json, settings};
 pub use update::{partition_proofs, update_json};
 
 /// A target's body. It gives the number of ways in which the input was read and accepted: of networks, forms, samples.
@@ -38,7 +38,7 @@ macro_rules! targets {
 }
 
 targets! {
-    aggregate, c1_bincode, c1_json, cid, field_element, fr32_pad, fr32_unpad, manifest, p_aux, params_header, parent_table,
+    aggregate, c1_bincode, c1_json, cid, fetch_places, field_element, fr32_pad, fr32_unpad, manifest, p_aux, params_header, parent_table,
     partition_proofs, pc1_json, pc2_json, piece_sizes, pieces_json, post_vanilla, proof_bytes, seal_list_json, settings, srs,
     synthetic_record, t_aux, update_json, vk,
 }

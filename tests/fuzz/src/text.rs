@@ -1,4 +1,4 @@
-//! What people and other programs write: CIDs, pieces, settings.
+//! What people and other programs write: CIDs, pieces, settings, places of files.
 
 use std::path::Path;
 use std::str;
@@ -6,6 +6,7 @@ use std::str;
 use filecash_engine::sector::cid::{Commitment, parse_data, parse_replica};
 use filecash_engine::sector::piece::{PaddedLen, PieceInfo, comm_d, verify_pieces};
 use filecash_node::config::{Flags, MIN_MEMORY_BYTES, PROGRAM_BYTES, Settings, Source};
+use filecash_node::fetch::{self, content_range};
 
 /// CIDs: what was read is written as a CID of the same commitment.
 pub fn cid(data: &[u8]) -> usize {
@@ -22,6 +23,20 @@ pub fn cid(data: &[u8]) -> usize {
     }
     assert_eq!(Commitment::parse(&commitment.cid().to_string()), Ok(commitment));
     1
+}
+
+/// Places that files are fetched from, which are told as they are written, and what servers say that they give.
+pub fn fetch_places(data: &[u8]) -> usize {
+    let Ok(text) = str::from_utf8(data) else { return 0 };
+    let place = text.parse::<fetch::Source>();
+    if let Ok(place) = &place {
+        assert_eq!(place.to_string().parse(), Ok(place.clone()));
+    }
+    let range = content_range(text);
+    if let Some((first, last, total)) = range {
+        assert_eq!(content_range(&format!("bytes {first}-{last}/{total}")), range);
+    }
+    usize::from(place.is_ok()) + usize::from(range.is_some())
 }
 
 /// Lists of pieces: written as they were read, and a CommD that was found is accepted. One acceptance for the list, and one

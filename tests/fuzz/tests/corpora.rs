@@ -16,6 +16,8 @@ const VALID: &[(&str, &[(&str, usize)])] = &[
     ("c1_bincode", &[("sample", 4)]),
     ("c1_json", &[("sample", 2)]),
     ("cid", &[("replica", 1), ("zero-piece", 1)]),
+    // What is no address is a folder.
+    ("fetch_places", &[("gateway", 1), ("mirror", 1), ("range", 2)]),
     ("field_element", &[("around-the-modulus", 2), ("small", 2)]),
     ("fr32_pad", &[("empty", 1), ("one-by-one", 1), ("ones", 1), ("steps", 1)]),
     ("fr32_unpad", &[("empty", 1), ("one-by-one", 2), ("ones", 1), ("steps", 2)]),
