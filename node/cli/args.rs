@@ -3,6 +3,7 @@
 //! Numbers and names are parsed here, so that verbs see values that cannot be malformed.
 
 pub mod bench;
+pub mod ext;
 pub mod fetch;
 pub mod many;
 pub mod plan;
@@ -134,6 +135,9 @@ pub enum Verb {
     /// What a sector's folder holds
     #[command(subcommand)]
     Sector(Sector),
+    /// Steps for the miner programs of others, which start us as a child
+    #[command(subcommand)]
+    Ext(ext::Ext),
     /// Groth16 parameter files
     #[command(subcommand)]
     Params(Params),

@@ -12,6 +12,7 @@ mod config;
 mod context;
 mod deep;
 mod devices;
+mod ext;
 mod extract;
 mod fetch;
 mod files;
@@ -57,6 +58,7 @@ fn run(command: &Command) -> anyhow::Result<Report> {
         Verb::Bench(verb) => bench::run(verb, &context),
         Verb::Config(verb) => Ok(config::run(verb, &context)),
         Verb::Devices => devices::run(&context),
+        Verb::Ext(verb) => ext::run(verb, &context),
         Verb::Params(verb) => params::run(verb, &context),
         Verb::Piece(verb) => piece::run(verb, &context),
         Verb::Plan(args) => plan::run(args, &context),

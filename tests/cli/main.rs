@@ -9,6 +9,8 @@
 mod adverse;
 mod bench;
 mod devices;
+#[cfg(unix)]
+mod ext;
 mod features;
 mod fetch;
 mod many;
@@ -27,7 +29,8 @@ use support::{Sandbox, json};
 fn help_names_every_verb() {
     let sandbox = Sandbox::new();
     let help = sandbox.run(&["--help"]).succeeds();
-    for verb in ["quickstart", "seal", "post", "piece", "sector", "params", "plan", "bench", "devices", "config"] {
+    for verb in ["quickstart", "seal", "post", "piece", "sector", "params", "plan", "bench", "devices", "ext", "config"]
+    {
         assert!(help.contains(&format!("\n  {verb} ")), "{help}");
     }
     let help = sandbox.run(&["seal", "--help"]).succeeds();

@@ -18,7 +18,7 @@ fn step(sandbox: &Sandbox, name: &str, flags: &[&str]) -> Run {
 }
 
 /// A sandbox with the sector after PC1.
-fn after_pc1() -> Sandbox {
+pub fn after_pc1() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("data", &data(2032));
     step(&sandbox, "add-piece", &["--sector-size", "2KiB", "data"]).succeeds();
