@@ -70,8 +70,8 @@ impl Told<'_> {
             false => format!("and on {}", used.into_iter().collect::<Vec<_>>().join(", ")),
         };
         text += &format!(
-            "\n  Times are estimates: counts of work, times the speed of each kernel in a short run, on the CPU\n  \
-             {with} and with nothing else running."
+            "\n  Times are estimates: counts of work, times the speed of each kernel in a short run, on\n  \
+             the CPU {with} and with nothing else running."
         );
         if rates.share < QUIET {
             text += &format!(
