@@ -103,6 +103,11 @@ impl Context {
         self.cancel.is_cancelled()
     }
 
+    /// What stops everything, for another thread.
+    pub fn canceller(&self) -> Arc<Cancel> {
+        Arc::clone(&self.cancel)
+    }
+
     /// Turns whatever a cancelled computation failed with into one failure that says what was kept.
     pub fn kept<T, E: Into<anyhow::Error>>(
         &self,

@@ -8,6 +8,7 @@
 #[cfg(unix)]
 mod adverse;
 mod bench;
+mod damocles;
 mod devices;
 #[cfg(unix)]
 mod ext;

@@ -1,6 +1,5 @@
-//! `filecash ext …`: steps of a sector for the programs of others, which start us as a child.
-//!
-//! Source: `spec/attach.md` B.14.
+//! `filecash ext pc2`: the child that `lotus-worker --external-pc2` starts for a sector, with the sector in the environment and
+//! nothing else there. Source: `spec/attach.md` B.14.
 
 use std::env;
 use std::fs::{self, File};
@@ -17,7 +16,6 @@ use filecash_engine::porep::outputs::PreCommit1Output;
 use filecash_engine::sector::SealProof;
 use serde_json::json;
 
-use crate::args::ext::Ext;
 use crate::context::Context;
 use crate::files;
 use crate::measure::Meter;
@@ -30,14 +28,8 @@ const PC2: &str = "EXTSEAL_PC2_";
 /// The replica, where its own folder takes no new file; in the cache folder.
 const REPLICA: &str = "filecash-replica";
 
-/// Runs the verb.
-pub fn run(verb: &Ext, context: &Context) -> anyhow::Result<Report> {
-    match verb {
-        Ext::Pc2 => pc2(context),
-    }
-}
-
-fn pc2(context: &Context) -> anyhow::Result<Report> {
+/// PC2 of the sector that the environment names.
+pub fn pc2(context: &Context) -> anyhow::Result<Report> {
     let (number, miner): (u64, u64) = (integer("SECTOR_NUM")?, integer("SECTOR_MINER")?);
     let proof = SealProof::by_id(context.profile(), integer("PROOF_TYPE")?)?;
     let (size, params): (u64, _) = (integer("SECTOR_SIZE")?, proof.config().params);
