@@ -222,6 +222,9 @@ fn tasks_that_make_no_sense_are_answered_with_the_reason() {
     let task = value!({ "c1out": {}, "prover_id": task["prover_id"], "sector_id": 5, "miner_id": 1000 });
     let message = c2.fails(1, &task);
     assert!(message.contains("no C1 output of profile filecoin"), "{message}");
+    // As long as C1's output of a large sector.
+    let long = edited(&task, "unknown", "x".repeat(50 << 20).into());
+    assert!(c2.fails(2, &long).contains("no C1 output"));
     // An empty input is a worker that is gone.
     let unused = Processor::start(&sandbox, "snap_prove", &[]);
     assert_eq!(unused.ends(), (String::new(), String::new(), 0));
