@@ -1,0 +1,248 @@
+//! Our program as a child of miners' programs: `filecash ext`, with the reference's types on the wire.
+//!
+//! The worker of Damocles is played by its own crate, `vc-processors`, the one of Lotus by a shell with nothing but the variables
+//! of `spec/attach.md` B.14 in its environment. What comes out is compared with what the reference makes of the same inputs.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use filecash_interop::case::{Rules, full};
+use filecash_interop::ours::Ours;
+use filecash_interop::params;
+use filecash_interop::side::{Maker, Reference, Side, Statement};
+use filecash_interop::snapshot::Snapshot;
+use filecoin_proofs_api::seal::{
+    SealCommitPhase1Output, SealCommitPhase2Output, SealPreCommitPhase1Output, SealPreCommitPhase2Output, add_piece,
+    seal_commit_phase1, seal_pre_commit_phase1, seal_pre_commit_phase2,
+};
+use filecoin_proofs_api::{PieceInfo, ProverId, RegisteredSealProof, SectorId, Ticket, UnpaddedBytesAmount};
+use serde::{Deserialize, Serialize};
+use vc_processors::core::ext::{BoxedFinalizeHook, BoxedPrepareHook, Producer, ProducerBuilder};
+use vc_processors::core::{Processor, Task};
+
+const SECTOR: u64 = 5;
+const TICKET: Ticket = [1; 32];
+const SEED: Ticket = [2; 32];
+
+/// The prover id of miner 1000.
+fn prover() -> ProverId {
+    let mut id = [0; 32];
+    id[..2].copy_from_slice(&[0xe8, 7]);
+    id
+}
+
+/// Our program, built beside this test if it is not there or older than its source.
+fn program() -> PathBuf {
+    let test = env::current_exe().unwrap();
+    let folder = test.ancestors().nth(2).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--locked", "--release", "--bin", "filecash", "--target-dir"]).arg(folder.parent().unwrap());
+    assert!(build.current_dir(root).status().unwrap().success());
+    folder.parent().unwrap().join("release/filecash")
+}
+
+/// A folder with the staged data of a sector, and its pieces.
+fn staged(proof: RegisteredSealProof) -> (tempfile::TempDir, Vec<PieceInfo>) {
+    let folder = tempfile::tempdir().unwrap();
+    let size = u64::from(proof.sector_size()) / 128 * 127;
+    let data: Vec<u8> = (0..size).map(|i| (i * i % 251) as u8).collect();
+    let target = OpenOptions::new().create(true).read(true).append(true).open(folder.path().join("staged")).unwrap();
+    let piece = add_piece(proof, &data[..], target, UnpaddedBytesAmount(size), &[]).unwrap().0;
+    (folder, vec![piece])
+}
+
+/// A copy of a folder, with an empty cache folder and sealed file unless it has them.
+fn copied(from: &Path) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    copy(from, folder.path());
+    fs::create_dir_all(folder.path().join("cache")).unwrap();
+    File::options().create(true).append(true).open(folder.path().join("sealed")).unwrap();
+    folder
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &target),
+            false => drop(fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
+
+fn reference_pc1(proof: RegisteredSealProof, folder: &Path, pieces: &[PieceInfo]) -> SealPreCommitPhase1Output {
+    let [cache, staged, sealed] = ["cache", "staged", "sealed"].map(|name| folder.join(name));
+    seal_pre_commit_phase1(proof, cache, staged, sealed, prover(), SECTOR.into(), TICKET, pieces).unwrap()
+}
+
+fn reference_pc2(pc1: SealPreCommitPhase1Output, folder: &Path) -> SealPreCommitPhase2Output {
+    // As it stands in the output of PC1, where the cache was then.
+    let json = serde_json::to_string(&pc1).unwrap();
+    seal_pre_commit_phase2(serde_json::from_str(&json).unwrap(), folder.join("cache"), folder.join("sealed")).unwrap()
+}
+
+fn reference_c1(pc2: &SealPreCommitPhase2Output, folder: &Path, pieces: &[PieceInfo]) -> SealCommitPhase1Output {
+    let [cache, sealed] = ["cache", "sealed"].map(|name| folder.join(name));
+    seal_commit_phase1(cache, sealed, prover(), SECTOR.into(), TICKET, SEED, pc2.clone(), pieces).unwrap()
+}
+
+/// Files of a folder but those that tell where it is, and our own.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let Snapshot(files) = Snapshot::of(folder).unwrap();
+    let is_same = |name: &str| !name.ends_with("t_aux") && !name.contains("filecash");
+    files.into_iter().filter(|(name, _)| is_same(name)).collect()
+}
+
+macro_rules! task {
+    ($name:ident, $stage:literal, $output:ty, { $($field:ident: $type:ty,)* }) => {
+        #[derive(Clone, Debug, Serialize, Deserialize)]
+        struct $name {
+            $($field: $type,)*
+        }
+
+        impl Task for $name {
+            const STAGE: &'static str = $stage;
+            type Output = $output;
+        }
+    };
+}
+
+task!(Pc1, "pc1", SealPreCommitPhase1Output, {
+    registered_proof: RegisteredSealProof,
+    cache_path: PathBuf,
+    in_path: PathBuf,
+    out_path: PathBuf,
+    prover_id: ProverId,
+    sector_id: SectorId,
+    ticket: Ticket,
+    piece_infos: Vec<PieceInfo>,
+});
+task!(Pc2, "pc2", SealPreCommitPhase2Output, {
+    pc1out: SealPreCommitPhase1Output,
+    cache_dir: PathBuf,
+    sealed_file: PathBuf,
+});
+task!(C2, "c2", SealCommitPhase2Output, {
+    c1out: SealCommitPhase1Output,
+    prover_id: ProverId,
+    sector_id: SectorId,
+    miner_id: u64,
+});
+
+type Child<T> = Producer<T, BoxedPrepareHook<T>, BoxedFinalizeHook<T>>;
+
+fn child<T: Task>(program: &Path, parameters: &Path) -> Child<T> {
+    let flags = ["--quiet", "--parameter-cache", parameters.to_str().unwrap(), "ext", "damocles", T::STAGE];
+    ProducerBuilder::new(program.to_owned(), flags.map(str::to_owned).to_vec()).spawn().unwrap()
+}
+
+#[test]
+fn damocles_workers_are_served() {
+    let proof = RegisteredSealProof::StackedDrg2KiBV1_1;
+    let (folder, pieces) = staged(proof);
+    let reference = Reference {
+        program: PathBuf::from(env!("CARGO_BIN_EXE_filecash-interop-peer")),
+        parents: folder.path().join("parents-reference"),
+    };
+    let parameters = params::made_by(Maker::Us, &Ours::new(&folder.path().join("parents")), &reference).unwrap();
+    let program = program();
+
+    let (ours, theirs) = (copied(folder.path()), copied(folder.path()));
+    let [cache, sealed, staged] = ["cache", "sealed", "staged"].map(|name| ours.path().join(name));
+    let pc1 = child::<Pc1>(&program, &parameters).process(Pc1 {
+        registered_proof: proof,
+        cache_path: cache.clone(),
+        in_path: staged,
+        out_path: sealed.clone(),
+        prover_id: prover(),
+        sector_id: SECTOR.into(),
+        ticket: TICKET,
+        piece_infos: pieces.clone(),
+    });
+    let their_pc1 = reference_pc1(proof, theirs.path(), &pieces);
+    let pc1 = pc1.unwrap();
+    assert_eq!((pc1.registered_proof, pc1.comm_d), (proof, their_pc1.comm_d));
+    assert!(files(ours.path()) == files(theirs.path()), "after PC1");
+
+    let task = Pc2 { pc1out: pc1, cache_dir: cache, sealed_file: sealed };
+    let pc2 = child::<Pc2>(&program, &parameters).process(task).unwrap();
+    let their_pc2 = reference_pc2(their_pc1, theirs.path());
+    assert_eq!((pc2.comm_r, pc2.comm_d), (their_pc2.comm_r, their_pc2.comm_d));
+    assert!(files(ours.path()) == files(theirs.path()), "after PC2");
+
+    // Two tasks at a time, and one that is wrong.
+    let task = C2 {
+        c1out: reference_c1(&pc2, ours.path(), &pieces),
+        prover_id: prover(),
+        sector_id: SECTOR.into(),
+        miner_id: 1000,
+    };
+    let c2 = child::<C2>(&program, &parameters);
+    let [one, other, wrong] = thread::scope(|scope| {
+        let wrong = C2 { sector_id: (SECTOR + 1).into(), ..task.clone() };
+        [task.clone(), task.clone(), wrong]
+            .map(|task| scope.spawn(|| c2.process(task)))
+            .map(|worker| worker.join().unwrap())
+    });
+    let case = full("miners", 2 << 10, 5, Rules::V1_1_0);
+    let comms = [pc2.comm_r, pc2.comm_d];
+    let statement = Statement { comms, prover_id: prover(), sector: SECTOR, ticket: TICKET, seed: SEED };
+    for proof in [one, other] {
+        assert!(reference.verify(&case, &statement, &proof.unwrap().proof, &parameters));
+    }
+    let reason = format!("{:#}", wrong.unwrap_err());
+    assert!(reason.contains("replica"), "{reason}");
+}
+
+/// PC2 in the way of `lotus-worker --external-pc2`, on what the reference left, and the reference's C1 on what we leave.
+fn lotus_is_served(proof: RegisteredSealProof, number: u64) {
+    let (folder, pieces) = staged(proof);
+    let theirs = copied(folder.path());
+    let pc1 = reference_pc1(proof, theirs.path(), &pieces);
+    let ours = copied(theirs.path());
+    let mut json = serde_json::to_value(&pc1).unwrap();
+    json["_lotus_SealRandomness"] = STANDARD.encode(TICKET).into();
+
+    let line = format!("'{}' --quiet ext pc2", program().display());
+    let mut lotus = Command::new("/bin/sh");
+    lotus.arg("-c").arg(line).env_clear().current_dir("/");
+    for (name, value) in [
+        ("SECTOR_NUM", SECTOR.to_string()),
+        ("SECTOR_MINER", "1000".to_owned()),
+        ("PROOF_TYPE", number.to_string()),
+        ("SECTOR_SIZE", u64::from(proof.sector_size()).to_string()),
+        ("CACHE", ours.path().join("cache").to_str().unwrap().to_owned()),
+        ("SEALED", ours.path().join("sealed").to_str().unwrap().to_owned()),
+        ("PC1OUT", STANDARD.encode(json.to_string())),
+    ] {
+        lotus.env(format!("EXTSEAL_PC2_{name}"), value);
+    }
+    let output = lotus.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let pc2 = reference_pc2(pc1, theirs.path());
+    assert!(files(ours.path()) == files(theirs.path()), "after PC2 of {proof:?}");
+    // It checks what it opens.
+    let [c1, their_c1] = [&ours, &theirs].map(|folder| reference_c1(&pc2, folder.path(), &pieces));
+    assert!(serde_json::to_string(&c1).unwrap() == serde_json::to_string(&their_c1).unwrap());
+}
+
+#[test]
+fn lotus_workers_are_served() {
+    lotus_is_served(RegisteredSealProof::StackedDrg2KiBV1_1, 5);
+}
+
+#[test]
+fn lotus_workers_are_served_at_8mib() {
+    lotus_is_served(RegisteredSealProof::StackedDrg8MiBV1_1, 6);
+}
