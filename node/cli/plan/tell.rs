@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use filecash_engine::params::{CircuitKind, FileKind, ParamId, ParamStore};
+use filecash_engine::params::{CircuitKind, FileKind, ParamId, ParamStore, published};
 use filecash_engine::sector::SealProof;
 use filecash_node::plan::{Lifetime, Needs, Phase, Place, Question, budget_text, peak_disk_bytes};
 use filecash_node::size::ByteSize;
@@ -149,6 +149,12 @@ impl Told<'_> {
         let mut text = format!("\n  disk\n{}", table.render());
         if !missing.is_empty() {
             text += &format!("  parameters that are not there yet: {}\n", missing.join(", "));
+            let (profile, params) = (self.proof.profile, self.question.config.params);
+            let porep = ParamId::new(profile, CircuitKind::PoRep, params.size_bytes);
+            if porep.is_ok_and(|id| published(&id).is_some()) {
+                text +=
+                    &format!("  filecash params fetch --profile {profile} --sector-size {} gets them\n", params.name);
+            }
         }
         text
     }
