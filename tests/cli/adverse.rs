@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
+use std::process::Command;
 
 use crate::support::{FILECASH, Run, Sandbox, data};
 
@@ -15,7 +16,12 @@ const TICKET: &str = "0707070707070707070707070707070707070707070707070707070707
 
 /// Runs until a line of progress that begins with `line`, then kills. Whether it came that far.
 fn killed_at(sandbox: &Sandbox, arguments: &[&str], line: &str) -> bool {
-    let mut child = sandbox.command(Path::new(FILECASH), arguments).spawn().unwrap();
+    killed_command_at(&mut sandbox.command(Path::new(FILECASH), arguments), line)
+}
+
+/// The same of a command whose standard error is a pipe.
+pub fn killed_command_at(command: &mut Command, line: &str) -> bool {
+    let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let reached = lines.any(|text| text.unwrap().starts_with(line));
     child.kill().unwrap();
