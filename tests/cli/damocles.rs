@@ -182,9 +182,25 @@ fn a_sector_goes_through_the_processors() {
     // New data in the sector.
     sandbox.write("new", &data(2000));
     run(&["seal", "add-piece", "--dir", "s/update", "--sector-size", "2KiB", "new"]);
+    let task = value!({
+        "registered_proof": "StackedDrg2KiBV1", "new_replica_path": sandbox.path("u/replica"),
+        "new_cache_path": sandbox.path("u/cache"), "sector_path": sealed, "sector_cache_path": cache,
+        "staged_data_path": sandbox.path("s/update/staged"),
+        "piece_infos": json(&String::from_utf8(sandbox.read("s/update/pieces.json")).unwrap()),
+    });
+    fs::create_dir_all(sandbox.path("u/cache")).unwrap();
+    // A worker makes the file beforehand.
+    sandbox.write("u/replica", &[0; 2048]);
+    let mut encode = Processor::start(&sandbox, "snap_encode", &kept);
+    let encoded = encode.does(1, &task);
+    assert_eq!(encode.does(2, &task), encoded);
     run(&["update", "encode", "--dir", "s"]);
     run(&["update", "vanilla", "--dir", "s"]);
     let update = json(&String::from_utf8(sandbox.read("s/update/update.json")).unwrap());
+    for commitment in ["comm_r_new", "comm_r_last_new", "comm_d_new"] {
+        assert_eq!(encoded[commitment], update[commitment], "{commitment}");
+    }
+    assert!(sandbox.read("u/replica") == sandbox.read("s/update/sealed"));
     // One partition after a count.
     let partition = &sandbox.read("s/update/vanilla.bin")[8..];
     let mut snap = Processor::start(&sandbox, "snap_prove", &kept);

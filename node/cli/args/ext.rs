@@ -26,6 +26,8 @@ pub enum Stage {
     Pc2,
     /// The SNARK of a seal
     C2,
+    /// The new replica of an update and its trees
+    SnapEncode,
     /// The SNARK of an update
     SnapProve,
     /// Window proofs of space-time

@@ -20,7 +20,7 @@ use filecash_engine::porep::outputs::{Commit1Output, PreCommit1Output};
 use filecash_engine::sector::id::prover_id;
 use filecash_engine::sector::piece::PieceInfo;
 use filecash_engine::sector::{PoStKind, PoStProof, ProverId, SealProof, SectorId};
-use filecash_engine::update::{PartitionProof, UpdateCommitments, UpdateProof};
+use filecash_engine::update::{PartitionProof, Replica, UpdateCommitments, UpdateProof};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
@@ -86,6 +86,7 @@ fn name(stage: Stage) -> &'static str {
         Stage::Pc1 => "pc1",
         Stage::Pc2 => "pc2",
         Stage::C2 => "c2",
+        Stage::SnapEncode => "snap_encode",
         Stage::SnapProve => "snap_prove",
         Stage::WindowPost => "window_post",
         Stage::WinningPost => "winning_post",
@@ -124,6 +125,7 @@ fn process(stage: Stage, context: &Context, task: &RawValue) -> anyhow::Result<B
         Stage::Pc1 => pc1(context, parsed(task)?),
         Stage::Pc2 => pc2(context, parsed(task)?),
         Stage::C2 => c2(context, parsed(task)?),
+        Stage::SnapEncode => snap_encode(context, &parsed(task)?),
         Stage::SnapProve => snap_prove(context, parsed(task)?),
         Stage::WindowPost => window_post(context, parsed(task)?),
         Stage::WinningPost => winning_post(context, parsed(task)?),
@@ -191,6 +193,38 @@ fn c2(context: &Context, task: C2<'_>) -> anyhow::Result<Box<RawValue>> {
 }
 
 #[derive(Deserialize)]
+struct SnapEncode {
+    registered_proof: String,
+    new_replica_path: PathBuf,
+    new_cache_path: PathBuf,
+    sector_path: PathBuf,
+    sector_cache_path: PathBuf,
+    staged_data_path: PathBuf,
+    piece_infos: Vec<PieceInfo>,
+}
+
+fn snap_encode(context: &Context, task: &SnapEncode) -> anyhow::Result<Box<RawValue>> {
+    let config = UpdateProof::by_name(context.profile(), &task.registered_proof)?.config();
+    let (old, new) = (
+        Replica { path: &task.sector_path, cache: &task.sector_cache_path },
+        Replica { path: &task.new_replica_path, cache: &task.new_cache_path },
+    );
+    // The worker may ask again for what it has not heard of.
+    let encoded = match update::find_encoded(&context.job(), &config, new, old, &task.piece_infos)? {
+        Some(encoded) => encoded,
+        None => {
+            let job = context.job_on_devices(Phase::Update, config.params.size_bytes)?;
+            update::encode_into(&job, &config, new, old, &task.staged_data_path, &task.piece_infos)?
+        }
+    };
+    let UpdateCommitments { comm_r_new, comm_d_new, .. } = encoded.commitments;
+    let comm_r_last_new = encoded.comm_r_last_new;
+    Ok(to_raw_value(
+        &json!({ "comm_r_new": comm_r_new, "comm_r_last_new": comm_r_last_new, "comm_d_new": comm_d_new }),
+    )?)
+}
+
+#[derive(Deserialize)]
 struct SnapProve {
     registered_proof: String,
     /// Spelled so.
@@ -217,12 +251,12 @@ fn snap_prove(context: &Context, task: SnapProve) -> anyhow::Result<Box<RawValue
 struct PoSt {
     miner_id: u64,
     proof_type: String,
-    replicas: Vec<Replica>,
+    replicas: Vec<PoStReplica>,
     seed: [u8; 32],
 }
 
 #[derive(Deserialize)]
-struct Replica {
+struct PoStReplica {
     sector_id: SectorId,
     comm_r: Node,
     cache_dir: PathBuf,
@@ -238,7 +272,7 @@ impl PoSt {
         // It comes masked; if not, the chain's rule is that it is.
         randomness[31] &= 0x3f;
         let round = PoStRound::new(&proof.config(), &randomness, &prover_id(self.miner_id))?;
-        let sectors = self.replicas.into_iter().map(|Replica { sector_id, comm_r, cache_dir, sealed_file }| {
+        let sectors = self.replicas.into_iter().map(|PoStReplica { sector_id, comm_r, cache_dir, sealed_file }| {
             PoStSector { sector_id, comm_r, cache: cache_dir, sealed: sealed_file }
         });
         Ok((round, sectors.collect()))
