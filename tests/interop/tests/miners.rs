@@ -44,7 +44,7 @@ fn program() -> PathBuf {
     let folder = test.ancestors().nth(2).unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
     let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--locked", "--release", "--bin", "filecash", "--target-dir"]).arg(folder.parent().unwrap());
+    build.args(["build", "--locked", "--release", "--target-dir"]).arg(folder.parent().unwrap());
     assert!(build.current_dir(root).status().unwrap().success());
     folder.parent().unwrap().join("release/filecash")
 }
