@@ -4,7 +4,7 @@
 //! after the other from the disk does nothing else: 50 µs a page, where a label takes one. Which pages comes out of the
 //! parent table, so other threads, which cost nothing while they wait, ask for those of the nodes to come: a disk serves
 //! many at once in the time of one. They stay as close to the labels as memory allows, so that no page is dropped again
-//! before it is used; and where pages are in memory anyway they hardly look, so that they take no time from the labels.
+//! before it is used; and where pages are in memory anyway they hardly look, for labels may need their cores.
 
 use std::fs::File;
 use std::hint::black_box;
