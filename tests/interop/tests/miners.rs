@@ -14,6 +14,7 @@ use std::thread;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use filecash_interop::case::{Rules, full};
+use filecash_interop::features::copy;
 use filecash_interop::ours::Ours;
 use filecash_interop::params;
 use filecash_interop::side::{Maker, Reference, Side, Statement};
@@ -62,22 +63,10 @@ fn staged(proof: RegisteredSealProof) -> (tempfile::TempDir, Vec<PieceInfo>) {
 /// A copy of a folder, with an empty cache folder and sealed file unless it has them.
 fn copied(from: &Path) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    copy(from, folder.path());
+    copy(from, folder.path()).unwrap();
     fs::create_dir_all(folder.path().join("cache")).unwrap();
     File::options().create(true).append(true).open(folder.path().join("sealed")).unwrap();
     folder
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).unwrap()),
-        }
-    }
 }
 
 fn reference_pc1(proof: RegisteredSealProof, folder: &Path, pieces: &[PieceInfo]) -> SealPreCommitPhase1Output {

@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use filecash_interop::case::{Case, Piece, Rules, small};
+use filecash_interop::features::copy;
 use filecash_interop::ours::Ours;
 use filecash_interop::params;
 use filecash_interop::side::{Maker, Reference, Side, Statement};
@@ -52,7 +53,7 @@ impl World {
     fn extend(&self, makers: &[Maker], phase: impl Fn(&dyn Side, &Path) -> anyhow::Result<()>) {
         let (&last, before) = makers.split_last().unwrap();
         let folder = self.sector(makers);
-        copy(&self.sector(before), &folder);
+        copy(&self.sector(before), &folder).unwrap();
         phase(self.side(last), &folder).unwrap_or_else(|error| panic!("{makers:?}: {error:#}"));
     }
 
@@ -80,7 +81,7 @@ impl World {
         }
         let staged = |maker| Snapshot::of(&self.folder.path().join(staged_by(maker))).unwrap();
         assert_eq!(staged(Us).difference(&staged(Them)), None, "{}: staging", case.name);
-        copy(&self.folder.path().join(staged_by(Them)), &self.sector(&[]));
+        copy(&self.folder.path().join(staged_by(Them)), &self.sector(&[])).unwrap();
 
         let words = words(1);
         for word in &words {
@@ -134,19 +135,6 @@ fn staged_by(maker: Maker) -> String {
 fn words(length: u32) -> Vec<Vec<Maker>> {
     let maker = |bits: u32, at: u32| if bits >> at & 1 == 0 { Us } else { Them };
     (0..1 << length).map(|bits| (0..length).map(|at| maker(bits, at)).collect()).collect()
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 fn sealed_and_unsealed_by_either(case: &Case) {
