@@ -2,5 +2,6 @@
 
 pub mod config;
 pub mod fetch;
+pub mod jobs;
 pub mod plan;
 pub mod size;

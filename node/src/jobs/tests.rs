@@ -1,0 +1,489 @@
+//! The queue on both databases. What is said here of one queue is said of any number of connections to it.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::Duration;
+
+use super::choose::{self, Needs, Reason, Worker};
+use super::*;
+
+#[cfg(unix)]
+#[path = "../../../tests/support/postgres.rs"]
+mod postgres;
+
+const LONG: Duration = Duration::from_secs(600);
+/// A lease that is over at once.
+const SHORT: Duration = Duration::ZERO;
+
+fn new(kind: Kind) -> NewJob {
+    NewJob {
+        profile: Profile::Filecoin,
+        kind,
+        sector: None,
+        proof: "StackedDrg2KiBV1_1".to_owned(),
+        priority: kind.priority(),
+        deadline: None,
+        storage: None,
+        after: None,
+        hold: None,
+        request: None,
+        task: "{}".to_owned(),
+        input: None,
+    }
+}
+
+fn ids(jobs: &[Job]) -> Vec<JobId> {
+    jobs.iter().map(|job| job.id).collect()
+}
+
+fn open(queue: &Queue) -> Vec<JobId> {
+    ids(&queue.candidates(Kind::ALL, &["here"], None).unwrap())
+}
+
+fn whats(events: &[Event]) -> Vec<&str> {
+    events.iter().map(|event| event.what.as_str()).collect()
+}
+
+type Scenario = fn(&dyn Fn() -> Queue);
+
+const SCENARIOS: &[(&str, Scenario)] = &[
+    ("urgent_first", urgent_first),
+    ("chain", chain),
+    ("leases", leases),
+    ("attempts", attempts),
+    ("by_hand", by_hand),
+    ("holds", holds),
+    ("requests", requests),
+    ("sectors", sectors),
+    ("workers", workers),
+    ("blobs", blobs),
+    ("many_takers", many_takers),
+];
+
+#[test]
+fn queue_in_a_file() {
+    for (name, scenario) in SCENARIOS {
+        println!("{name}");
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::File(folder.path().join("state/jobs.sqlite"));
+        scenario(&|| Queue::open(&store).unwrap());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn queue_on_a_server() {
+    let Some(server) = postgres::Postgres::start() else { return };
+    for (name, scenario) in SCENARIOS {
+        println!("{name}");
+        let store: Store = server.database(name).parse().unwrap();
+        scenario(&|| Queue::open(&store).unwrap());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn server_that_was_gone_is_called_again() {
+    let Some(server) = postgres::Postgres::start() else { return };
+    let store: Store = server.database("gone").parse().unwrap();
+    let queue = Queue::open(&store).unwrap();
+    queue.add(&[new(Kind::C2)]).unwrap();
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'gone'";
+    assert!(server.client("psql").args(["-q", "-o", "/dev/null", "-c", cut, "postgres"]).status().unwrap().success());
+    // The first call after it may be the one that notices.
+    let _ = queue.jobs(0);
+    assert_eq!(queue.jobs(0).unwrap().len(), 1);
+}
+
+fn urgent_first(queue: &dyn Fn() -> Queue) {
+    let queue = queue();
+    let late = NewJob { deadline: Some(2_000), ..new(Kind::Window) };
+    let soon = NewJob { deadline: Some(1_000), ..new(Kind::Window) };
+    let low = NewJob { priority: Priority::Low, ..new(Kind::C2) };
+    let ids_of = queue.add(&[low, new(Kind::C2), new(Kind::Window), late, soon, new(Kind::Winning)]).unwrap();
+    let order = [5, 4, 3, 2, 1, 0].map(|place: usize| ids_of[place]);
+    assert_eq!(open(&queue), order);
+    assert_eq!(ids(&queue.jobs(0).unwrap()), order);
+    assert_eq!(ids(&queue.candidates(&[Kind::C2], &[], None).unwrap()), [ids_of[1], ids_of[0]]);
+    assert!(queue.candidates(&[], &[], None).unwrap().is_empty());
+    assert!(queue.candidates(Kind::ALL, &[], Some(Profile::Filecash)).unwrap().is_empty());
+    assert_eq!(queue.candidates(Kind::ALL, &[], Some(Profile::Filecoin)).unwrap().len(), 6);
+}
+
+fn chain(queue: &dyn Fn() -> Queue) {
+    let queue = queue();
+    let at = |kind| NewJob { storage: Some("here".to_owned()), ..new(kind) };
+    let after = |kind, place| NewJob { after: Some(place), ..at(kind) };
+    let added = queue.add(&[at(Kind::Pc1), after(Kind::Pc2, 0), after(Kind::C1, 1)]).unwrap();
+    for (place, id) in added.iter().enumerate() {
+        assert_eq!(open(&queue), [*id]);
+        // Elsewhere the files are missing.
+        assert!(queue.candidates(Kind::ALL, &["there"], None).unwrap().is_empty());
+        let lease = queue.take(*id, "w", LONG).unwrap().unwrap();
+        assert!(open(&queue).is_empty());
+        assert!(queue.finish(&lease, &Outcome::Done(vec![place as u8])).unwrap());
+    }
+    let last = queue.job(added[2]).unwrap();
+    assert_eq!((last.after, last.after_state, last.state), (Some(added[1]), Some(State::Done), State::Done));
+    // What was before it gives its input.
+    assert_eq!(queue.input(&last).unwrap(), [1]);
+    assert_eq!(queue.output(added[2]).unwrap(), Some(vec![2]));
+    assert_eq!(whats(&queue.events(added[0]).unwrap()), ["queued", "begun", "done"]);
+}
+
+fn leases(queue: &dyn Fn() -> Queue) {
+    let (queue, other) = (queue(), queue());
+    let id = queue.add(&[new(Kind::C2)]).unwrap()[0];
+    let first = queue.take(id, "first", SHORT).unwrap().unwrap();
+    assert_eq!(other.take(id, "other", LONG).unwrap(), None);
+    thread::sleep(Duration::from_millis(5));
+    assert_eq!(other.reclaim(None).unwrap(), [id]);
+    let second = other.take(id, "second", LONG).unwrap().unwrap();
+    assert_eq!(second.number, first.number + 1);
+    // Whoever comes back too late changes nothing.
+    let stage = Stage { name: "labels".to_owned(), unit: "items".to_owned(), done: 3, total: 4, lasted: LONG };
+    assert_eq!(queue.renew(&first, LONG, Some(&stage), None).unwrap(), None);
+    assert!(!queue.keep(&first, b"old").unwrap());
+    assert!(!queue.finish(&first, &Outcome::Done(b"old".to_vec())).unwrap());
+    assert_eq!(queue.job(id).unwrap().progress, None);
+    assert_eq!((queue.checkpoint(id).unwrap(), queue.output(id).unwrap()), (None, None));
+
+    assert_eq!(other.renew(&second, LONG, Some(&stage), Some("cpu")).unwrap(), Some(false));
+    let job = queue.job(id).unwrap();
+    let progress = job.progress.unwrap();
+    assert_eq!((progress.stage.as_str(), progress.done, progress.total), ("labels", 3, 4));
+    assert_eq!((job.state, job.owner.as_deref(), job.device.as_deref()), (State::Running, Some("second"), Some("cpu")));
+    // Three in ten minutes: a fourth takes 200 s.
+    let left = progress.left(progress.began + 600_000).unwrap();
+    assert_eq!(left, Duration::from_secs(200));
+    assert!(other.keep(&second, b"half").unwrap());
+    assert!(queue.reclaim(None).unwrap().is_empty());
+    // The one who died and is back under the same name need not wait.
+    assert_eq!(queue.reclaim(Some("second")).unwrap(), [id]);
+    let third = queue.take(id, "third", LONG).unwrap().unwrap();
+    assert_eq!(queue.checkpoint(id).unwrap(), Some(b"half".to_vec()));
+    assert!(queue.finish(&third, &Outcome::Done(b"proof".to_vec())).unwrap());
+    assert!(!queue.finish(&third, &Outcome::Done(b"again".to_vec())).unwrap());
+    assert_eq!((queue.checkpoint(id).unwrap(), queue.output(id).unwrap()), (None, Some(b"proof".to_vec())));
+    let expected = [
+        "queued",
+        "begun",
+        "queued again: first was not heard of any more",
+        "begun",
+        "queued again: second was stopped while it ran",
+        "begun",
+        "done",
+    ];
+    assert_eq!(whats(&queue.events(id).unwrap()), expected);
+}
+
+fn attempts(queue: &dyn Fn() -> Queue) {
+    let queue = queue();
+    let id = queue.add(&[new(Kind::C2)]).unwrap()[0];
+    let take = || queue.take(id, "w", LONG).unwrap().unwrap();
+    queue.finish(&take(), &Outcome::HandedBack).unwrap();
+    assert_eq!(queue.job(id).unwrap().attempts, 0);
+    assert_eq!(open(&queue), [id]);
+    queue.finish(&take(), &Outcome::TryAgain("the disk is full".to_owned(), LONG)).unwrap();
+    let job = queue.job(id).unwrap();
+    assert_eq!((job.state, job.attempts, job.error.as_deref()), (State::Waiting, 1, Some("the disk is full")));
+    assert!(open(&queue).is_empty());
+    assert!(matches!(choose::why(&job, &Needs::default(), []), Reason::Again { seconds: 590..=600 }));
+    // By hand at once.
+    queue.retry(id).unwrap();
+    assert_eq!(queue.job(id).unwrap().attempts, 0);
+    queue.finish(&take(), &Outcome::Failed("no parameters".to_owned())).unwrap();
+    let job = queue.job(id).unwrap();
+    assert_eq!((job.state, job.error.as_deref()), (State::Failed, Some("no parameters")));
+    assert!(job.finished.is_some() && open(&queue).is_empty());
+    queue.retry(id).unwrap();
+    let job = queue.job(id).unwrap();
+    assert_eq!((job.state, job.attempts, job.error, job.finished), (State::Waiting, 0, None, None));
+}
+
+fn by_hand(queue: &dyn Fn() -> Queue) {
+    let queue = queue();
+    let after = |kind, place| NewJob { after: Some(place), ..new(kind) };
+    let added = queue.add(&[new(Kind::Pc1), after(Kind::Pc2, 0), after(Kind::C1, 1)]).unwrap();
+    let states = || queue.jobs(9).unwrap().into_iter().map(|job| (job.id, job.state)).collect::<BTreeMap<_, _>>();
+    let all = |states: [State; 3]| added.iter().copied().zip(states).collect::<BTreeMap<_, _>>();
+    use State::{Cancelled, Running, Waiting};
+    queue.cancel(added[1]).unwrap();
+    assert_eq!(states(), all([Waiting, Cancelled, Cancelled]));
+    let job = queue.job(added[2]).unwrap();
+    let reason = choose::why(&job, &Needs::default(), []);
+    assert_eq!(reason.to_string(), format!("for job {}, which was cancelled", added[1]));
+    queue.retry(added[1]).unwrap();
+    assert_eq!(states(), all([Waiting; 3]));
+
+    let lease = queue.take(added[0], "w", LONG).unwrap().unwrap();
+    queue.cancel(added[0]).unwrap();
+    assert_eq!(states(), all([Running, Cancelled, Cancelled]));
+    assert_eq!(queue.renew(&lease, LONG, None, None).unwrap(), Some(true));
+    queue.finish(&lease, &Outcome::Cancelled).unwrap();
+    assert_eq!(states(), all([Cancelled; 3]));
+    let error = queue.cancel(added[0]).unwrap_err();
+    assert_eq!(error.to_string(), format!("job {} is cancelled, expected one that is not over", added[0]));
+    // A taker does not find it cancelled again.
+    queue.retry(added[0]).unwrap();
+    let lease = queue.take(added[0], "w", LONG).unwrap().unwrap();
+    assert_eq!(queue.renew(&lease, LONG, None, None).unwrap(), Some(false));
+    assert!(matches!(queue.retry(added[0]), Err(QueueError::State { state: Running, .. })));
+    assert!(matches!(queue.cancel(7_000), Err(QueueError::NoJob(7_000))));
+    assert!(matches!(queue.job(7_000), Err(QueueError::NoJob(7_000))));
+}
+
+fn holds(queue: &dyn Fn() -> Queue) {
+    let queue = queue();
+    let id = queue.add(&[NewJob { hold: Some("its seed".to_owned()), ..new(Kind::C1) }]).unwrap()[0];
+    assert!(open(&queue).is_empty());
+    let reason = choose::why(&queue.job(id).unwrap(), &Needs::default(), []);
+    assert_eq!(reason.to_string(), "for its seed");
+    queue.lift(id, "{\"seed\":1}", "the seed is known").unwrap();
+    assert_eq!(open(&queue), [id]);
+    assert_eq!(queue.job(id).unwrap().task, "{\"seed\":1}");
+    assert!(matches!(queue.lift(id, "{}", ""), Err(QueueError::State { .. })));
+}
+
+fn requests(queue: &dyn Fn() -> Queue) {
+    let queue = queue();
+    let asked = |input: &[u8]| NewJob { request: Some("a".into()), input: Some(input.to_vec()), ..new(Kind::C2) };
+    let first = queue.add(&[asked(b"1")]).unwrap();
+    assert_eq!(queue.add(&[asked(b"2")]).unwrap(), first);
+    let job = queue.requested("a").unwrap().unwrap();
+    assert_eq!(queue.input(&job).unwrap(), b"1");
+    assert_eq!(queue.requested("b").unwrap(), None);
+    assert_eq!(job.delivered, None);
+    queue.deliver(job.id).unwrap();
+    assert!(queue.job(job.id).unwrap().delivered.is_some());
+}
+
+fn sectors(queue: &dyn Fn() -> Queue) {
+    let queue = queue();
+    let name = "f01000/5".to_owned();
+    let row = |profile| SectorRow {
+        profile,
+        name: name.clone(),
+        proof: "StackedDrg2KiBV1_1".into(),
+        storage: "here".into(),
+        path: "s-5".into(),
+        added: 0,
+    };
+    let job = NewJob { sector: Some(name.clone()), ..new(Kind::Pc1) };
+    let ids_of = queue.add_sector(&row(Profile::Filecoin), std::slice::from_ref(&job)).unwrap();
+    let again = queue.add_sector(&row(Profile::Filecoin), std::slice::from_ref(&job)).unwrap_err();
+    assert_eq!(again.to_string(), "sector f01000/5 of filecoin is in the queue already");
+    assert_eq!(queue.jobs(0).unwrap().len(), 1);
+    // The other network's is another.
+    let other = NewJob { profile: Profile::Filecash, ..job };
+    queue.add_sector(&row(Profile::Filecash), &[other]).unwrap();
+    let found = queue.sectors().unwrap();
+    assert_eq!(found.iter().map(|row| row.profile).collect::<Vec<_>>(), [Profile::Filecash, Profile::Filecoin]);
+    assert_eq!(ids(&queue.jobs_of(Profile::Filecoin, &name).unwrap()), ids_of);
+    assert_eq!(whats(&queue.events_of(Profile::Filecoin, &name).unwrap()), ["queued", "queued"]);
+    assert!(!queue.forget_sector(Profile::Filecoin, &name).unwrap());
+    queue.cancel(ids_of[0]).unwrap();
+    assert!(queue.forget_sector(Profile::Filecoin, &name).unwrap());
+    assert!(queue.jobs_of(Profile::Filecoin, &name).unwrap().is_empty());
+    assert_eq!(queue.sectors().unwrap().len(), 1);
+}
+
+fn workers(queue: &dyn Fn() -> Queue) {
+    let queue = queue();
+    queue.hello("w", "one", "{}", LONG).unwrap();
+    queue.hello("w", "one", "{\"a\":1}", LONG).unwrap();
+    let error = queue.hello("w", "two", "{}", LONG).unwrap_err();
+    assert_eq!(error.to_string(), "a worker named w lives already; give this one another name");
+    queue.hello("v", "two", "{}", SHORT).unwrap();
+    thread::sleep(Duration::from_millis(5));
+    let lives = || queue.workers().unwrap().into_iter().map(|row| (row.name, row.lives)).collect::<Vec<_>>();
+    assert_eq!(lives(), [("v".to_owned(), false), ("w".to_owned(), true)]);
+    // Who is not heard of any more gives way, and so does who has said goodbye.
+    queue.hello("v", "three", "{}", LONG).unwrap();
+    queue.bye("w", "two").unwrap();
+    assert!(lives()[1].1);
+    queue.bye("w", "one").unwrap();
+    assert!(!lives()[1].1);
+    queue.hello("w", "four", "{}", LONG).unwrap();
+}
+
+fn blobs(queue: &dyn Fn() -> Queue) {
+    let queue = queue();
+    // A C1 output has tens of megabytes.
+    let input: Vec<u8> = (0..20 << 20).map(|at: u32| (at % 251) as u8).collect();
+    let id = queue.add(&[NewJob { input: Some(input.clone()), ..new(Kind::C2) }]).unwrap()[0];
+    let job = queue.job(id).unwrap();
+    assert!(queue.input(&job).unwrap() == input);
+}
+
+/// Every job is taken once, whoever takes them.
+fn many_takers(queue: &dyn Fn() -> Queue) {
+    let first = queue();
+    let added = first.add(&vec![new(Kind::C2); 60]).unwrap();
+    let queues: Vec<Queue> = (0..4).map(|_| queue()).collect();
+    let taken: Vec<JobId> = thread::scope(|scope| {
+        let takers: Vec<_> = queues
+            .iter()
+            .enumerate()
+            .map(|(number, queue)| {
+                scope.spawn(move || {
+                    let name = format!("w{number}");
+                    let mut taken = Vec::new();
+                    loop {
+                        let waiting = open(queue);
+                        if waiting.is_empty() {
+                            return taken;
+                        }
+                        for id in waiting {
+                            if let Some(lease) = queue.take(id, &name, LONG).unwrap() {
+                                assert!(queue.finish(&lease, &Outcome::Done(vec![])).unwrap());
+                                taken.push(id);
+                            }
+                        }
+                    }
+                })
+            })
+            .collect();
+        takers.into_iter().flat_map(|taker| taker.join().unwrap()).collect()
+    });
+    let mut sorted = taken.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, added);
+}
+
+#[test]
+fn places_are_told_without_their_passwords() {
+    for (text, shown) in [
+        ("jobs.sqlite", "jobs.sqlite"),
+        ("postgres://me:secret@db.example:5433/miner?connect_timeout=3", "postgres://me@db.example:5433/miner"),
+        ("postgres://me:sec@ret@db/miner", "postgres://me@db/miner"),
+        ("postgresql://db/miner?password=secret", "postgresql://db/miner"),
+    ] {
+        let store: Store = text.parse().unwrap();
+        assert_eq!(store.to_string(), shown);
+        assert!(!format!("{store:?}").contains("sec"), "{store:?}");
+    }
+    for wrong in ["", "mysql://db/miner", "postgres://db:no/miner"] {
+        assert!(matches!(wrong.parse::<Store>(), Err(StoreError::Address { .. })), "{wrong}");
+    }
+}
+
+#[test]
+fn file_that_is_no_queue_is_refused_and_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.sqlite");
+    std::fs::write(&path, b"these are my notes, not a database").unwrap();
+    assert!(matches!(Queue::open(&Store::File(path.clone())), Err(StoreError::Sqlite { .. })));
+    assert_eq!(std::fs::read(&path).unwrap(), b"these are my notes, not a database");
+    let queue = Store::File(folder.path().join("new.sqlite"));
+    drop(Queue::open(&queue).unwrap());
+    let Store::File(path) = &queue else { unreachable!() };
+    rusqlite::Connection::open(path).unwrap().execute("UPDATE filecash_meta SET number = 9", []).unwrap();
+    assert!(matches!(Queue::open(&queue), Err(StoreError::Newer { found: 9, known: 1, .. })));
+}
+
+fn worker() -> Worker {
+    let one = [(Ability::Pc2, 1), (Ability::C2, 2), (Ability::Winning, 1)];
+    let storage = choose::Storage { path: "/ssd".into(), seals: true, stores: false, free_bytes: 100 };
+    Worker {
+        host: "host".into(),
+        process: 1,
+        profile: None,
+        places: one.into(),
+        taken: BTreeMap::new(),
+        storages: [("here".to_owned(), storage)].into(),
+        memory_bytes: 1000,
+        reserved_bytes: 0,
+        stops: false,
+        devices: "cpu".into(),
+    }
+}
+
+fn waiting(id: JobId, kind: Kind, waited: Duration) -> Job {
+    Job {
+        id,
+        profile: Profile::Filecoin,
+        kind,
+        sector: None,
+        proof: String::new(),
+        priority: kind.priority(),
+        deadline: None,
+        storage: None,
+        after: None,
+        after_state: None,
+        hold: None,
+        request: None,
+        task: String::new(),
+        state: State::Waiting,
+        not_before: 0,
+        attempts: 0,
+        owner: None,
+        lease: 0,
+        lease_until: None,
+        cancel: false,
+        created: 1_000_000,
+        started: None,
+        finished: None,
+        delivered: None,
+        progress: None,
+        device: None,
+        error: None,
+        now: 1_000_000 + waited.as_millis() as i64,
+    }
+}
+
+#[test]
+fn reasons_to_wait() {
+    let needs = Needs { least_memory_bytes: 400, useful_memory_bytes: 900, disk_bytes: 60 };
+    let at = |storage: &str| Job { storage: Some(storage.into()), ..waiting(7, Kind::Pc2, LONG) };
+    let change = |change: fn(&mut Worker)| {
+        let mut worker = worker();
+        change(&mut worker);
+        worker
+    };
+    let told = |job: &Job, workers: &[Worker]| choose::why(job, &needs, workers).to_string();
+    assert_eq!(told(&at("here"), &[]), "for a worker: none is running");
+    assert_eq!(told(&at("here"), &[worker()]), "for a worker to look");
+    assert_eq!(told(&at("there"), &[worker()]), "for a worker with storage there, where its files are");
+    assert_eq!(told(&waiting(7, Kind::Pc1, LONG), &[worker()]), "for a worker that does pc1");
+    let full = change(|worker| worker.storages.get_mut("here").unwrap().free_bytes = 59);
+    assert_eq!(told(&at("here"), &[full]), "for disk: 60 B needed, 59 B free in /ssd");
+    let small = change(|worker| worker.memory_bytes = 399);
+    assert_eq!(told(&at("here"), &[small]), "for a worker with 400 B of memory; there are 399 B");
+    let used = change(|worker| worker.reserved_bytes = 601);
+    assert_eq!(told(&at("here"), std::slice::from_ref(&used)), "for memory: 400 B needed, 399 B of 1000 B free");
+    let busy = change(|worker| worker.taken = [(Ability::Pc2, 1)].into());
+    assert_eq!(told(&at("here"), std::slice::from_ref(&busy)), "for one of 1 places for pc2");
+    // Of several workers the one that is nearest to doing it counts.
+    assert_eq!(told(&at("here"), &[used.clone(), busy]), "for one of 1 places for pc2");
+    assert_eq!(told(&at("here"), &[used, worker()]), "for a worker to look");
+    let other = change(|worker| worker.profile = Some(Profile::Filecash));
+    assert_eq!(told(&at("here"), &[other]), "for a worker of profile filecoin");
+    assert_eq!(
+        told(&at("here"), &[change(|worker| worker.stops = true)]),
+        "for a worker: the one that could do it stops"
+    );
+    let after = Job { after: Some(3), after_state: Some(State::Running), ..at("here") };
+    assert_eq!(told(&after, &[worker()]), "for job 3");
+}
+
+#[test]
+fn smaller_jobs_overtake_until_one_has_waited_long() {
+    let needs = |job: &Job| Needs { least_memory_bytes: if job.id == 1 { 900 } else { 100 }, ..Needs::default() };
+    let busy = Worker { reserved_bytes: 200, ..worker() };
+    let choose = |waited: Duration, with: &[Job]| {
+        let mut jobs = vec![waiting(1, Kind::C2, waited)];
+        jobs.extend_from_slice(with);
+        busy.choose(&jobs, needs).map(|job| job.id)
+    };
+    let small = waiting(2, Kind::C2, Duration::ZERO);
+    let winning = waiting(3, Kind::Winning, Duration::ZERO);
+    assert_eq!(choose(choose::PATIENCE, std::slice::from_ref(&small)), Some(2));
+    let longer = choose::PATIENCE + Duration::from_millis(1);
+    assert_eq!(choose(longer, std::slice::from_ref(&small)), None);
+    assert_eq!(choose(longer, &[small, winning]), Some(3));
+    // Enough memory, and it is begun itself.
+    assert_eq!(worker().choose(&[waiting(1, Kind::C2, longer)], needs).map(|job| job.id), Some(1));
+    let full = Worker { taken: [(Ability::C2, 2)].into(), ..worker() };
+    assert_eq!(full.open_kinds(), [Kind::Pc2, Kind::Synth, Kind::C1, Kind::Finalize, Kind::Winning]);
+}
