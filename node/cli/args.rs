@@ -5,11 +5,13 @@
 pub mod bench;
 pub mod ext;
 pub mod fetch;
+pub mod jobs;
 pub mod many;
 pub mod plan;
 pub mod post;
 pub mod synth;
 pub mod update;
+pub mod worker;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -21,8 +23,9 @@ use filecash_engine::sector::cid::{self, CidError};
 use filecash_engine::sector::id::prover_id;
 use filecash_engine::sector::{Feature, Profile, ProverId};
 use filecash_node::config::Flags;
+pub use filecash_node::hex32::Hex32;
+use filecash_node::jobs::Store;
 use filecash_node::size::ByteSize;
-use serde::{Deserialize, Serialize};
 
 const SETTINGS: &str = "Settings (flags win over environment, settings file, defaults: see `filecash config show`)";
 const OUTPUT: &str = "Output";
@@ -56,7 +59,7 @@ pub struct Global {
     pub quiet: bool,
     /// What to log on standard error: a level such as info, or module=level pairs [env: RUST_LOG] [default: warn]
     #[arg(long, global = true, value_name = "LEVELS", help_heading = OUTPUT, hide_short_help = true)]
-    pub log: Option<String>,
+    pub log_level: Option<String>,
     /// Network whose rules apply: filecoin or filecash
     #[arg(long, global = true, value_name = "NAME", help_heading = SETTINGS)]
     pub profile: Option<Profile>,
@@ -91,6 +94,9 @@ pub struct Global {
     /// Tree rows that tree-r-last files leave out
     #[arg(long, global = true, value_name = "N", help_heading = SETTINGS, hide_short_help = true)]
     pub rows_to_discard: Option<usize>,
+    /// Where the queue of jobs is kept: a file, or postgres://user:password@host/database for several machines
+    #[arg(long, global = true, value_name = "PLACE", help_heading = SETTINGS, hide_short_help = true)]
+    pub store: Option<Store>,
     /// Settings file
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = SETTINGS, hide_short_help = true)]
     pub config: Option<PathBuf>,
@@ -110,6 +116,7 @@ impl Global {
             parent_cache: self.parent_cache.clone(),
             scratch: self.scratch.clone(),
             pipeline_cache: self.pipeline_cache.clone(),
+            store: self.store.clone(),
         }
     }
 }
@@ -132,9 +139,15 @@ pub enum Verb {
     /// Commitments of pieces of data
     #[command(subcommand)]
     Piece(Piece),
-    /// What a sector's folder holds
+    /// Sectors: what a folder holds, and those in the queue
+    #[command(subcommand, visible_alias = "sector")]
+    Sectors(Sectors),
+    /// The queue of jobs
     #[command(subcommand)]
-    Sector(Sector),
+    Jobs(jobs::Jobs),
+    /// Do jobs of the queue
+    #[command(subcommand)]
+    Worker(worker::Worker),
     /// Steps for the miner programs of others, which start us as a child
     #[command(subcommand)]
     Ext(ext::Ext),
@@ -151,6 +164,13 @@ pub enum Verb {
     /// The settings in force
     #[command(subcommand)]
     Config(Config),
+}
+
+impl Verb {
+    /// Whether it runs until it is stopped, and so tells by its log what it does.
+    pub fn is_daemon(&self) -> bool {
+        matches!(self, Self::Worker(worker::Worker::Run(_)))
+    }
 }
 
 /// `filecash quickstart`.
@@ -246,14 +266,24 @@ pub struct PieceCommp {
     pub file: PathBuf,
 }
 
-/// `filecash sector`.
+/// `filecash sectors`.
 #[derive(Debug, Subcommand)]
-pub enum Sector {
+pub enum Sectors {
+    /// Queue the sealing of sectors whose data is staged
+    Add(jobs::SectorsAdd),
+    /// Tell the queue a sector's seed, for which C1 waits
+    Seed(jobs::SectorsSeed),
+    /// List the sectors of the queue and how far each is
+    List,
+    /// Show a sector of the queue and its jobs
+    Status(jobs::SectorsStatus),
+    /// Take a sector out of the queue's books, once nothing is left to do for it; its files stay
+    Forget(jobs::QueuedSector),
     /// Say what a sector's folder holds and which step it is ready for; exit status 1 when something is wrong
     Inspect(SectorInspect),
 }
 
-/// `filecash sector inspect`.
+/// `filecash sectors inspect`.
 #[derive(Debug, Args)]
 pub struct SectorInspect {
     /// Cache folder, or a folder as `filecash quickstart` makes it
@@ -618,41 +648,6 @@ pub struct ClearCache {
     /// Cache folder
     #[arg(long, value_name = "DIR", required_unless_present = "dir", value_hint = ValueHint::DirPath)]
     pub cache: Option<PathBuf>,
-}
-
-/// 32 bytes as 64 hex digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Hex32(pub [u8; 32]);
-
-impl TryFrom<String> for Hex32 {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Hex32> for String {
-    fn from(bytes: Hex32) -> Self {
-        hex::encode(bytes.0)
-    }
-}
-
-impl FromStr for Hex32 {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.strip_prefix("0x").unwrap_or(text);
-        let mut bytes = [0; 32];
-        match hex::decode_to_slice(digits, &mut bytes) {
-            Ok(()) => Ok(Self(bytes)),
-            Err(_) if digits.chars().all(|digit| digit.is_ascii_hexdigit()) => {
-                Err(format!("expected 64 hex digits, found {}", digits.len()))
-            }
-            Err(_) => Err("expected 64 hex digits".to_owned()),
-        }
-    }
 }
 
 /// A CommD as hex digits or CID.

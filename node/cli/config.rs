@@ -74,6 +74,12 @@ fn show(context: &Context) -> Report {
             json!(settings.pipeline_cache.value),
             &settings.pipeline_cache.source,
         ),
+        (
+            "store",
+            settings.store.value.as_ref().map_or(NONE.to_owned(), ToString::to_string),
+            json!(settings.store.value.as_ref().map(ToString::to_string)),
+            &settings.store.source,
+        ),
     ];
 
     let mut table = Table::new(&[("setting", Left), ("value", Left), ("from", Left)]);

@@ -48,7 +48,7 @@ pub struct Context {
 
 impl Context {
     /// Reads settings, starts threads, catches Ctrl-C.
-    pub fn new(global: &Global) -> anyhow::Result<Self> {
+    pub fn new(global: &Global, is_daemon: bool) -> anyhow::Result<Self> {
         let environment = |name: &str| env::var_os(name);
         let settings_path = config::file_path(global.config.as_deref(), &environment);
         let text = settings_path.as_ref().map(read_settings).transpose()?.flatten();
@@ -73,7 +73,7 @@ impl Context {
 
         let style = Style::choose(global.quiet);
         let teller = Teller::new(style);
-        log::start(global.log.as_deref(), environment(log::VARIABLE), style, &teller)?;
+        log::start(global.log_level.as_deref(), environment(log::VARIABLE), style, is_daemon, &teller)?;
 
         Ok(Self {
             config: settings.engine_config(),
@@ -101,6 +101,11 @@ impl Context {
     /// Whether somebody pressed Ctrl-C.
     pub fn is_cancelled(&self) -> bool {
         self.cancel.is_cancelled()
+    }
+
+    /// Whether the CPU is not to do what a GPU cannot.
+    pub fn requires_gpu(&self) -> bool {
+        self.require_gpu
     }
 
     /// What stops everything, for another thread.

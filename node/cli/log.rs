@@ -1,6 +1,6 @@
 //! The engine's log on standard error: warnings unless asked for more, each a line above the progress bar.
 //!
-//! What is shown is said by `--log`, else by `RUST_LOG`, as in `info` or `filecash_engine::store=debug,warn`. The variable
+//! What is shown is said by `--log-level`, else by `RUST_LOG`, as in `info` or `filecash_engine::store=debug,warn`. The variable
 //! is often set for other programs: levels of their modules are taken and match nothing, and filters by span, which we do
 //! not have, are passed over where they are for modules of others.
 
@@ -26,11 +26,17 @@ const OURS: &str = "filecash";
 ///
 /// # Errors
 /// When the flag or the variable makes no sense; it is named.
-pub fn start(flag: Option<&str>, variable: Option<OsString>, style: Style, teller: &Teller) -> anyhow::Result<()> {
+pub fn start(
+    flag: Option<&str>,
+    variable: Option<OsString>,
+    style: Style,
+    is_daemon: bool,
+    teller: &Teller,
+) -> anyhow::Result<()> {
     let default = if style == Style::Quiet { LevelFilter::ERROR } else { LevelFilter::WARN };
     let variable = variable.map(|text| text.to_string_lossy().into_owned()).filter(|text| !text.trim().is_empty());
     let (source, kind, text) = match (flag, &variable) {
-        (Some(text), _) => ("--log", Kind::Usage, text),
+        (Some(text), _) => ("--log-level", Kind::Usage, text),
         (None, Some(text)) => (VARIABLE, Kind::Settings, text.as_str()),
         (None, None) => ("", Kind::Usage, ""),
     };
@@ -38,15 +44,23 @@ pub fn start(flag: Option<&str>, variable: Option<OsString>, style: Style, telle
         Failure::new(kind, format!("cannot read the log levels {text:?} of {source}: {problem}"))
             .hint("a level such as warn, info or debug, or module=level pairs with commas between")
     })?;
+    // A daemon says what it does, and nothing else does.
+    let targets = match text.trim().is_empty() && is_daemon && style != Style::Quiet {
+        true => targets.with_target(OURS, LevelFilter::INFO),
+        false => targets,
+    };
     let writer = teller.log();
     let layer = fmt::layer()
         .with_writer(move || io::LineWriter::new(writer.clone()))
         .with_ansi(style == Style::Bars)
-        .with_target(false)
-        .with_timer(time::uptime());
-    let shown = tracing_subscriber::registry().with(layer.with_filter(targets));
+        .with_target(false);
+    // A run is told from its beginning, a daemon by the clock.
+    let layer = match is_daemon {
+        true => layer.with_timer(time::SystemTime).with_filter(targets).boxed(),
+        false => layer.with_timer(time::uptime()).with_filter(targets).boxed(),
+    };
     // Only a second start can fail, and there is none.
-    let _ = shown.try_init();
+    let _ = tracing_subscriber::registry().with(layer).try_init();
     Ok(())
 }
 

@@ -19,6 +19,7 @@ mod files;
 mod filler;
 mod folder;
 mod given;
+mod jobs;
 mod log;
 mod many;
 mod measure;
@@ -28,12 +29,14 @@ mod piece;
 mod plan;
 mod post;
 mod progress;
+mod queue;
 mod quickstart;
 mod report;
 mod seal;
 mod sector;
 mod text;
 mod update;
+mod worker;
 
 use std::env;
 use std::io;
@@ -53,7 +56,7 @@ fn main() -> ExitCode {
 }
 
 fn run(command: &Command) -> anyhow::Result<Report> {
-    let context = Context::new(&command.global)?;
+    let context = Context::new(&command.global, command.verb.is_daemon())?;
     match &command.verb {
         Verb::Bench(verb) => bench::run(verb, &context),
         Verb::Config(verb) => Ok(config::run(verb, &context)),
@@ -65,7 +68,9 @@ fn run(command: &Command) -> anyhow::Result<Report> {
         Verb::Post(verb) => post::run(verb, &context),
         Verb::Quickstart(args) => quickstart::run(args, &context),
         Verb::Seal(verb) => seal::run(verb, &context),
-        Verb::Sector(verb) => sector::run(verb, &context),
+        Verb::Sectors(verb) => queue::run(verb, &context),
+        Verb::Jobs(verb) => jobs::run(verb, &context),
+        Verb::Worker(verb) => worker::run(verb, &context),
         Verb::Update(verb) => update::run(verb, &context),
     }
 }

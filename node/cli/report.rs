@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use filecash_engine::Error;
 use filecash_engine::api::prove::CommitError;
+use filecash_engine::api::snark::SnarkError;
 use filecash_engine::api::update::UpdateProveError;
 use filecash_engine::groth16::{AggregateError, ProveError, SrsError};
 use filecash_engine::job::Cancelled;
@@ -135,6 +136,30 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// Whether a failure may be the moment's: a disk that is full, a machine that erred, somebody in the way.
+pub fn is_momentary(error: &anyhow::Error) -> bool {
+    use io::ErrorKind::{
+        AlreadyExists, InvalidData, InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied,
+        ReadOnlyFilesystem, UnexpectedEof,
+    };
+    let lasting = [
+        AlreadyExists,
+        InvalidData,
+        InvalidInput,
+        IsADirectory,
+        NotADirectory,
+        NotFound,
+        PermissionDenied,
+        ReadOnlyFilesystem,
+        UnexpectedEof,
+    ];
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<io::Error>();
+        io.is_some_and(|error| !lasting.contains(&error.kind()))
+            || matches!(cause.downcast_ref(), Some(Error::Snark(SnarkError::Rejected { .. })))
+    })
+}
 
 /// Prints what came of a verb and gives the exit status.
 pub fn finish(outcome: Result<Report, anyhow::Error>, as_json: bool) -> ExitCode {

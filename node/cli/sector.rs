@@ -34,13 +34,6 @@ use crate::report::{Failure, Kind, Report, with_causes};
 use crate::text::Align::{Left, Right};
 use crate::text::{Table, count, grouped};
 
-/// Runs the verb.
-pub fn run(verb: &args::Sector, context: &Context) -> anyhow::Result<Report> {
-    match verb {
-        args::Sector::Inspect(args) => inspect(args, context),
-    }
-}
-
 /// Where the parts of a sector are, and what it is.
 pub struct Subject {
     /// The cache folder.
@@ -133,7 +126,8 @@ impl Stage {
     }
 }
 
-fn inspect(args: &args::SectorInspect, context: &Context) -> anyhow::Result<Report> {
+/// Says what a folder holds.
+pub fn inspect(args: &args::SectorInspect, context: &Context) -> anyhow::Result<Report> {
     let subject = Subject::find(args, context)?;
     let mut found = Findings::default();
     let stage = found.look_at_files(&subject, context);

@@ -25,6 +25,7 @@ use filecash_engine::sector::Profile;
 use filecash_engine::sector::params::UnknownProfile;
 use serde::Deserialize;
 
+use crate::jobs::{Store, StoreError};
 use crate::size::{ByteSize, SizeError};
 
 /// Names a profile: `filecoin` or `filecash`.
@@ -41,6 +42,8 @@ pub const MAX_VRAM_VARIABLE: &str = "FILECASH_MAX_VRAM";
 pub const PIPELINE_CACHE_VARIABLE: &str = "FILECASH_PIPELINE_CACHE";
 /// Folder of files that are too large for the memory budget.
 pub const SCRATCH_VARIABLE: &str = "FILECASH_SCRATCH";
+/// Where the queue of jobs is kept: a path or `postgres://…`.
+pub const STORE_VARIABLE: &str = "FILECASH_STORE";
 /// Path of the settings file.
 pub const CONFIG_VARIABLE: &str = "FILECASH_CONFIG";
 /// The reference's: folder of parameter files.
@@ -118,6 +121,8 @@ pub struct Flags {
     pub scratch: Option<PathBuf>,
     /// `--pipeline-cache`.
     pub pipeline_cache: Option<PathBuf>,
+    /// `--store`.
+    pub store: Option<Store>,
 }
 
 /// Every setting with its source.
@@ -143,6 +148,8 @@ pub struct Settings {
     pub scratch: Sourced<PathBuf>,
     /// Folder where what GPU drivers compile is kept, if it is.
     pub pipeline_cache: Sourced<Option<PathBuf>>,
+    /// Where the queue of jobs is kept; nowhere for who has no home folder and names no place.
+    pub store: Sourced<Option<Store>>,
 }
 
 /// Why settings cannot be used.
@@ -172,6 +179,7 @@ struct SettingsFile {
     parent_cache: Option<PathBuf>,
     scratch: Option<PathBuf>,
     pipeline_cache: Option<PathBuf>,
+    store: Option<String>,
 }
 
 /// Looks up an environment variable.
@@ -198,6 +206,11 @@ fn user_folder(environment: Environment<'_>, name: &str, in_home: &str) -> Optio
         None => PathBuf::from(variable(environment, "HOME")?).join(in_home),
     };
     Some(folder.join("filecash"))
+}
+
+/// Our folder of what is to be remembered between runs; `None` for who has no home folder.
+pub fn state_folder(environment: Environment<'_>) -> Option<PathBuf> {
+    user_folder(environment, "XDG_STATE_HOME", ".local/state")
 }
 
 impl Settings {
@@ -289,6 +302,14 @@ impl Settings {
                 layers.file.pipeline_cache.clone().map(|value| unless_none(value).map(home)),
                 user_folder(environment, "XDG_CACHE_HOME", ".cache").map(|folder| folder.join("pipelines")),
             ),
+            store: layers.pick(
+                flags.store.clone().map(|value| ("--store", Some(value))),
+                parsed(environment, STORE_VARIABLE, |text| {
+                    text.parse().map_err(|error: StoreError| error.to_string()).map(Some)
+                })?,
+                layers.store()?.map(Some),
+                state_folder(environment).map(|folder| Store::File(folder.join("jobs.sqlite"))),
+            ),
         };
         if settings.memory_bytes.value < MIN_MEMORY_BYTES {
             let Sourced { value, source } = settings.memory_bytes;
@@ -347,6 +368,19 @@ impl<'a> Layers<'a> {
             _ => (default, Source::Default),
         };
         Sourced { value, source }
+    }
+
+    /// The queue's place named in the file.
+    fn store(&self) -> Result<Option<Store>, SettingsError> {
+        let Some(text) = &self.file.store else { return Ok(None) };
+        let store = text.parse().map_err(|error: StoreError| SettingsError::File {
+            path: self.path.unwrap_or(Path::new("")).to_owned(),
+            message: format!("store: {error}"),
+        })?;
+        Ok(Some(match store {
+            Store::File(path) => Store::File(self.anchor(path)),
+            server @ Store::Server(_) => server,
+        }))
     }
 
     /// A folder named in the file.
@@ -442,7 +476,7 @@ mod tests {
         let file = "profile = \"filecash\"\nmemory = 134217728\nthreads = 3\nrows_to_discard = 1\n\
                     device = \"Arc,cpu; c2=cpu\"\nmax_vram = \"3GiB\"\n\
                     parameter_cache = \"params\"\nparent_cache = \"/abs\"\n\
-                    pipeline_cache = \"compiled\"\nscratch = \"tmp\"";
+                    pipeline_cache = \"compiled\"\nscratch = \"tmp\"\nstore = \"jobs\"";
         let settings = resolve(Flags::default(), &[], Some(file)).unwrap();
         assert_eq!(settings.profile, Sourced { value: Profile::Filecash, source: in_file() });
         assert_eq!(settings.memory_bytes, Sourced { value: 128 << 20, source: in_file() });
@@ -456,6 +490,7 @@ mod tests {
         assert_eq!(settings.parent_cache, Sourced { value: "/abs".into(), source: in_file() });
         assert_eq!(settings.pipeline_cache, Sourced { value: Some("/etc/f/compiled".into()), source: in_file() });
         assert_eq!(settings.scratch, Sourced { value: "/etc/f/tmp".into(), source: in_file() });
+        assert_eq!(settings.store, Sourced { value: Some(Store::File("/etc/f/jobs".into())), source: in_file() });
     }
 
     #[test]
@@ -472,6 +507,7 @@ mod tests {
             parent_cache: Some("q".into()),
             pipeline_cache: Some("r".into()),
             scratch: Some("s".into()),
+            store: Some(Store::File("t".into())),
         };
         let settings = resolve(flags, &[(PARENT_CACHE_VARIABLE, "/env")], None).unwrap();
         assert_eq!(settings.profile.source, Source::Flag("--profile"));
@@ -483,6 +519,8 @@ mod tests {
         assert_eq!(settings.parameter_cache, Sourced { value: "p".into(), source: Source::Flag("--parameter-cache") });
         assert_eq!(settings.parent_cache, Sourced { value: "q".into(), source: Source::Flag("--parent-cache") });
         assert_eq!(settings.scratch, Sourced { value: "s".into(), source: Source::Flag("--scratch") });
+        let store = Some(Store::File("t".into()));
+        assert_eq!(settings.store, Sourced { value: store, source: Source::Flag("--store") });
         let settings_of_environment = resolve(Flags::default(), &[(SCRATCH_VARIABLE, "/env")], None).unwrap();
         assert_eq!(settings_of_environment.scratch.value, Path::new("/env"));
         assert_eq!(
@@ -509,6 +547,18 @@ mod tests {
             let settings = resolve(Flags::default(), variables, file).unwrap();
             assert_eq!(settings.pipeline_cache, Sourced { value: value.map(PathBuf::from), source });
         }
+    }
+
+    #[test]
+    fn queue_is_kept_in_the_users_state_or_where_said() {
+        let of = |variables, file| resolve(Flags::default(), variables, file).unwrap().store;
+        let all: Variables = &[("XDG_STATE_HOME", "/x"), ("HOME", "/h"), (STORE_VARIABLE, "postgres://db/miner")];
+        let file = |path: &str| Some(Store::File(path.into()));
+        assert_eq!(of(all, None).value, Some(Store::Server("postgres://db/miner".into())));
+        assert_eq!(of(&all[..2], None).value, file("/x/filecash/jobs.sqlite"));
+        assert_eq!(of(&all[1..2], None).value, file("/h/.local/state/filecash/jobs.sqlite"));
+        assert_eq!(of(&[], None).value, None);
+        assert_eq!(of(&all[1..2], Some("store = \"~/q\"")).value, file("/h/q"));
     }
 
     #[test]
@@ -541,7 +591,7 @@ mod tests {
 
     #[test]
     fn errors_name_what_is_wrong() {
-        let table: [(Variables, Option<&str>, &[&str]); 9] = [
+        let table: [(Variables, Option<&str>, &[&str]); 11] = [
             (&[], Some("memry = 1"), &["/etc/f/config.toml", "memry"]),
             (&[], Some("[network]\nport = 1"), &["/etc/f/config.toml", "network"]),
             (&[], Some("profile = \"bitcoin\""), &["/etc/f/config.toml", "bitcoin", "filecash"]),
@@ -551,6 +601,8 @@ mod tests {
             (&[(THREADS_VARIABLE, "all")], None, &[THREADS_VARIABLE, "all"]),
             (&[(ROWS_TO_DISCARD_VARIABLE, "-1")], None, &[ROWS_TO_DISCARD_VARIABLE, "-1"]),
             (&[(MEMORY_VARIABLE, "16")], None, &[MEMORY_VARIABLE, "16 bytes"]),
+            (&[(STORE_VARIABLE, "redis://db")], None, &[STORE_VARIABLE, "postgres://"]),
+            (&[], Some("store = \"redis://db\""), &["/etc/f/config.toml", "store", "postgres://"]),
         ];
         for (variables, file, words) in table {
             let message = resolve(Flags::default(), variables, file).unwrap_err().to_string();

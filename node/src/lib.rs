@@ -1,7 +1,10 @@
-//! The thin node around the storage-proof engine: today its settings and plans, and how it gets published files; later networking, deals and jobs.
+//! The thin node around the storage-proof engine: its settings and plans,
+//! how it gets published files, its jobs and who does them; later networking and deals.
 
 pub mod config;
 pub mod fetch;
+pub mod hex32;
 pub mod jobs;
 pub mod plan;
 pub mod size;
+pub mod worker;

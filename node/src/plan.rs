@@ -14,12 +14,12 @@ mod tests;
 use std::collections::BTreeMap;
 
 use filecash_engine::backend::Phase as DevicePhase;
-use filecash_engine::calibrate::{DeviceRates, Rates};
+use filecash_engine::calibrate::{CircuitRates, DeviceRates, PointRates, Rates, VerifyRates};
 use filecash_engine::graph::ParentTable;
 use filecash_engine::hash::label_lanes::group_size;
 use filecash_engine::sector::geometry::Geometry;
 use filecash_engine::sector::params::NODE_SIZE;
-use filecash_engine::sector::{Feature, PoRepConfig, SectorParams};
+use filecash_engine::sector::{Feature, PoRepConfig, Profile, SectorParams};
 use serde::Serialize;
 
 use crate::config::PROGRAM_BYTES;
@@ -255,6 +255,32 @@ impl Needs {
         self.disk_seconds = question.disk.map(|disk| read / disk.read + written / disk.write);
         self.seconds = self.processor_seconds().max(self.disk_seconds.unwrap_or(0.0));
         self
+    }
+}
+
+/// Speeds of one of everything a second, where only bytes are asked for; a time is a count then.
+pub fn unit_rates(profile: Profile, threads: usize) -> Rates {
+    let points = PointRates { ones: 1.0, additions: 1.0 };
+    let circuit = CircuitRates { recorded: 1.0, witness: 1.0, evaluated: 1.0 };
+    Rates {
+        profile,
+        threads,
+        share: 1.0,
+        labels: 1.0,
+        lockstep: None,
+        digest_bytes: 1.0,
+        sha_nodes: 1.0,
+        poseidon: BTreeMap::from([(8, 1.0)]),
+        poseidon_alone: 1.0,
+        parents: 1.0,
+        encoded_nodes: 1.0,
+        transform: 1.0,
+        g1: points,
+        g2: points,
+        bits: circuit,
+        wide: circuit,
+        verify: VerifyRates { proofs: 1.0, inputs: 1.0 },
+        devices: Vec::new(),
     }
 }
 

@@ -14,6 +14,8 @@ mod devices;
 mod ext;
 mod features;
 mod fetch;
+#[cfg(unix)]
+mod jobs;
 mod many;
 #[cfg(target_os = "linux")]
 mod memory;
@@ -30,8 +32,21 @@ use support::{Sandbox, json};
 fn help_names_every_verb() {
     let sandbox = Sandbox::new();
     let help = sandbox.run(&["--help"]).succeeds();
-    for verb in ["quickstart", "seal", "post", "piece", "sector", "params", "plan", "bench", "devices", "ext", "config"]
-    {
+    for verb in [
+        "quickstart",
+        "seal",
+        "post",
+        "piece",
+        "sectors",
+        "jobs",
+        "worker",
+        "params",
+        "plan",
+        "bench",
+        "devices",
+        "ext",
+        "config",
+    ] {
         assert!(help.contains(&format!("\n  {verb} ")), "{help}");
     }
     let help = sandbox.run(&["seal", "--help"]).succeeds();

@@ -61,7 +61,7 @@ fn log_levels_of_other_programs_stop_nothing() {
         let message = show(filter).fails(2);
         assert!(message.contains("RUST_LOG") && message.contains("such as warn"), "{message}");
     }
-    let flag = ["config", "show", "--log", "info", "--json"];
+    let flag = ["config", "show", "--log-level", "info", "--json"];
     sandbox.run_with(&flag, &[("RUST_LOG", "hyper=loud")], b"").succeeds();
     let error = json(&sandbox.run_with(&["config", "show", "--json"], &[("RUST_LOG", "=")], b"").stdout);
     assert_eq!(error["error"]["kind"], "settings");

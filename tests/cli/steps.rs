@@ -158,12 +158,12 @@ fn the_log_tells_warnings_unless_asked_otherwise() {
         (warnings, details)
     };
     assert_eq!(told(&[]), (1, 0));
-    assert_eq!(told(&["--log", "debug"]), (1, 1));
-    assert_eq!(told(&["--log", "info"]), (1, 1));
-    assert_eq!(told(&["--log", "filecash_engine::store=info,warn"]), (1, 1));
-    assert_eq!(told(&["--log", "error"]), (0, 0));
+    assert_eq!(told(&["--log-level", "debug"]), (1, 1));
+    assert_eq!(told(&["--log-level", "info"]), (1, 1));
+    assert_eq!(told(&["--log-level", "filecash_engine::store=info,warn"]), (1, 1));
+    assert_eq!(told(&["--log-level", "error"]), (0, 0));
     assert_eq!(told(&["--quiet"]), (0, 0));
-    let refused = sandbox.run(&["config", "show", "--log", "filecash_engine=loud"]).fails(2);
+    let refused = sandbox.run(&["config", "show", "--log-level", "filecash_engine=loud"]).fails(2);
     assert!(refused.contains("filecash_engine=loud") && refused.contains("info"), "{refused}");
 }
 

@@ -20,7 +20,7 @@
 
 use tracing::info_span;
 
-use super::snark::Prover;
+use super::snark::{Prover, Resume};
 use super::verify::CommitmentError;
 use crate::circuit::post::{PoStWitnessError, public_inputs};
 use crate::circuit::{LeafWitness, Level, PoStCircuit, PoStShape, SlotInputs, SlotWitness};
@@ -455,8 +455,7 @@ fn prove_partitions(
         let slots = slots(round.config(), partitions[partition])?;
         Ok(PoStCircuit::new(shape, slots).map_err(PoStError::from)?)
     };
-    let proofs = prover.prove_all(job, 0..partitions.len(), circuit)?;
-    Ok(prover.verified(&proofs, &inputs)?)
+    prover.prove_all(job, 0..partitions.len(), &inputs, &Resume::NONE, circuit)
 }
 
 /// What the circuit reads of a partition's vanilla proofs.

@@ -14,7 +14,7 @@ use tracing::info_span;
 use super::SectorIdentity;
 use super::aggregate::{self, NON_INTERACTIVE, aggregate_seals};
 use super::batch::{ProvenSeal, SealStatement};
-use super::snark::Prover;
+use super::snark::{Prover, Resume};
 use super::verify::{check_commitments, public_inputs};
 use crate::circuit::Level;
 use crate::circuit::porep::{
@@ -66,13 +66,27 @@ pub fn commit_phase2(
     phase1: &Commit1Output,
     identity: &SectorIdentity,
 ) -> Result<Vec<u8>, Error> {
+    commit_phase2_resumed(job, config, phase1, identity, &Resume::NONE)
+}
+
+/// [`commit_phase2`] from where an earlier attempt was.
+///
+/// # Errors
+/// As [`commit_phase2`].
+pub fn commit_phase2_resumed(
+    job: &Job<'_>,
+    config: &PoRepConfig,
+    phase1: &Commit1Output,
+    identity: &SectorIdentity,
+    resume: &Resume<'_>,
+) -> Result<Vec<u8>, Error> {
     let (partitions, _) = layout(config)?;
     if config.feature != Feature::NonInteractive {
-        return prove_partitions(job, config, phase1, identity, 0..partitions);
+        return prove_some(job, config, phase1, identity, 0..partitions, resume);
     }
     // Better missed now than after all partitions.
     aggregate::check_srs(job, partitions)?;
-    let proof = prove_partitions(job, config, phase1, identity, 0..partitions)?;
+    let proof = prove_some(job, config, phase1, identity, 0..partitions, resume)?;
     let Commit1Output { comm_r, comm_d, seed, .. } = *phase1;
     let statement = SealStatement { identity: *identity, comm_r, comm_d, seed };
     aggregate_seals(job, config, NON_INTERACTIVE, &[ProvenSeal { statement, proof: &proof }])
@@ -91,6 +105,17 @@ pub fn prove_partitions(
     phase1: &Commit1Output,
     identity: &SectorIdentity,
     partitions: Range<usize>,
+) -> Result<Vec<u8>, Error> {
+    prove_some(job, config, phase1, identity, partitions, &Resume::NONE)
+}
+
+fn prove_some(
+    job: &Job<'_>,
+    config: &PoRepConfig,
+    phase1: &Commit1Output,
+    identity: &SectorIdentity,
+    partitions: Range<usize>,
+    resume: &Resume<'_>,
 ) -> Result<Vec<u8>, Error> {
     let _span = info_span!("c2", sector = identity.sector_id, size = config.params.name, ?partitions).entered();
     check_commitments(&phase1.comm_r, &phase1.comm_d)?;
@@ -128,8 +153,7 @@ pub fn prove_partitions(
         let values = partition_values(phase1, &vanilla[partition - partitions.start])?;
         Ok(PoRepCircuit::new(shape, values).map_err(CommitError::from)?)
     };
-    let proofs = prover.prove_all(job, partitions.clone(), circuit)?;
-    Ok(prover.verified(&proofs, &inputs)?)
+    prover.prove_all(job, partitions.clone(), &inputs, resume, circuit)
 }
 
 /// What the circuit reads of a partition's vanilla proofs, which have been verified.

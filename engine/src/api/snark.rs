@@ -14,7 +14,9 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::field::Fr;
 use crate::groth16::prove::check_counts;
-use crate::groth16::{Batch, Density, ParamsFile, Proof, ProveError, Rows, Verifier, VerifyError, random_secrets};
+use crate::groth16::{
+    Batch, Density, PROOF_BYTES, ParamsFile, Proof, ProveError, Rows, Verifier, VerifyError, random_secrets,
+};
 use crate::job::{Cancelled, Job, Unit};
 use crate::params::{ParamId, ParamStore};
 
@@ -34,6 +36,20 @@ pub enum SnarkError {
         parameters.display()
     )]
     Rejected { parameters: PathBuf, source: VerifyError },
+}
+
+/// What an earlier attempt at a proof of several partitions reached, and whom to tell what this one does.
+#[derive(Clone, Copy)]
+pub struct Resume<'a> {
+    /// Proofs of the first partitions, one after the other; taken if they verify, else made again.
+    pub proven: &'a [u8],
+    /// Is handed the proofs of all partitions that are proven so far, whenever there are more.
+    pub keep: &'a (dyn Fn(&[u8]) + Sync),
+}
+
+impl Resume<'_> {
+    /// From the beginning, and nobody is told.
+    pub const NONE: Resume<'static> = Resume { proven: &[], keep: &|_| {} };
 }
 
 /// Records a circuit, as a stage of the job.
@@ -75,32 +91,55 @@ impl Prover {
         Ok(Self { params, shape, density })
     }
 
-    /// Proves circuits, of which `circuit` gives one for each partition, again if it has to. The proofs are not verified yet,
-    /// unless devices took part: if one is wrong then, they get no more work and it is made again without them.
+    /// Proves circuits, of which `circuit` gives one for each partition, again if it has to; returns the proofs one after the
+    /// other, once all verify against `inputs`, which are without ONE. If devices took part and a proof is wrong, they get no more
+    /// work and it is made again without them.
     ///
     /// # Errors
-    /// [`Error`] when the values do not satisfy the circuit, or memory or the parameters' file fail.
+    /// [`Error`] when the values do not satisfy the circuit, memory or the parameters' file fail, or a proof does not verify.
     pub(super) fn prove_all<C: ProofCircuit>(
         &self,
         job: &Job<'_>,
         partitions: Range<usize>,
+        inputs: &[Vec<Fr>],
+        resume: &Resume<'_>,
         circuit: impl Fn(usize) -> Result<C, Error>,
-    ) -> Result<Vec<Proof>, Error> {
+    ) -> Result<Vec<u8>, Error> {
         // The circuit is there meanwhile.
         let circuit_bytes = (self.shape.memory_bytes() + self.density.memory_bytes()) as u64;
         let memory_bytes = job.config.memory_bytes.saturating_sub(circuit_bytes);
         let config = Config { memory_bytes, ..job.config.clone() };
         let job = &Job { config: &config, ..*job };
-        let mut proofs = Vec::with_capacity(partitions.len());
+        let mut proofs = self.known(resume.proven, inputs);
         while proofs.len() < partitions.len() {
             match self.first_of(job, partitions.start + proofs.len()..partitions.end, &circuit)? {
-                Made::Proofs(made) => proofs.extend(made),
+                Made::Proofs(made) => {
+                    let from = proofs.len();
+                    proofs.extend(made);
+                    self.verify(&proofs[from..], &inputs[from..proofs.len()])?;
+                    if proofs.len() < partitions.len() {
+                        (resume.keep)(&bytes_of(&proofs));
+                    }
+                }
                 Made::Wrong(reason) => {
                     config.backend.leave_devices_out(&format!("a proof that it took part in is wrong: {reason}"));
                 }
             }
         }
-        Ok(proofs)
+        Ok(bytes_of(&proofs))
+    }
+
+    /// Proofs of the first partitions that an earlier attempt made. What is damaged is nothing to fail for.
+    fn known(&self, proven: &[u8], inputs: &[Vec<Fr>]) -> Vec<Proof> {
+        let partitions = proven.len() / PROOF_BYTES;
+        let Some(inputs) = inputs.get(..partitions).filter(|inputs| !inputs.is_empty()) else { return Vec::new() };
+        let proofs = Proof::many_from_bytes(proven, partitions).ok();
+        let proofs = proofs.filter(|proofs| self.verify(proofs, inputs).is_ok());
+        match &proofs {
+            Some(_) => tracing::info!(partitions, "proven by an earlier attempt"),
+            None => tracing::warn!(partitions, "what an earlier attempt left does not verify and is made again"),
+        }
+        proofs.unwrap_or_default()
     }
 
     /// Proves the first ones of some partitions, at least one.
@@ -155,15 +194,10 @@ impl Prover {
         Ok(batch.add(rows, witness, random_secrets())?)
     }
 
-    /// Proofs as bytes one after the other, once all verify against `inputs`, which are without ONE.
-    ///
-    /// # Errors
-    /// [`SnarkError::Rejected`].
-    pub(super) fn verified(&self, proofs: &[Proof], inputs: &[Vec<Fr>]) -> Result<Vec<u8>, SnarkError> {
+    fn verify(&self, proofs: &[Proof], inputs: &[Vec<Fr>]) -> Result<(), SnarkError> {
         Verifier::new(self.params.verifying_key())
             .verify_all(proofs, inputs)
-            .map_err(|source| SnarkError::Rejected { parameters: self.params.path().to_owned(), source })?;
-        Ok(proofs.iter().flat_map(Proof::to_bytes).collect())
+            .map_err(|source| SnarkError::Rejected { parameters: self.params.path().to_owned(), source })
     }
 
     /// Every evaluation, once each constraint holds.
@@ -174,4 +208,8 @@ impl Prover {
             None => Ok(evaluations),
         }
     }
+}
+
+fn bytes_of(proofs: &[Proof]) -> Vec<u8> {
+    proofs.iter().flat_map(Proof::to_bytes).collect()
 }

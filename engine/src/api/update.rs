@@ -10,7 +10,7 @@ use std::path::Path;
 
 use tracing::info_span;
 
-use super::snark::Prover;
+use super::snark::{Prover, Resume};
 use super::unseal::RangeError;
 use crate::circuit::update::{UpdateChallenge, UpdateCircuit, UpdatePartition, UpdateWitnessError, public_inputs};
 use crate::error::Error;
@@ -189,6 +189,20 @@ pub fn prove(
     commitments: &UpdateCommitments,
     proofs: &[PartitionProof],
 ) -> Result<Vec<u8>, Error> {
+    prove_resumed(job, config, commitments, proofs, &Resume::NONE)
+}
+
+/// [`prove`] from where an earlier attempt was.
+///
+/// # Errors
+/// As [`prove`].
+pub fn prove_resumed(
+    job: &Job<'_>,
+    config: &UpdateConfig,
+    commitments: &UpdateCommitments,
+    proofs: &[PartitionProof],
+    resume: &Resume<'_>,
+) -> Result<Vec<u8>, Error> {
     let _span = info_span!("update_prove", size = config.params.name).entered();
     commitments.check()?;
     Statement { shape: &config.shape, commitments }.verify(job, proofs).map_err(|error| match error {
@@ -202,8 +216,7 @@ pub fn prove(
         let values = partition_values(&config.shape, commitments, partition, &proofs[partition])?;
         Ok(UpdateCircuit::new(config.shape, values).map_err(UpdateProveError::from)?)
     };
-    let proofs = prover.prove_all(job, 0..proofs.len(), circuit)?;
-    Ok(prover.verified(&proofs, &inputs)?)
+    prover.prove_all(job, 0..proofs.len(), &inputs, resume, circuit)
 }
 
 /// [`generate_partition_proofs`] and [`prove`] in one.

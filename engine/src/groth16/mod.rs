@@ -26,7 +26,7 @@ pub use batch::{Batch, Footprint, Together, Waiting};
 pub use counts::Counts;
 pub use density::Density;
 pub use key::{KeyError, ParamsFile, Section, VerifyingKey};
-pub use proof::{Proof, ProofError};
+pub use proof::{PROOF_BYTES, Proof, ProofError};
 pub use prove::{LeastMemory, ProveError, check_counts, least_memory, prove, random_secrets};
 pub use rows::Rows;
 pub use scratch::ScratchError;

@@ -36,6 +36,8 @@ pub struct Worker {
     pub memory_bytes: u64,
     /// How much of it is promised to running ones.
     pub reserved_bytes: u64,
+    /// How much of it only winning proofs may have.
+    pub kept_bytes: u64,
     /// Whether it takes no more jobs.
     pub stops: bool,
     /// Its devices.
@@ -149,9 +151,15 @@ impl fmt::Display for Reason {
 }
 
 impl Worker {
-    /// Memory that is not promised.
-    pub fn free_bytes(&self) -> u64 {
-        self.memory_bytes.saturating_sub(self.reserved_bytes)
+    /// Memory that is not promised, for a job of a kind.
+    pub fn free_bytes(&self, kind: Kind) -> u64 {
+        self.all_bytes(kind).saturating_sub(self.reserved_bytes)
+    }
+
+    /// Memory that jobs of a kind may have.
+    fn all_bytes(&self, kind: Kind) -> u64 {
+        let kept = if kind.ability() == Ability::Winning { 0 } else { self.kept_bytes };
+        self.memory_bytes.saturating_sub(kept)
     }
 
     /// Kinds of jobs that it has free places for.
@@ -183,9 +191,9 @@ impl Worker {
                 known => known,
             },
         };
-        let least = needs.least_memory_bytes;
-        if least > self.memory_bytes {
-            return Some(Reason::NeverMemory { needs: least, of: self.memory_bytes });
+        let (least, free, of) = (needs.least_memory_bytes, self.free_bytes(job.kind), self.all_bytes(job.kind));
+        if least > of {
+            return Some(Reason::NeverMemory { needs: least, of });
         }
         if self.stops {
             return Some(Reason::Stops);
@@ -196,8 +204,8 @@ impl Worker {
             let (needs, free) = (needs.disk_bytes, storage.free_bytes);
             return Some(Reason::Disk { needs, free, storage: storage.path.clone() });
         }
-        if least > self.free_bytes() {
-            return Some(Reason::Memory { needs: least, free: self.free_bytes(), of: self.memory_bytes });
+        if least > free {
+            return Some(Reason::Memory { needs: least, free, of });
         }
         if self.open_places(ability) == 0 {
             return Some(Reason::Places { ability, places });

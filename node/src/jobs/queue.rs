@@ -10,6 +10,7 @@ use super::database::{Database, Row, Store, StoreError, Transaction, Unlike, Val
 use super::{
     Event, Job, JobId, Kind, Lease, NewJob, Outcome, Priority, Progress, QueueError, SectorRow, Stage, State, WorkerRow,
 };
+use crate::worker::task::Moved;
 
 /// Version of the tables.
 const SCHEMA: i64 = 1;
@@ -302,9 +303,11 @@ impl Queue {
             Outcome::Cancelled => (State::Cancelled, None, 0, "cancelled".to_owned()),
         };
         let back = i64::from(*outcome == Outcome::HandedBack);
-        let update =
-            "UPDATE filecash_jobs SET state = $1, error = $2, not_before = {now} + $3, attempts = attempts - $4,
-            finished = CASE WHEN $5 = 'waiting' THEN NULL ELSE {now} END, lease_until = NULL, stage = NULL
+        // One that was to stop does not begin again.
+        let update = "UPDATE filecash_jobs SET
+            state = CASE WHEN cancel = 1 AND $1 = 'waiting' THEN 'cancelled' ELSE $1 END,
+            error = $2, not_before = {now} + $3, attempts = attempts - $4,
+            finished = CASE WHEN cancel = 0 AND $5 = 'waiting' THEN NULL ELSE {now} END, lease_until = NULL, stage = NULL
             WHERE id = $6 AND owner = $7 AND lease = $8 AND state = 'running'";
         self.transaction(|transaction| {
             let mut values = vec![state.name().into(), error.map(String::as_str).into(), wait.into(), back.into()];
@@ -317,6 +320,11 @@ impl Queue {
                 put(transaction, lease.job, OUTPUT, output)?;
                 let checkpoint = "DELETE FROM filecash_blobs WHERE job = $1 AND role = $2";
                 transaction.execute(checkpoint, &[lease.job.into(), CHECKPOINT.into()])?;
+                // What was before it has had its use, and may be large; somebody who asked for it still wants it.
+                let before = "DELETE FROM filecash_blobs WHERE role = $1 AND job IN (SELECT p.id FROM filecash_jobs j
+                    JOIN filecash_jobs p ON p.id = j.after WHERE j.id = $2 AND p.request IS NULL)";
+                transaction.execute(before, &[OUTPUT.into(), lease.job.into()])?;
+                note_move(transaction, lease.job, output)?;
             }
             tell_of(transaction, lease.job, Some(&lease.owner), &what)?;
             Ok(true)
@@ -386,7 +394,8 @@ impl Queue {
     pub fn reclaim(&self, died: Option<&str>) -> Result<Vec<JobId>, StoreError> {
         let find = "SELECT id, owner FROM filecash_jobs
             WHERE state = 'running' AND (lease_until < {now} OR owner = $1) ORDER BY id";
-        let update = "UPDATE filecash_jobs SET state = 'waiting', lease_until = NULL, stage = NULL
+        let update = "UPDATE filecash_jobs SET state = CASE WHEN cancel = 1 THEN 'cancelled' ELSE 'waiting' END,
+            finished = CASE WHEN cancel = 1 THEN {now} ELSE NULL END, lease_until = NULL, stage = NULL
             WHERE id = $1 AND state = 'running' AND (lease_until < {now} OR owner = $2)";
         self.transaction(|transaction| {
             let left = transaction.read(find, &[died.into()], |row| Ok((row.integer()?, row.maybe_text()?)))?;
@@ -613,6 +622,16 @@ fn followers(transaction: &mut Transaction<'_>, id: JobId) -> Result<Vec<JobId>,
         all.extend(of_it);
     }
     Ok(all)
+}
+
+/// After finalize a sector may be elsewhere.
+fn note_move(transaction: &mut Transaction<'_>, id: JobId, output: &[u8]) -> Result<(), StoreError> {
+    let Some(job) = job(transaction, id)? else { return Ok(()) };
+    let (Kind::Finalize, Some(sector)) = (job.kind, job.sector) else { return Ok(()) };
+    let Ok(Moved { storage, folder }) = serde_json::from_slice(output) else { return Ok(()) };
+    let update = "UPDATE filecash_sectors SET storage = $1, path = $2 WHERE profile = $3 AND name = $4";
+    let values = [storage.into(), folder.into(), job.profile.name().into(), sector.into()];
+    transaction.execute(update, &values).map(drop)
 }
 
 fn put(transaction: &mut Transaction<'_>, id: JobId, role: &str, bytes: &[u8]) -> Result<(), StoreError> {

@@ -120,13 +120,15 @@ fn chain(queue: &dyn Fn() -> Queue) {
         // Elsewhere the files are missing.
         assert!(queue.candidates(Kind::ALL, &["there"], None).unwrap().is_empty());
         let lease = queue.take(*id, "w", LONG).unwrap().unwrap();
+        let input: &[u8] = if place == 0 { &[] } else { &[place as u8 - 1] };
+        assert_eq!(queue.input(&queue.job(*id).unwrap()).unwrap(), input);
         assert!(open(&queue).is_empty());
         assert!(queue.finish(&lease, &Outcome::Done(vec![place as u8])).unwrap());
     }
     let last = queue.job(added[2]).unwrap();
     assert_eq!((last.after, last.after_state, last.state), (Some(added[1]), Some(State::Done), State::Done));
-    // What was before it gives its input.
-    assert_eq!(queue.input(&last).unwrap(), [1]);
+    // It had the output of the one before, which is needed no more.
+    assert_eq!(queue.input(&last).unwrap(), [0; 0]);
     assert_eq!(queue.output(added[2]).unwrap(), Some(vec![2]));
     assert_eq!(whats(&queue.events(added[0]).unwrap()), ["queued", "begun", "done"]);
 }
@@ -224,6 +226,18 @@ fn by_hand(queue: &dyn Fn() -> Queue) {
     assert_eq!(states(), all([Cancelled; 3]));
     let error = queue.cancel(added[0]).unwrap_err();
     assert_eq!(error.to_string(), format!("job {} is cancelled, expected one that is not over", added[0]));
+    // Whoever loses it meanwhile does not bring it back.
+    queue.retry(added[0]).unwrap();
+    let lost = queue.take(added[0], "w", SHORT).unwrap().unwrap();
+    queue.cancel(added[0]).unwrap();
+    thread::sleep(Duration::from_millis(5));
+    assert_eq!(queue.reclaim(None).unwrap(), [added[0]]);
+    assert!(!queue.finish(&lost, &Outcome::HandedBack).unwrap());
+    queue.retry(added[0]).unwrap();
+    let back = queue.take(added[0], "w", LONG).unwrap().unwrap();
+    queue.cancel(added[0]).unwrap();
+    queue.finish(&back, &Outcome::HandedBack).unwrap();
+    assert_eq!(states(), all([Cancelled; 3]));
     // A taker does not find it cancelled again.
     queue.retry(added[0]).unwrap();
     let lease = queue.take(added[0], "w", LONG).unwrap().unwrap();
@@ -394,6 +408,7 @@ fn worker() -> Worker {
         storages: [("here".to_owned(), storage)].into(),
         memory_bytes: 1000,
         reserved_bytes: 0,
+        kept_bytes: 0,
         stops: false,
         devices: "cpu".into(),
     }

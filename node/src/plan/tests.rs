@@ -1,6 +1,4 @@
-use std::collections::BTreeMap;
-
-use filecash_engine::calibrate::{CircuitRates, Lockstep, PointRates, VerifyRates};
+use filecash_engine::calibrate::Lockstep;
 use filecash_engine::circuit::{PoRepShape, PoStShape, ProofCircuit, Shape};
 use filecash_engine::groth16::Density;
 use filecash_engine::sector::params::all;
@@ -12,28 +10,7 @@ const GIB: u64 = 1 << 30;
 
 /// One of everything a second: a time is a count.
 fn unit_rates(profile: Profile) -> Rates {
-    let points = PointRates { ones: 1.0, additions: 1.0 };
-    let circuit = CircuitRates { recorded: 1.0, witness: 1.0, evaluated: 1.0 };
-    Rates {
-        profile,
-        threads: 1,
-        share: 1.0,
-        labels: 1.0,
-        lockstep: None,
-        digest_bytes: 1.0,
-        sha_nodes: 1.0,
-        poseidon: BTreeMap::from([(8, 1.0)]),
-        poseidon_alone: 1.0,
-        parents: 1.0,
-        encoded_nodes: 1.0,
-        transform: 1.0,
-        g1: points,
-        g2: points,
-        bits: circuit,
-        wide: circuit,
-        verify: VerifyRates { proofs: 1.0, inputs: 1.0 },
-        devices: Vec::new(),
-    }
+    super::unit_rates(profile, 1)
 }
 
 /// A plan with a free hand.

@@ -1,0 +1,54 @@
+//! `filecash worker`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueHint};
+use filecash_node::size::ByteSize;
+
+const PLACES: &str = "What it does (by itself when none of these is given: what the machine has cores and memory for)";
+
+/// `filecash worker`.
+#[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one value in a run")]
+pub enum Worker {
+    /// Take jobs from the queue and do them until stopped; the first Ctrl-C or SIGTERM ends it at safe points
+    Run(WorkerRun),
+    /// Do one job that a worker hands over on standard input
+    #[command(hide = true)]
+    Job,
+}
+
+/// `filecash worker run`.
+#[derive(Debug, Args)]
+pub struct WorkerRun {
+    /// Its name; workers that share a queue have different ones [default: the machine's name]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Sectors in PC1 at a time
+    #[arg(long, value_name = "N", help_heading = PLACES)]
+    pub pc1: Option<usize>,
+    /// Sectors in PC2, C1 or on their way to where they stay, at a time
+    #[arg(long, value_name = "N", help_heading = PLACES)]
+    pub pc2: Option<usize>,
+    /// SNARKs of seals and updates at a time
+    #[arg(long, value_name = "N", help_heading = PLACES)]
+    pub c2: Option<usize>,
+    /// Proofs of space-time: a window proof at a time, and a winning proof beside everything
+    #[arg(long, help_heading = PLACES)]
+    pub post: bool,
+    /// Folder in which sectors are sealed, on a fast disk; several may be given
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub sealing: Vec<PathBuf>,
+    /// Folder to which proven sectors move, on a large disk; several may be given [default: they stay where they were sealed]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub storing: Vec<PathBuf>,
+    /// Bytes that stay free on each of these disks
+    #[arg(long, value_name = "SIZE", default_value = "1GiB")]
+    pub reserve: ByteSize,
+    /// End when nothing is left that this worker could do
+    #[arg(long)]
+    pub until_idle: bool,
+    /// Seconds after which another takes over the jobs of a worker that is not heard of
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(2..=86_400), hide_short_help = true)]
+    pub lease: u64,
+}

@@ -1,0 +1,153 @@
+//! `filecash worker …`: the daemon that does jobs of the queue, and the process that it has for each.
+
+mod job;
+mod steps;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use filecash_engine::sector::Profile;
+use filecash_node::config::{NONE, Source};
+use filecash_node::jobs::{Ability, Queue, Store};
+use filecash_node::size::ByteSize;
+use filecash_node::worker::{self, Folder, Options, host};
+use serde_json::json;
+
+use crate::args::worker::{Worker, WorkerRun};
+use crate::context::Context;
+use crate::measure::available_memory;
+use crate::report::{Failure, Kind, Report};
+use crate::text::count;
+
+/// Runs the verb.
+pub fn run(verb: &Worker, context: &Context) -> anyhow::Result<Report> {
+    match verb {
+        Worker::Run(args) => serve(args, context),
+        Worker::Job => job::run(context),
+    }
+}
+
+/// Where the queue is.
+pub fn store(context: &Context) -> anyhow::Result<&Store> {
+    let none = || Failure::new(Kind::Settings, "there is no place for the queue").hint("--store names one");
+    Ok(context.settings.store.value.as_ref().ok_or_else(none)?)
+}
+
+/// Opens the queue.
+pub fn queue(context: &Context) -> anyhow::Result<Queue> {
+    Ok(Queue::open(store(context)?)?)
+}
+
+fn serve(args: &WorkerRun, context: &Context) -> anyhow::Result<Report> {
+    let places = places(args);
+    if places.is_empty() {
+        let message = "a worker without a place for any job";
+        return Err(Failure::new(Kind::Usage, message)
+            .hint("give --pc1, --pc2, --c2 or --post, or none of them")
+            .into());
+    }
+    let queue = queue(context)?;
+    let memory_bytes = memory(context);
+    let options = Options {
+        name: args.name.clone().unwrap_or_else(host),
+        places,
+        profile: context.asked_profile(),
+        memory_bytes,
+        threads: rayon::current_num_threads(),
+        folders: folders(args),
+        lease: std::time::Duration::from_secs(args.lease),
+        until_idle: args.until_idle,
+        program: program(context)?,
+        state: state(context)?,
+        devices: context.settings.device.value.to_string(),
+    };
+    let all: Vec<String> = options.places.iter().map(|(ability, places)| format!("{places} {ability}")).collect();
+    context.teller.note(&format!(
+        "Worker {} takes jobs from {}: {}; {} of memory",
+        options.name,
+        queue.store(),
+        all.join(", "),
+        ByteSize(memory_bytes)
+    ));
+    for folder in &options.folders {
+        let use_of_it = if folder.seals { "seals in" } else { "stores in" };
+        context.teller.note(&format!("  {use_of_it} {}", folder.path.display()));
+    }
+    let summary = worker::run(&queue, &options, &context.canceller())?;
+    let text =
+        format!("Worker {} ends: {} done, {} failed\n", options.name, count(summary.done, "job"), summary.failed);
+    Ok(Report::done(text, json!({ "worker": options.name, "done": summary.done, "failed": summary.failed })))
+}
+
+/// What was asked for, else three quarters of what is free now.
+fn memory(context: &Context) -> u64 {
+    let setting = &context.settings.memory_bytes;
+    match (&setting.source, available_memory()) {
+        (Source::Default, Some(free)) => (free / 4 * 3).max(setting.value),
+        _ => setting.value,
+    }
+}
+
+/// What was asked for, else something of everything: PC1 keeps a core busy, the others all of them for part of the time.
+fn places(args: &WorkerRun) -> BTreeMap<Ability, usize> {
+    let post = usize::from(args.post);
+    let asked = args.pc1.is_some() || args.pc2.is_some() || args.c2.is_some() || args.post;
+    let [pc1, pc2, c2, post] = match asked {
+        true => [args.pc1.unwrap_or(0), args.pc2.unwrap_or(0), args.c2.unwrap_or(0), post],
+        false => [(rayon::current_num_threads() / 2).max(1), 1, 1, 1],
+    };
+    let all = [
+        (Ability::Pc1, pc1),
+        (Ability::Pc2, pc2),
+        (Ability::C2, c2),
+        (Ability::Window, post),
+        (Ability::Winning, post),
+    ];
+    all.into_iter().filter(|(_, places)| *places > 0).collect()
+}
+
+fn folders(args: &WorkerRun) -> Vec<Folder> {
+    let folder =
+        |path: &PathBuf, seals| Folder { path: path.clone(), seals, stores: !seals, reserve_bytes: args.reserve.0 };
+    let sealing = args.sealing.iter().map(|path| folder(path, true));
+    sealing.chain(args.storing.iter().map(|path| folder(path, false))).collect()
+}
+
+/// This program as a process for one job, with the settings that are in force.
+fn program(context: &Context) -> anyhow::Result<(PathBuf, Vec<OsString>)> {
+    let settings = &context.settings;
+    let mut arguments: Vec<OsString> = ["worker", "job", "--quiet"].map(Into::into).into();
+    let mut flag = |name: &str, value: OsString| arguments.extend([name.into(), value]);
+    flag("--log-level", "warn".into());
+    flag("--threads", settings.threads.value.to_string().into());
+    flag("--device", settings.device.value.to_string().into());
+    flag("--max-vram", settings.max_vram.value.to_string().into());
+    flag("--rows-to-discard", settings.rows_to_discard.value.to_string().into());
+    flag("--parameter-cache", settings.parameter_cache.value.clone().into());
+    flag("--parent-cache", settings.parent_cache.value.clone().into());
+    flag("--scratch", settings.scratch.value.clone().into());
+    flag("--pipeline-cache", settings.pipeline_cache.value.clone().unwrap_or_else(|| NONE.into()).into());
+    if context.requires_gpu() {
+        arguments.push("--require-gpu".into());
+    }
+    Ok((env::current_exe().context("cannot find this program's own file")?, arguments))
+}
+
+/// A folder for what a worker has to remember: beside the queue's file, else that of this user.
+fn state(context: &Context) -> anyhow::Result<PathBuf> {
+    if let Store::File(path) = store(context)? {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        return Ok(folder.map_or_else(|| PathBuf::from("."), PathBuf::from));
+    }
+    let folder = filecash_node::config::state_folder(&|name: &str| env::var_os(name));
+    let none = || Failure::new(Kind::Settings, "there is no folder for a worker's state").hint("set HOME");
+    Ok(folder.ok_or_else(none)?)
+}
+
+/// A network that a name in the queue belongs to: the one that was asked for, else the only one that knows it.
+pub fn profiles(context: &Context) -> Vec<Profile> {
+    context.asked_profile().map_or_else(|| vec![Profile::Filecoin, Profile::Filecash], |profile| vec![profile])
+}
