@@ -9,6 +9,7 @@ pub mod jobs;
 pub mod many;
 pub mod plan;
 pub mod post;
+pub mod serve;
 pub mod synth;
 pub mod update;
 pub mod worker;
@@ -148,6 +149,9 @@ pub enum Verb {
     /// Do jobs of the queue
     #[command(subcommand)]
     Worker(worker::Worker),
+    /// Let miner programs in that hand over proofs
+    #[command(subcommand)]
+    Serve(serve::Serve),
     /// Steps for the miner programs of others, which start us as a child
     #[command(subcommand)]
     Ext(ext::Ext),
@@ -169,7 +173,7 @@ pub enum Verb {
 impl Verb {
     /// Whether it runs until it is stopped, and so tells by its log what it does.
     pub fn is_daemon(&self) -> bool {
-        matches!(self, Self::Worker(worker::Worker::Run(_)))
+        matches!(self, Self::Worker(worker::Worker::Run(_)) | Self::Serve(_))
     }
 }
 

@@ -31,6 +31,23 @@ fn without_gpus() -> Failure {
     Failure::new(Kind::Usage, "this program was built without GPUs")
 }
 
+/// Names of the devices that make proofs, and bytes of their memory that are used at most.
+#[cfg(feature = "gpu")]
+pub fn names(context: &Context) -> Vec<(String, u64)> {
+    use filecash_engine::backend::Phase;
+    use filecash_engine::backend::gpu::{Adapter, select};
+
+    let adapters = Adapter::all();
+    let chosen = select::chosen(context.settings.device.value.of(Phase::C2), &adapters).unwrap_or_default();
+    chosen.iter().map(|adapter| (adapter.info().name, context.settings.max_vram.value)).collect()
+}
+
+/// Without GPUs there are none.
+#[cfg(not(feature = "gpu"))]
+pub fn names(_context: &Context) -> Vec<(String, u64)> {
+    Vec::new()
+}
+
 /// Runs the verb.
 #[cfg(not(feature = "gpu"))]
 pub fn run(_context: &Context) -> anyhow::Result<Report> {

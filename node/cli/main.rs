@@ -34,6 +34,7 @@ mod quickstart;
 mod report;
 mod seal;
 mod sector;
+mod serve;
 mod text;
 mod update;
 mod worker;
@@ -71,6 +72,7 @@ fn run(command: &Command) -> anyhow::Result<Report> {
         Verb::Sectors(verb) => queue::run(verb, &context),
         Verb::Jobs(verb) => jobs::run(verb, &context),
         Verb::Worker(verb) => worker::run(verb, &context),
+        Verb::Serve(verb) => serve::run(verb, &context),
         Verb::Update(verb) => update::run(verb, &context),
     }
 }

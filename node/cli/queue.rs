@@ -128,6 +128,7 @@ fn chain(row: &SectorRow, proof: &SealProof, identity: &Identity, seed: Option<H
             after: place.checked_sub(1),
             hold: (wants_seed && seed.is_none()).then(|| SEED.to_owned()),
             request: None,
+            digest: None,
             task,
             input: None,
         })

@@ -14,6 +14,7 @@ use filecash_engine::Error;
 use filecash_engine::api::prove::CommitError;
 use filecash_engine::api::snark::SnarkError;
 use filecash_engine::api::update::UpdateProveError;
+use filecash_engine::backend::BackendError;
 use filecash_engine::groth16::{AggregateError, ProveError, SrsError};
 use filecash_engine::job::Cancelled;
 use filecash_engine::params::ParamError;
@@ -136,6 +137,31 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// A word for operators to look for at the beginning of a job's failure (`spec/attach.md` A.9).
+pub fn code_word(error: &anyhow::Error) -> &'static str {
+    let of_engine = |cause: &(dyn std::error::Error + 'static)| {
+        Some(match cause.downcast_ref()? {
+            Error::Snark(SnarkError::Rejected { .. }) => "self-check",
+            Error::Params(ParamError::Missing { .. }) | Error::Aggregate(AggregateError::Srs(_)) => "no-params",
+            Error::UnknownProof(_) | Error::UnknownPoSt(_) | Error::UnknownCircuit(_) | Error::NoUpdates(_) => {
+                "unsupported"
+            }
+            Error::PoStVanilla(_) | Error::PartitionProof(_) | Error::NonCanonical(_) | Error::Codec(_) => "bad-input",
+            Error::Commit2(_) | Error::UpdateProve(_) | Error::PoSt(_) | Error::Commitment(_) => "bad-input",
+            _ => return None,
+        })
+    };
+    let is_lost = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(BackendError::NoDevice { .. })).then_some("gpu-lost")
+    };
+    let known = error.chain().find_map(|cause| is_lost(cause).or_else(|| of_engine(cause)));
+    known.unwrap_or(match Kind::of(error) {
+        Kind::Input | Kind::Rejected => "bad-input",
+        Kind::Usage | Kind::Settings => "unsupported",
+        _ => "failed",
+    })
+}
 
 /// Whether a failure may be the moment's: a disk that is full, a machine that erred, somebody in the way.
 pub fn is_momentary(error: &anyhow::Error) -> bool {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use filecash_engine::sector::Profile;
@@ -16,11 +17,14 @@ use filecash_node::size::ByteSize;
 use filecash_node::worker::{self, Folder, Options, host};
 use serde_json::json;
 
-use crate::args::worker::{Worker, WorkerRun};
+use crate::args::worker::{Places, Worker, WorkerRun};
 use crate::context::Context;
 use crate::measure::available_memory;
 use crate::report::{Failure, Kind, Report};
 use crate::text::count;
+
+/// How long a job stays with a worker that is not heard of.
+const LEASE: Duration = Duration::from_secs(60);
 
 /// Runs the verb.
 pub fn run(verb: &Worker, context: &Context) -> anyhow::Result<Report> {
@@ -42,48 +46,56 @@ pub fn queue(context: &Context) -> anyhow::Result<Queue> {
 }
 
 fn serve(args: &WorkerRun, context: &Context) -> anyhow::Result<Report> {
-    let places = places(args);
-    if places.is_empty() {
-        let message = "a worker without a place for any job";
-        return Err(Failure::new(Kind::Usage, message)
-            .hint("give --pc1, --pc2, --c2 or --post, or none of them")
-            .into());
-    }
-    let queue = queue(context)?;
-    let memory_bytes = memory(context);
     let options = Options {
         name: args.name.clone().unwrap_or_else(host),
-        places,
-        profile: context.asked_profile(),
-        memory_bytes,
-        threads: rayon::current_num_threads(),
         folders: folders(args),
-        lease: std::time::Duration::from_secs(args.lease),
+        lease: Duration::from_secs(args.lease),
         until_idle: args.until_idle,
-        program: program(context)?,
-        state: state(context)?,
-        devices: context.settings.device.value.to_string(),
+        ..options(places(&args.places)?, context)?
     };
-    let all: Vec<String> = options.places.iter().map(|(ability, places)| format!("{places} {ability}")).collect();
-    context.teller.note(&format!(
-        "Worker {} takes jobs from {}: {}; {} of memory",
-        options.name,
-        queue.store(),
-        all.join(", "),
-        ByteSize(memory_bytes)
-    ));
-    for folder in &options.folders {
-        let use_of_it = if folder.seals { "seals in" } else { "stores in" };
-        context.teller.note(&format!("  {use_of_it} {}", folder.path.display()));
-    }
+    let queue = queue(context)?;
+    tell(&options, &queue, context);
     let summary = worker::run(&queue, &options, &context.canceller())?;
     let text =
         format!("Worker {} ends: {} done, {} failed\n", options.name, count(summary.done, "job"), summary.failed);
     Ok(Report::done(text, json!({ "worker": options.name, "done": summary.done, "failed": summary.failed })))
 }
 
+/// A worker with the settings in force, without folders.
+pub fn options(places: BTreeMap<Ability, usize>, context: &Context) -> anyhow::Result<Options> {
+    Ok(Options {
+        name: host(),
+        places,
+        profile: context.asked_profile(),
+        memory_bytes: memory(context),
+        threads: rayon::current_num_threads(),
+        folders: Vec::new(),
+        lease: LEASE,
+        until_idle: false,
+        program: program(context)?,
+        state: state(context)?,
+        devices: context.settings.device.value.to_string(),
+    })
+}
+
+/// Says what a worker will do.
+pub fn tell(options: &Options, queue: &Queue, context: &Context) {
+    let all: Vec<String> = options.places.iter().map(|(ability, places)| format!("{places} {ability}")).collect();
+    context.teller.note(&format!(
+        "Worker {} takes jobs from {}: {}; {} of memory",
+        options.name,
+        queue.store(),
+        all.join(", "),
+        ByteSize(options.memory_bytes)
+    ));
+    for folder in &options.folders {
+        let use_of_it = if folder.seals { "seals in" } else { "stores in" };
+        context.teller.note(&format!("  {use_of_it} {}", folder.path.display()));
+    }
+}
+
 /// What was asked for, else three quarters of what is free now.
-fn memory(context: &Context) -> u64 {
+pub fn memory(context: &Context) -> u64 {
     let setting = &context.settings.memory_bytes;
     match (&setting.source, available_memory()) {
         (Source::Default, Some(free)) => (free / 4 * 3).max(setting.value),
@@ -92,13 +104,11 @@ fn memory(context: &Context) -> u64 {
 }
 
 /// What was asked for, else something of everything: PC1 keeps a core busy, the others all of them for part of the time.
-fn places(args: &WorkerRun) -> BTreeMap<Ability, usize> {
-    let post = usize::from(args.post);
-    let asked = args.pc1.is_some() || args.pc2.is_some() || args.c2.is_some() || args.post;
-    let [pc1, pc2, c2, post] = match asked {
-        true => [args.pc1.unwrap_or(0), args.pc2.unwrap_or(0), args.c2.unwrap_or(0), post],
-        false => [(rayon::current_num_threads() / 2).max(1), 1, 1, 1],
-    };
+fn places(args: &Places) -> anyhow::Result<BTreeMap<Ability, usize>> {
+    let is_asked = args.pc1.is_some() || args.pc2.is_some() || args.c2.is_some() || args.post;
+    let all = [(rayon::current_num_threads() / 2).max(1), 1, 1, 1];
+    let asked = [args.pc1, args.pc2, args.c2, args.post.then_some(1)].map(|places| places.unwrap_or(0));
+    let [pc1, pc2, c2, post] = if is_asked { asked } else { all };
     let all = [
         (Ability::Pc1, pc1),
         (Ability::Pc2, pc2),
@@ -106,7 +116,20 @@ fn places(args: &WorkerRun) -> BTreeMap<Ability, usize> {
         (Ability::Window, post),
         (Ability::Winning, post),
     ];
-    all.into_iter().filter(|(_, places)| *places > 0).collect()
+    let places: BTreeMap<_, _> = all.into_iter().filter(|(_, places)| *places > 0).collect();
+    if places.is_empty() {
+        let message = "a worker without a place for any job";
+        let hint = "give --pc1, --pc2, --c2 or --post, or none of them";
+        return Err(Failure::new(Kind::Usage, message).hint(hint).into());
+    }
+    Ok(places)
+}
+
+/// Those of a worker that has no folders: proofs.
+pub fn places_for_proofs(args: &Places) -> anyhow::Result<BTreeMap<Ability, usize>> {
+    let mut places = places(args)?;
+    places.retain(|ability, _| !matches!(ability, Ability::Pc1 | Ability::Pc2));
+    Ok(places)
 }
 
 fn folders(args: &WorkerRun) -> Vec<Folder> {

@@ -49,8 +49,10 @@ pub struct NewJob {
     pub after: Option<usize>,
     /// What it waits for besides, told as `waits for …`.
     pub hold: Option<String>,
-    /// The asker's own name for it: of several jobs of one name the first stays.
+    /// The asker's own name for it: of several jobs of one name the first stays, unless it failed or was cancelled.
     pub request: Option<String>,
+    /// A digest of all that was asked, by which a name that is used again for something else is noticed.
+    pub digest: Option<String>,
     /// What is to be done, for who does it.
     pub task: String,
     /// What it reads, unless the job before it gives that.
@@ -157,6 +159,30 @@ pub struct Lease {
     pub owner: String,
     /// Number of the lease.
     pub number: i64,
+}
+
+/// What became of a wish for a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// It is queued.
+    Queued(JobId),
+    /// It was asked for before, and is being done or done.
+    Known(JobId),
+    /// Something else was asked for under this name.
+    Other(JobId),
+}
+
+/// How many jobs of a kind are in a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// The kind.
+    pub kind: Kind,
+    /// The state.
+    pub state: State,
+    /// How many.
+    pub jobs: u64,
+    /// Milliseconds that those which are done took.
+    pub took: u64,
 }
 
 /// What came of a job.

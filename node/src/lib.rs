@@ -2,6 +2,7 @@
 //! how it gets published files, its jobs and who does them; later networking and deals.
 
 pub mod config;
+pub mod cuzk;
 pub mod fetch;
 pub mod hex32;
 pub mod jobs;

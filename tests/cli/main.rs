@@ -8,6 +8,8 @@
 #[cfg(unix)]
 mod adverse;
 mod bench;
+#[cfg(unix)]
+mod cuzk;
 mod damocles;
 mod devices;
 #[cfg(unix)]

@@ -24,18 +24,8 @@ pub struct WorkerRun {
     /// Its name; workers that share a queue have different ones [default: the machine's name]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Sectors in PC1 at a time
-    #[arg(long, value_name = "N", help_heading = PLACES)]
-    pub pc1: Option<usize>,
-    /// Sectors in PC2, C1 or on their way to where they stay, at a time
-    #[arg(long, value_name = "N", help_heading = PLACES)]
-    pub pc2: Option<usize>,
-    /// SNARKs of seals and updates at a time
-    #[arg(long, value_name = "N", help_heading = PLACES)]
-    pub c2: Option<usize>,
-    /// Proofs of space-time: a window proof at a time, and a winning proof beside everything
-    #[arg(long, help_heading = PLACES)]
-    pub post: bool,
+    #[command(flatten)]
+    pub places: Places,
     /// Folder in which sectors are sealed, on a fast disk; several may be given
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub sealing: Vec<PathBuf>,
@@ -51,4 +41,21 @@ pub struct WorkerRun {
     /// Seconds after which another takes over the jobs of a worker that is not heard of
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(2..=86_400), hide_short_help = true)]
     pub lease: u64,
+}
+
+/// How many jobs of each sort a worker does at a time.
+#[derive(Clone, Debug, Args)]
+pub struct Places {
+    /// Sectors in PC1 at a time
+    #[arg(long, value_name = "N", help_heading = PLACES)]
+    pub pc1: Option<usize>,
+    /// Sectors in PC2, C1 or on their way to where they stay, at a time
+    #[arg(long, value_name = "N", help_heading = PLACES)]
+    pub pc2: Option<usize>,
+    /// SNARKs of seals and updates at a time
+    #[arg(long, value_name = "N", help_heading = PLACES)]
+    pub c2: Option<usize>,
+    /// Proofs of space-time: a window proof at a time, and a winning proof beside everything
+    #[arg(long, help_heading = PLACES)]
+    pub post: bool,
 }

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::steps;
 use crate::context::Context;
-use crate::report::{Report, is_momentary, with_causes};
+use crate::report::{Report, code_word, is_momentary, with_causes};
 
 /// Exit status of a process whose worker is gone.
 const ORPHAN: i32 = 3;
@@ -93,7 +93,8 @@ pub fn run(context: &Context) -> anyhow::Result<Report> {
         Err(_) if context.is_cancelled() => speaker.say(&Said::Stopped, &[]),
         Err(error) => {
             let again = is_momentary(&error);
-            speaker.say(&Said::Failed { reason: with_causes(error.as_ref()), again }, &[]);
+            let reason = format!("{}: {}", code_word(&error), with_causes(error.as_ref()));
+            speaker.say(&Said::Failed { reason, again }, &[]);
         }
     }
     // What was said stands on standard output.

@@ -17,7 +17,7 @@ use postgres::error::SqlState;
 use postgres::types::private::BytesMut;
 use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OpenFlags, params_from_iter};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, params_from_iter};
 
 /// How long a connection waits for another's transaction.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -297,11 +297,28 @@ impl Database {
         &mut self,
         work: impl Fn(&mut Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        // A transaction that begins by reading could not write any more once another has.
+        self.attempt(TransactionBehavior::Immediate, work)
+    }
+
+    /// Reads, and waits for nobody who writes.
+    pub fn reading<T>(
+        &mut self,
+        work: impl Fn(&mut Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.attempt(TransactionBehavior::Deferred, work)
+    }
+
+    fn attempt<T>(
+        &mut self,
+        behavior: TransactionBehavior,
+        work: impl Fn(&mut Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let store = self.store.clone();
         let mut tries = 1;
         loop {
             let outcome = match self.link()? {
-                Link::Sqlite(connection) => in_file(connection, &store, &work),
+                Link::Sqlite(connection) => in_file(connection, behavior, &store, &work),
                 Link::Postgres(client) => on_server(client, &store, &work),
             };
             match outcome {
@@ -318,12 +335,12 @@ impl Database {
 
 fn in_file<T>(
     connection: &mut Connection,
+    behavior: TransactionBehavior,
     store: &Store,
     work: &impl Fn(&mut Transaction<'_>) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     let failed = |source| StoreError::Sqlite { store: store.clone(), source };
-    // A transaction that begins by reading could not write any more once another has.
-    let inner = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(failed)?;
+    let inner = connection.transaction_with_behavior(behavior).map_err(failed)?;
     let mut transaction = Transaction { store, inner: Inner::Sqlite(inner) };
     let outcome = work(&mut transaction)?;
     let Inner::Sqlite(inner) = transaction.inner else { return Ok(outcome) };

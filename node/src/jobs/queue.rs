@@ -8,7 +8,8 @@ use filecash_engine::sector::Profile;
 
 use super::database::{Database, Row, Store, StoreError, Transaction, Unlike, Value};
 use super::{
-    Event, Job, JobId, Kind, Lease, NewJob, Outcome, Priority, Progress, QueueError, SectorRow, Stage, State, WorkerRow,
+    Asked, Count, Event, Job, JobId, Kind, Lease, NewJob, Outcome, Priority, Progress, QueueError, SectorRow, Stage,
+    State, WorkerRow,
 };
 use crate::worker::task::Moved;
 
@@ -21,7 +22,7 @@ const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS filecash_meta (name TEXT PRIMARY KEY, number BIGINT NOT NULL);
     CREATE TABLE IF NOT EXISTS filecash_jobs (
         id {key}, profile TEXT NOT NULL, kind TEXT NOT NULL, sector TEXT, proof TEXT NOT NULL, priority BIGINT NOT NULL,
-        deadline BIGINT, storage TEXT, after BIGINT, hold TEXT, request TEXT UNIQUE, task TEXT NOT NULL,
+        deadline BIGINT, storage TEXT, after BIGINT, hold TEXT, request TEXT UNIQUE, digest TEXT, task TEXT NOT NULL,
         state TEXT NOT NULL, not_before BIGINT NOT NULL DEFAULT 0, attempts BIGINT NOT NULL DEFAULT 0,
         owner TEXT, lease BIGINT NOT NULL DEFAULT 0, lease_until BIGINT, cancel BIGINT NOT NULL DEFAULT 0,
         created BIGINT NOT NULL, started BIGINT, finished BIGINT, delivered BIGINT,
@@ -91,18 +92,101 @@ impl Queue {
         self.lock().transaction(work)
     }
 
+    fn reading<T>(&self, work: impl Fn(&mut Transaction<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.lock().reading(work)
+    }
+
     /// A panic in between has rolled its transaction back.
     fn lock(&self) -> MutexGuard<'_, Database> {
         self.database.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues jobs, all or none; returns their numbers. One whose request is known already is not queued again, and the number
-    /// is that of the first.
+    /// Queues jobs, all or none; returns their numbers.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn add(&self, jobs: &[NewJob]) -> Result<Vec<JobId>, StoreError> {
         self.transaction(|transaction| add(transaction, jobs))
+    }
+
+    /// Queues a job that somebody asks for under a name of his own, unless he did before. One that failed or was cancelled gives the
+    /// name free.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn ask(&self, wanted: &NewJob) -> Result<Asked, StoreError> {
+        let known = "SELECT id, digest, state FROM filecash_jobs WHERE request = $1";
+        let free = "UPDATE filecash_jobs SET request = NULL WHERE id = $1";
+        self.transaction(|transaction| {
+            let read = |row: &mut Row| Ok((row.integer()?, row.maybe_text()?, row.parsed::<State>()?));
+            if let Some((id, digest, state)) = transaction.first(known, &[wanted.request.as_deref().into()], read)? {
+                match state {
+                    _ if digest != wanted.digest => return Ok(Asked::Other(id)),
+                    State::Failed | State::Cancelled => drop(transaction.execute(free, &[id.into()])?),
+                    _ => return Ok(Asked::Known(id)),
+                }
+            }
+            Ok(Asked::Queued(add(transaction, std::slice::from_ref(wanted))?.first().copied().unwrap_or_default()))
+        })
+    }
+
+    /// Which of some jobs are over.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn over(&self, ids: &[JobId]) -> Result<Vec<JobId>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let list: Vec<String> = ids.iter().map(JobId::to_string).collect();
+        let list = list.join(", ");
+        // A job that is gone is over, too.
+        let sql = format!("SELECT id FROM filecash_jobs WHERE id IN ({list}) AND state IN ('waiting', 'running')");
+        let open = self.reading(|transaction| transaction.read(&sql, &[], Row::integer))?;
+        Ok(ids.iter().copied().filter(|id| !open.contains(id)).collect())
+    }
+
+    /// How many jobs there are of each kind and state.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn counts(&self) -> Result<Vec<Count>, StoreError> {
+        let sql = "SELECT kind, state, CAST(COUNT(*) AS BIGINT), CAST(COALESCE(SUM(finished - started), 0) AS BIGINT)
+            FROM filecash_jobs GROUP BY kind, state ORDER BY kind, state";
+        self.reading(|transaction| {
+            transaction.read(sql, &[], |row| {
+                let (kind, state, jobs, took) = (row.parsed()?, row.parsed()?, row.integer()?, row.integer()?);
+                Ok(Count { kind, state, jobs: jobs.unsigned_abs(), took: took.max(0).unsigned_abs() })
+            })
+        })
+    }
+
+    /// How many jobs wait whose requests begin so.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn waiting(&self, prefix: &str) -> Result<u64, StoreError> {
+        let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM filecash_jobs
+            WHERE state = 'waiting' AND SUBSTR(request, 1, $1) = $2";
+        let values = [(prefix.chars().count() as i64).into(), prefix.into()];
+        let count = self.reading(|transaction| transaction.first(sql, &values, Row::integer))?;
+        Ok(count.unwrap_or(0).unsigned_abs())
+    }
+
+    /// Forgets jobs that somebody asked for and whose results he has had for so long, or that failed or were cancelled that long
+    /// ago. Results that nobody has fetched stay.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn forget_delivered(&self, after: Duration) -> Result<u64, StoreError> {
+        let old = "FROM filecash_jobs WHERE sector IS NULL AND
+            (delivered < {now} - $1 OR state IN ('failed', 'cancelled') AND finished < {now} - $1)";
+        self.transaction(|transaction| {
+            let after = [millis(after).into()];
+            transaction.execute(&format!("DELETE FROM filecash_blobs WHERE job IN (SELECT id {old})"), &after)?;
+            transaction.execute(&format!("DELETE FROM filecash_events WHERE job IN (SELECT id {old})"), &after)?;
+            transaction.execute(&format!("DELETE {old}"), &after)
+        })
     }
 
     /// Notes a sector and queues its jobs.
@@ -157,7 +241,7 @@ impl Queue {
     pub fn sectors(&self) -> Result<Vec<SectorRow>, StoreError> {
         let sql =
             "SELECT profile, name, proof, storage, path, added FROM filecash_sectors ORDER BY profile, added, name";
-        self.transaction(|transaction| {
+        self.reading(|transaction| {
             transaction.read(sql, &[], |row| {
                 Ok(SectorRow {
                     profile: row.parsed()?,
@@ -176,7 +260,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError::NoJob`]; [`StoreError`].
     pub fn job(&self, id: JobId) -> Result<Job, QueueError> {
-        self.transaction(|transaction| job(transaction, id))?.ok_or(QueueError::NoJob(id))
+        self.reading(|transaction| job(transaction, id))?.ok_or(QueueError::NoJob(id))
     }
 
     /// The job that somebody queued under a name of his own.
@@ -185,7 +269,7 @@ impl Queue {
     /// [`StoreError`].
     pub fn requested(&self, request: &str) -> Result<Option<Job>, StoreError> {
         let sql = format!("SELECT {JOB} WHERE j.request = $1");
-        self.transaction(|transaction| transaction.first(&sql, &[request.into()], read_job))
+        self.reading(|transaction| transaction.first(&sql, &[request.into()], read_job))
     }
 
     /// Jobs that are not over, most urgent first, then up to `over` that are, the last ones first.
@@ -197,7 +281,7 @@ impl Queue {
         let rest = format!(
             "SELECT {JOB} WHERE j.state IN ('done', 'failed', 'cancelled') ORDER BY j.finished DESC, j.id DESC LIMIT $1"
         );
-        self.transaction(|transaction| {
+        self.reading(|transaction| {
             let mut jobs = transaction.read(&open, &[], read_job)?;
             jobs.extend(transaction.read(&rest, &[i64::from(over).into()], read_job)?);
             Ok(jobs)
@@ -210,7 +294,7 @@ impl Queue {
     /// [`StoreError`].
     pub fn jobs_of(&self, profile: Profile, sector: &str) -> Result<Vec<Job>, StoreError> {
         let sql = format!("SELECT {JOB} WHERE j.profile = $1 AND j.sector = $2 ORDER BY j.id");
-        self.transaction(|transaction| transaction.read(&sql, &[profile.name().into(), sector.into()], read_job))
+        self.reading(|transaction| transaction.read(&sql, &[profile.name().into(), sector.into()], read_job))
     }
 
     /// Jobs that a worker of such abilities, storages and network could do now, most urgent first.
@@ -240,7 +324,7 @@ impl Queue {
         );
         let mut values = vec![profile.map(Profile::name).into()];
         values.extend(storages.iter().map(|storage| Value::from(*storage)));
-        self.transaction(|transaction| transaction.read(&sql, &values, read_job))
+        self.reading(|transaction| transaction.read(&sql, &values, read_job))
     }
 
     /// Takes a waiting job for so long; `None` when another was faster.
@@ -351,7 +435,7 @@ impl Queue {
     /// # Errors
     /// [`StoreError`].
     pub fn checkpoint(&self, id: JobId) -> Result<Option<Vec<u8>>, StoreError> {
-        self.transaction(|transaction| get(transaction, id, CHECKPOINT))
+        self.reading(|transaction| get(transaction, id, CHECKPOINT))
     }
 
     /// What a job reads: its own input, or the output of the job before it.
@@ -359,7 +443,7 @@ impl Queue {
     /// # Errors
     /// [`StoreError`].
     pub fn input(&self, job: &Job) -> Result<Vec<u8>, StoreError> {
-        self.transaction(|transaction| {
+        self.reading(|transaction| {
             let own = get(transaction, job.id, INPUT)?;
             let before = match (&own, job.after) {
                 (None, Some(before)) => get(transaction, before, OUTPUT)?,
@@ -374,7 +458,7 @@ impl Queue {
     /// # Errors
     /// [`StoreError`].
     pub fn output(&self, id: JobId) -> Result<Option<Vec<u8>>, StoreError> {
-        self.transaction(|transaction| get(transaction, id, OUTPUT))
+        self.reading(|transaction| get(transaction, id, OUTPUT))
     }
 
     /// Notes that who asked for a job has its result.
@@ -461,6 +545,22 @@ impl Queue {
         })
     }
 
+    /// Cancels a job that nobody has begun; returns whether there was one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn drop_waiting(&self, id: JobId) -> Result<bool, StoreError> {
+        let update =
+            "UPDATE filecash_jobs SET state = 'cancelled', finished = {now} WHERE id = $1 AND state = 'waiting'";
+        self.transaction(|transaction| {
+            let dropped = transaction.execute(update, &[id.into()])? > 0;
+            if dropped {
+                tell_of(transaction, id, None, "cancelled: who asked for it is gone")?;
+            }
+            Ok(dropped)
+        })
+    }
+
     /// Lifts what a job waits for besides, and gives it another task, the one with it.
     ///
     /// # Errors
@@ -499,7 +599,7 @@ impl Queue {
     /// [`StoreError`].
     pub fn events_of(&self, profile: Profile, sector: &str) -> Result<Vec<Event>, StoreError> {
         let sql = "SELECT at, job, worker, what FROM filecash_events WHERE profile = $1 AND sector = $2 ORDER BY id";
-        self.transaction(|transaction| transaction.read(sql, &[profile.name().into(), sector.into()], read_event))
+        self.reading(|transaction| transaction.read(sql, &[profile.name().into(), sector.into()], read_event))
     }
 
     /// What happened to a job, from the beginning.
@@ -508,7 +608,7 @@ impl Queue {
     /// [`StoreError`].
     pub fn events(&self, id: JobId) -> Result<Vec<Event>, StoreError> {
         let sql = "SELECT at, job, worker, what FROM filecash_events WHERE job = $1 ORDER BY id";
-        self.transaction(|transaction| transaction.read(sql, &[id.into()], read_event))
+        self.reading(|transaction| transaction.read(sql, &[id.into()], read_event))
     }
 
     /// Notes a worker that begins, for so long; `instance` is this very process.
@@ -543,7 +643,7 @@ impl Queue {
     /// [`StoreError`].
     pub fn workers(&self) -> Result<Vec<WorkerRow>, StoreError> {
         let sql = "SELECT name, seen, lives_until, {now}, about FROM filecash_workers ORDER BY name";
-        self.transaction(|transaction| {
+        self.reading(|transaction| {
             transaction.read(sql, &[], |row| {
                 let (name, seen) = (row.text()?, row.integer()?);
                 let lives = row.integer()? >= row.integer()?;
@@ -572,17 +672,10 @@ fn held(lease: &Lease) -> [Value; 3] {
 
 fn add(transaction: &mut Transaction<'_>, jobs: &[NewJob]) -> Result<Vec<JobId>, StoreError> {
     let insert = "INSERT INTO filecash_jobs
-        (profile, kind, sector, proof, priority, deadline, storage, after, hold, request, task, state, created)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'waiting', {now}) RETURNING id";
+        (profile, kind, sector, proof, priority, deadline, storage, after, hold, request, digest, task, state, created)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'waiting', {now}) RETURNING id";
     let mut ids: Vec<JobId> = Vec::with_capacity(jobs.len());
     for job in jobs {
-        if let Some(request) = &job.request {
-            let known = "SELECT id FROM filecash_jobs WHERE request = $1";
-            if let Some(id) = transaction.first(known, &[request.as_str().into()], Row::integer)? {
-                ids.push(id);
-                continue;
-            }
-        }
         let after = job.after.and_then(|place| ids.get(place).copied());
         let values = [
             job.profile.name().into(),
@@ -595,6 +688,7 @@ fn add(transaction: &mut Transaction<'_>, jobs: &[NewJob]) -> Result<Vec<JobId>,
             after.into(),
             job.hold.as_deref().into(),
             job.request.as_deref().into(),
+            job.digest.as_deref().into(),
             job.task.as_str().into(),
         ];
         let Some(id) = transaction.first(insert, &values, Row::integer)? else { continue };

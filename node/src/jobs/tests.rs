@@ -27,6 +27,7 @@ fn new(kind: Kind) -> NewJob {
         after: None,
         hold: None,
         request: None,
+        digest: None,
         task: "{}".to_owned(),
         input: None,
     }
@@ -261,15 +262,44 @@ fn holds(queue: &dyn Fn() -> Queue) {
 
 fn requests(queue: &dyn Fn() -> Queue) {
     let queue = queue();
-    let asked = |input: &[u8]| NewJob { request: Some("a".into()), input: Some(input.to_vec()), ..new(Kind::C2) };
-    let first = queue.add(&[asked(b"1")]).unwrap();
-    assert_eq!(queue.add(&[asked(b"2")]).unwrap(), first);
+    let asked = |text: &str| NewJob {
+        request: Some("a".into()),
+        digest: Some(text.into()),
+        input: Some(text.into()),
+        ..new(Kind::C2)
+    };
+    let Asked::Queued(first) = queue.ask(&asked("1")).unwrap() else { unreachable!() };
+    assert_eq!(queue.ask(&asked("1")).unwrap(), Asked::Known(first));
+    assert_eq!(queue.ask(&asked("2")).unwrap(), Asked::Other(first));
     let job = queue.requested("a").unwrap().unwrap();
-    assert_eq!(queue.input(&job).unwrap(), b"1");
+    assert_eq!((job.id, queue.input(&job).unwrap()), (first, b"1".to_vec()));
     assert_eq!(queue.requested("b").unwrap(), None);
-    assert_eq!(job.delivered, None);
-    queue.deliver(job.id).unwrap();
-    assert!(queue.job(job.id).unwrap().delivered.is_some());
+    assert_eq!(queue.over(&[first, 7_000]).unwrap(), [7_000]);
+    let count = |state| queue.counts().unwrap().iter().filter(|of| of.state == state).map(|of| of.jobs).sum::<u64>();
+    assert_eq!((count(State::Waiting), count(State::Done)), (1, 0));
+    assert_eq!([queue.waiting("a").unwrap(), queue.waiting("b").unwrap(), queue.waiting("").unwrap()], [1, 0, 1]);
+
+    // What failed is not what somebody gets who asks again.
+    let lease = queue.take(first, "w", LONG).unwrap().unwrap();
+    queue.finish(&lease, &Outcome::Failed("no".into())).unwrap();
+    assert_eq!(queue.over(&[first]).unwrap(), [first]);
+    let Asked::Queued(second) = queue.ask(&asked("1")).unwrap() else { unreachable!() };
+    assert_ne!(first, second);
+    let lease = queue.take(second, "w", LONG).unwrap().unwrap();
+    queue.finish(&lease, &Outcome::Done(b"proof".to_vec())).unwrap();
+    assert_eq!(queue.ask(&asked("1")).unwrap(), Asked::Known(second));
+
+    // A result stays until it was fetched.
+    thread::sleep(Duration::from_millis(5));
+    assert_eq!(queue.forget_delivered(Duration::ZERO).unwrap(), 1);
+    assert!(matches!(queue.job(first), Err(QueueError::NoJob(_))));
+    assert_eq!(queue.output(second).unwrap(), Some(b"proof".to_vec()));
+    queue.deliver(second).unwrap();
+    assert!(queue.job(second).unwrap().delivered.is_some());
+    thread::sleep(Duration::from_millis(5));
+    assert_eq!(queue.forget_delivered(LONG).unwrap(), 0);
+    assert_eq!(queue.forget_delivered(Duration::ZERO).unwrap(), 1);
+    assert_eq!((queue.requested("a").unwrap(), queue.output(second).unwrap()), (None, None));
 }
 
 fn sectors(queue: &dyn Fn() -> Queue) {

@@ -1,0 +1,29 @@
+//! `filecash serve`.
+
+use clap::{Args, Subcommand};
+use filecash_node::cuzk::Listen;
+
+use super::worker::Places;
+
+/// `filecash serve`.
+#[derive(Debug, Subcommand)]
+pub enum Serve {
+    /// Proofs for miners that speak cuzk.v1 (gRPC), such as Curio
+    Cuzk(ServeCuzk),
+}
+
+/// `filecash serve cuzk`.
+#[derive(Debug, Args)]
+pub struct ServeCuzk {
+    /// Where clients come in: unix:///PATH or IP:PORT; several may be given
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9820")]
+    pub listen: Vec<Listen>,
+    /// Requests that may wait; more are turned away until there is room
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub max_pending: u64,
+    /// Only let clients in: workers elsewhere that share the queue do the proofs
+    #[arg(long, conflicts_with_all = ["pc1", "pc2", "c2", "post"])]
+    pub no_worker: bool,
+    #[command(flatten)]
+    pub places: Places,
+}
