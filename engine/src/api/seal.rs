@@ -318,20 +318,20 @@ pub fn pre_commit_phase2(
     if stored != phase1.comm_d {
         return Err(SealError::CommD { cache: cache.to_owned(), expected: phase1.comm_d, actual: stored }.into());
     }
-    check_layers(job, config, cache)?;
-    let commitments = commit(job, config, cache, sealed)?;
+    let manifest = check_layers(job, config, cache)?;
+    let commitments = commit(job, config, cache, sealed, manifest)?;
     let discard = Geometry::of(params).rows_to_discard(job.config.rows_to_discard);
     TAux::new(&cache.to_string_lossy(), params, discard).write(cache)?;
     PAux { comm_c: commitments.comm_c, comm_r_last: commitments.comm_r_last }.write(cache)?;
     Ok(PreCommit2Output { comm_r: commitments.comm_r, comm_d: commitments.comm_d })
 }
 
-/// Compares the layers with what phase 1 noted of them. Layers of the reference's have no such note.
+/// Compares the layers with what phase 1 noted of them, and returns its notes. Layers of the reference's have none.
 ///
 /// A flipped bit in a layer would become a replica that proves well and gives back other data.
-fn check_layers(job: &Job<'_>, config: &PoRepConfig, cache: &Path) -> Result<(), Error> {
+fn check_layers(job: &Job<'_>, config: &PoRepConfig, cache: &Path) -> Result<Option<Manifest>, Error> {
     let manifest_path = cache.join(MANIFEST_NAME);
-    let Some(manifest) = Manifest::find(cache).map_err(failed("read", &manifest_path))? else { return Ok(()) };
+    let Some(manifest) = Manifest::find(cache).map_err(failed("read", &manifest_path))? else { return Ok(None) };
     let expected = Identity::new(config, &manifest.identity().replica_id);
     if *manifest.identity() != expected {
         let (expected, actual) = (describe(&expected), describe(manifest.identity()));
@@ -343,12 +343,13 @@ fn check_layers(job: &Job<'_>, config: &PoRepConfig, cache: &Path) -> Result<(),
     noted.par_iter().try_for_each(|name| {
         let path = cache.join(name);
         match manifest.holds(cache, name, &stage) {
-            Ok(true) => Ok(()),
+            Ok(true) => Ok::<_, Error>(()),
             Ok(false) => Err(SealError::Layer { path }.into()),
             Err(CheckError::Cancelled(cancelled)) => Err(cancelled.into()),
             Err(CheckError::Io(source)) => Err(failed("read", &path)(source).into()),
         }
-    })
+    })?;
+    Ok(Some(manifest))
 }
 
 fn describe(identity: &Identity) -> String {

@@ -336,8 +336,8 @@ pub fn tree_d(
     Ok((root, file.expect("the tree was begun with a file")))
 }
 
-/// Builds TreeC over the layers in `cache` into files there, every row; returns the roots of the base trees, and the
-/// files, not yet under their names.
+/// Builds TreeC over the layers in `cache` into files there, every row; returns the roots of the base trees. A base tree of which
+/// the root is `known` is there already. Each that is finished has its name, and then `note` is told.
 ///
 /// # Errors
 /// [`BuildError`], also when a layer is missing, has another length or holds a node that is no field element.
@@ -346,26 +346,44 @@ pub fn tree_c(
     job: &Job<'_>,
     cache: &Path,
     geometry: Geometry,
-) -> Result<(Vec<Node>, Vec<AtomicFile>), BuildError> {
-    let paths = files::tree_c(cache, geometry.base_trees()).collect();
+    known: &[Option<Node>],
+    note: &mut dyn FnMut(&Path) -> Result<(), BuildError>,
+) -> Result<Vec<Node>, BuildError> {
     let arity = geometry.layers();
     let layers = (1..=arity).map(|layer| NodeFile::open(&files::layer(cache, layer), geometry.nodes()));
     let layers = layers.collect::<Result<Vec<_>, _>>()?;
     // Two buffers of columns, one of leaves, and the rows above.
     let batch = batch_nodes(job, 2 * arity as u64 + 2);
     let stage = job.stage("tree-c", Unit::Items, geometry.nodes());
-    let mut trees = Forest::new(backend, geometry.base(), batch, paths);
+    let rows = geometry.base();
+    let mut roots = Vec::with_capacity(geometry.base_trees());
     let mut leaves = Vec::new();
-    let read = |first, count, columns: &mut Vec<Node>| gather(&layers, first, count, columns);
-    stream(geometry.nodes(), batch, read, |first, columns| {
-        leaves.resize(columns.len() / arity, [0; NODE_SIZE]);
-        if let Err(error) = backend.poseidon_level(arity, columns, &mut leaves) {
-            return Err(wrong_label(&layers, first, columns).unwrap_or(error.into()));
+    for (place, path) in files::tree_c(cache, geometry.base_trees()).enumerate() {
+        if let Some(root) = known.get(place).copied().flatten() {
+            roots.push(root);
+            stage.advance(rows.leaves())?;
+            continue;
         }
-        trees.push(&leaves)?;
-        Ok(stage.advance(leaves.len() as u64)?)
-    })?;
-    trees.finish()
+        let output = AtomicFile::with_len(&path, rows.stored() * NODE_SIZE as u64)?;
+        let mut tree = Cascade::new(backend, NodeHash::Poseidon, rows, batch, Some(output));
+        let before = place as u64 * rows.leaves();
+        let read = |first, count, columns: &mut Vec<Node>| gather(&layers, before + first, count, columns);
+        stream(rows.leaves(), batch, read, |first, columns| {
+            leaves.resize(columns.len() / arity, [0; NODE_SIZE]);
+            if let Err(error) = backend.poseidon_level(arity, columns, &mut leaves) {
+                return Err(wrong_label(&layers, before + first, columns).unwrap_or(error.into()));
+            }
+            tree.push(&leaves)?;
+            Ok(stage.advance(leaves.len() as u64)?)
+        })?;
+        let (root, file) = tree.finish()?;
+        if let Some(file) = file {
+            file.commit()?;
+            note(&path)?;
+        }
+        roots.push(root);
+    }
+    Ok(roots)
 }
 
 /// Reads the columns of `count` nodes: the labels of a node one after the other, layer 1 first.

@@ -24,6 +24,7 @@ use crate::sector::geometry::Geometry;
 use crate::sector::params::NODE_SIZE;
 use crate::store::atomic::{AtomicFile, WriteError};
 use crate::store::files;
+use crate::store::manifest::{CheckError, FileRecord, Manifest};
 
 /// What binds a replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,13 +77,20 @@ impl From<WriteError> for CommitError {
 
 /// Commits to the layers in `cache` and encodes the data of TreeD there into `replica`.
 ///
-/// Writes the TreeC and TreeR-last files into `cache` and replaces `replica`, each under a temporary name first.
+/// Writes the TreeC and TreeR-last files into `cache` and replaces `replica`, each under a temporary name first. Base trees of
+/// TreeC, where most of the work is, are noted in the manifest, if there is one, and found there by the next attempt.
 ///
 /// # Errors
 /// [`CommitError`] names the file that is missing, has another length, holds a node that is no field element, or
 /// contradicts itself.
-pub fn commit(job: &Job<'_>, config: &PoRepConfig, cache: &Path, replica: &Path) -> Result<Commitments, CommitError> {
-    commit_with(&*job.config.backend, job, Geometry::of(config.params), cache, replica)
+pub fn commit(
+    job: &Job<'_>,
+    config: &PoRepConfig,
+    cache: &Path,
+    replica: &Path,
+    manifest: Option<Manifest>,
+) -> Result<Commitments, CommitError> {
+    commit_noted(&*job.config.backend, job, Geometry::of(config.params), cache, replica, manifest)
 }
 
 /// [`commit`] on a device of the caller's, for a sector of any geometry.
@@ -96,15 +104,74 @@ pub fn commit_with(
     cache: &Path,
     replica: &Path,
 ) -> Result<Commitments, CommitError> {
+    commit_noted(backend, job, geometry, cache, replica, None)
+}
+
+fn commit_noted(
+    backend: &dyn Backend,
+    job: &Job<'_>,
+    geometry: Geometry,
+    cache: &Path,
+    replica: &Path,
+    manifest: Option<Manifest>,
+) -> Result<Commitments, CommitError> {
     let data = NodeFile::open(&files::tree_d(cache), geometry.data().stored())?;
-    let (roots_c, tree_c) = tree_c(backend, job, cache, geometry)?;
+    let roots_c = noted_tree_c(backend, job, geometry, cache, manifest)?;
     let comm_c = Joined::new(geometry.shape(), roots_c)?.root();
     let (comm_d, roots_r_last, replica) = encode_sector(backend, job, geometry, &data, cache, replica)?;
     let comm_r_last = Joined::new(geometry.shape(), roots_r_last)?.root();
     let comm_r = hash2(&comm_c, &comm_r_last)?;
-    // Nothing has been replaced so far, and nothing is left to go wrong but the disk.
-    tree_c.into_iter().chain(replica).try_for_each(AtomicFile::commit)?;
+    // No replica has been replaced so far, and nothing is left to go wrong but the disk.
+    replica.into_iter().try_for_each(AtomicFile::commit)?;
     Ok(Commitments { comm_d, comm_c, comm_r_last, comm_r })
+}
+
+/// TreeC, of which base trees that the manifest knows by their digests are taken as they are.
+fn noted_tree_c(
+    backend: &dyn Backend,
+    job: &Job<'_>,
+    geometry: Geometry,
+    cache: &Path,
+    mut manifest: Option<Manifest>,
+) -> Result<Vec<Node>, CommitError> {
+    let paths: Vec<PathBuf> = files::tree_c(cache, geometry.base_trees()).collect();
+    let stored = geometry.base().stored();
+    let is_noted = |path: &Path| manifest.as_ref().is_some_and(|manifest| manifest.file(&name_of(path)).is_some());
+    let noted = paths.iter().filter(|path| is_noted(path)).count() as u64;
+    let mut known = vec![None; paths.len()];
+    if noted > 0 {
+        let stage = job.stage("check tree-c", Unit::Bytes, noted * stored * NODE_SIZE as u64);
+        for (path, known) in paths.iter().zip(&mut known) {
+            if let Some(manifest) = &manifest
+                && manifest.holds(cache, &name_of(path), &stage).map_err(|error| unread(path, error))?
+            {
+                *known = Some(NodeFile::open(path, stored)?.node(stored - 1)?);
+            }
+        }
+    }
+    let found = known.iter().flatten().count();
+    if found > 0 {
+        tracing::info!(trees = found, of = paths.len(), "base trees of tree-c are there");
+    }
+    let mut note = |path: &Path| {
+        if let Some(manifest) = &mut manifest {
+            manifest.record(name_of(path), FileRecord::of(path, None).map_err(|error| unread(path, error))?);
+            manifest.store(cache)?;
+        }
+        Ok(())
+    };
+    Ok(tree_c(backend, job, cache, geometry, &known, &mut note)?)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn unread(path: &Path, error: CheckError) -> BuildError {
+    match error {
+        CheckError::Cancelled(cancelled) => cancelled.into(),
+        CheckError::Io(source) => NodeFileError::Io { path: path.to_owned(), source }.into(),
+    }
 }
 
 /// Encodes the leaves of TreeD into the replica and builds TreeR-last over it; returns CommD, the base roots, and the

@@ -78,6 +78,30 @@ pub struct FileRecord {
     pub sha256: [u8; 32],
 }
 
+impl FileRecord {
+    /// Of a file, which is read; the stage, if there is one, advances by its bytes.
+    ///
+    /// # Errors
+    /// When the system cannot read the file, or the job is cancelled.
+    pub fn of(path: &Path, stage: Option<&Stage<'_>>) -> Result<Self, CheckError> {
+        let mut file = File::open(path)?;
+        let mut hasher = Sha256::new();
+        let mut block = vec![0; BLOCK_BYTES];
+        let mut size_bytes = 0;
+        loop {
+            let read = file.read(&mut block)?;
+            if read == 0 {
+                return Ok(Self { size_bytes, sha256: hasher.finalize().into() });
+            }
+            hasher.update(&block[..read]);
+            size_bytes += read as u64;
+            if let Some(stage) = stage {
+                stage.advance(read as u64)?;
+            }
+        }
+    }
+}
+
 /// The finished files of a sector's folder, by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -169,24 +193,14 @@ impl Manifest {
     /// When the system cannot read the file, or the job is cancelled.
     pub fn holds(&self, folder: &Path, name: &str, stage: &Stage<'_>) -> Result<bool, CheckError> {
         let Some(record) = self.files.get(name) else { return Ok(false) };
-        let mut file = match File::open(folder.join(name)) {
-            Ok(file) => file,
+        let path = folder.join(name);
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.len() == record.size_bytes => {}
+            Ok(_) => return Ok(false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error.into()),
-        };
-        if file.metadata()?.len() != record.size_bytes {
-            return Ok(false);
         }
-        let mut hasher = Sha256::new();
-        let mut block = vec![0; BLOCK_BYTES];
-        loop {
-            let read = file.read(&mut block)?;
-            if read == 0 {
-                return Ok(*hasher.finalize() == record.sha256);
-            }
-            hasher.update(&block[..read]);
-            stage.advance(read as u64)?;
-        }
+        Ok(FileRecord::of(&path, Some(stage))? == *record)
     }
 }
 

@@ -2,26 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use blake2b_simd::Params;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 use sha2::{Digest, Sha256, Sha512};
 
-use super::{CommitError, Commitments, commit_with};
+use super::{CommitError, Commitments, commit_noted, commit_with};
 use crate::backend::cpu::Cpu;
 use crate::config::Config;
 use crate::field::Node;
 use crate::hash::sha256::trim;
-use crate::job::{Cancel, Job, Quiet};
+use crate::job::{Cancel, Job, Progress, Quiet, Unit};
 use crate::merkle::build::{BuildError, build_tree_d, build_tree_r_last};
 use crate::merkle::node_file::NodeFileError;
 use crate::merkle::path::PathElement;
 use crate::merkle::tree_file::{TreeFile, TreeFileError};
 use crate::sector::geometry::Geometry;
-use crate::sector::{PoRepId, TreeShape, replica_id};
+use crate::sector::{PoRepId, Profile, SealProof, TreeShape, replica_id};
 use crate::store::files;
+use crate::store::manifest::{Identity, Manifest};
 
 /// One `run` of the vectors.
 struct Run {
@@ -328,6 +330,75 @@ fn phase_can_be_repeated() {
         assert_eq!(poseidon(&roots), first.comm_r_last);
         assert_eq!(contents(cache), files);
     });
+}
+
+/// Cancels a job as soon as so many nodes of tree-c are done.
+struct Until<'a> {
+    nodes: u64,
+    done: AtomicU64,
+    is_tree_c: AtomicBool,
+    cancel: &'a Cancel,
+}
+
+impl Progress for Until<'_> {
+    fn begin(&self, stage: &'static str, _unit: Unit, _total: u64) {
+        self.is_tree_c.store(stage == "tree-c", Ordering::Relaxed);
+    }
+
+    fn advance(&self, units: u64) {
+        let is_counted = self.is_tree_c.load(Ordering::Relaxed);
+        if is_counted && self.done.fetch_add(units, Ordering::Relaxed) + units >= self.nodes {
+            self.cancel.cancel();
+        }
+    }
+
+    fn end(&self) {}
+}
+
+#[test]
+fn base_trees_that_are_finished_are_not_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path();
+    let replica = cache.join("sealed");
+    let geometry = with_job(0, 2, |job| computed(job, cache, 1 << 10));
+    let expected = with_job(0, 2, |job| commit_with(&Cpu, job, geometry, cache, &replica).unwrap());
+    let trees: Vec<PathBuf> = files::tree_c(cache, 2).collect();
+    let [first, second] = [0, 1].map(|tree: usize| fs::read(&trees[tree]).unwrap());
+    trees.iter().for_each(|tree| fs::remove_file(tree).unwrap());
+    fs::remove_file(&replica).unwrap();
+
+    let identity = Identity::new(&SealProof::by_id(Profile::Filecoin, 5).unwrap().config(), &[1; 32]);
+    let noted = || Manifest::load(cache, identity.clone()).unwrap();
+    noted().store(cache).unwrap();
+    // Stopped in the second tree.
+    let (config, cancel) = (Config { memory_bytes: 0, ..Config::default() }, Cancel::default());
+    let until = Until { nodes: 513, done: AtomicU64::new(0), is_tree_c: AtomicBool::new(false), cancel: &cancel };
+    let job = Job { config: &config, progress: &until, cancel: &cancel };
+    let stopped = commit_noted(&Cpu, &job, geometry, cache, &replica, Some(noted()));
+    assert!(matches!(stopped, Err(CommitError::Cancelled(_))), "{stopped:?}");
+    assert_eq!(fs::read(&trees[0]).unwrap(), first);
+    assert!(!trees[1].exists() && !replica.exists());
+    assert!(noted().file("sc-02-data-tree-c-0.dat").is_some() && noted().file("sc-02-data-tree-c-1.dat").is_none());
+
+    // Its labels are not looked at again: some are wrong now.
+    let layer = files::layer(cache, 1);
+    let good = fs::read(&layer).unwrap();
+    let mut bad = good.clone();
+    bad[..32 * 8].fill(1);
+    fs::write(&layer, &bad).unwrap();
+    let commit = || with_job(0, 2, |job| commit_noted(&Cpu, job, geometry, cache, &replica, Some(noted())).unwrap());
+    assert_eq!(commit(), expected);
+    assert_eq!(fs::read(&trees[1]).unwrap(), second);
+    assert!(noted().file("sc-02-data-tree-c-1.dat").is_some());
+    // A tree that is not what was noted is made again, of the labels as they are.
+    let mut damaged = first.clone();
+    damaged[40] ^= 1;
+    fs::write(&trees[0], &damaged).unwrap();
+    assert_ne!(commit(), expected);
+    fs::write(&layer, &good).unwrap();
+    fs::write(&trees[0], &damaged[..64]).unwrap();
+    assert_eq!(commit(), expected);
+    assert_eq!(fs::read(&trees[0]).unwrap(), first);
 }
 
 #[test]
