@@ -213,3 +213,92 @@ impl Prover {
 fn bytes_of(proofs: &[Proof]) -> Vec<u8> {
     proofs.iter().flat_map(Proof::to_bytes).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use rand_core::SeedableRng;
+    use rand_xorshift::XorShiftRng;
+
+    use super::*;
+    use crate::circuit::CircuitSystem;
+    use crate::circuit::gadgets::{num, poseidon};
+    use crate::field::Node;
+    use crate::field::fr::{from_node, to_node};
+    use crate::groth16::Toxic;
+    use crate::hash::poseidon::hash2;
+    use crate::hash::poseidon_constants::Tag;
+    use crate::job::{Cancel, Quiet};
+    use crate::params::CircuitKind;
+    use crate::sector::Profile;
+
+    /// Two secrets with a given hash.
+    struct Secrets(Option<[u64; 2]>);
+
+    impl Secrets {
+        fn hash(&self) -> Option<Fr> {
+            let [first, second] = self.0?.map(|secret| -> Node { to_node(&Fr::from(secret)) });
+            from_node(&hash2(&first, &second).unwrap()).ok()
+        }
+    }
+
+    impl ProofCircuit for Secrets {
+        fn read<CS: CircuitSystem>(&self, cs: &mut CS) -> Result<(), bellman::SynthesisError> {
+            let first = num::alloc(cs, self.0.map(|secrets| Fr::from(secrets[0])))?;
+            let second = num::alloc(cs, self.0.map(|secrets| Fr::from(secrets[1])))?;
+            let told = num::alloc(cs, self.hash())?;
+            num::inputize(cs, told)?;
+            let hash = poseidon::hash(cs, &[first, second], Tag::Merkle)?;
+            num::equal(cs, told, hash);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn proofs_of_an_earlier_attempt_are_taken_if_they_hold() {
+        const PARTITIONS: usize = 5;
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config { parameter_cache: folder.path().to_owned(), ..Config::default() };
+        let cancel = Cancel::default();
+        let job = Job { config: &config, progress: &Quiet, cancel: &cancel };
+        let id = ParamId::new(Profile::Filecoin, CircuitKind::PoRep, 2 << 10).unwrap();
+        let toxic = Toxic::random(XorShiftRng::from_seed([7; 16]));
+        ParamStore::new(folder.path()).create(&job, &id, &Secrets(None).record(), &toxic).unwrap();
+        let prover = Prover::open(&job, &id, &Secrets(None)).unwrap();
+
+        let secrets = |partition: usize| Secrets(Some([partition as u64, 9]));
+        let inputs: Vec<Vec<Fr>> = (0..PARTITIONS).map(|partition| vec![secrets(partition).hash().unwrap()]).collect();
+        // The proofs, which partitions were proven for them, and what was kept meanwhile.
+        let prove = |proven: &[u8]| {
+            let (made, kept) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+            let keep = |proofs: &[u8]| kept.lock().unwrap().push(proofs.to_vec());
+            let circuit = |partition| {
+                made.lock().unwrap().push(partition);
+                Ok(secrets(partition))
+            };
+            let resume = Resume { proven, keep: &keep };
+            let proofs = prover.prove_all(&job, 0..PARTITIONS, &inputs, &resume, circuit).unwrap();
+            (proofs, made.into_inner().unwrap(), kept.into_inner().unwrap())
+        };
+        let (first, made, kept) = prove(&[]);
+        assert_eq!((first.len(), made), (PARTITIONS * PROOF_BYTES, vec![0, 1, 2, 3, 4]));
+        // Three, and then two.
+        assert_eq!(kept, [first[..3 * PROOF_BYTES].to_vec()]);
+
+        let (second, made, _) = prove(&kept[0]);
+        assert_eq!((&second[..3 * PROOF_BYTES], made), (&kept[0][..], vec![3, 4]));
+        let (third, made, kept) = prove(&second);
+        assert_eq!((third, made, kept), (second.clone(), vec![], vec![]));
+
+        let mut damaged = second[..PROOF_BYTES].to_vec();
+        damaged[30] ^= 1;
+        // Of another statement, damaged, too long, of no whole proof.
+        for proven in [&second[PROOF_BYTES..], &damaged, &[&second[..], &second[..PROOF_BYTES]].concat(), &[0; 191]] {
+            let (_, made, _) = prove(proven);
+            assert_eq!(made, [0, 1, 2, 3, 4]);
+        }
+        let (_, made, _) = prove(&second[..PROOF_BYTES + 7]);
+        assert_eq!(made, [0, 1, 2, 3, 4]);
+    }
+}

@@ -426,6 +426,7 @@ impl Queue {
                 return Ok(false);
             }
             put(transaction, lease.job, CHECKPOINT, checkpoint)?;
+            tell_of(transaction, lease.job, Some(&lease.owner), &format!("kept {} bytes", checkpoint.len()))?;
             Ok(true)
         })
     }

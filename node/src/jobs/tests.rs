@@ -173,6 +173,7 @@ fn leases(queue: &dyn Fn() -> Queue) {
         "begun",
         "queued again: first was not heard of any more",
         "begun",
+        "kept 4 bytes",
         "queued again: second was stopped while it ran",
         "begun",
         "done",
