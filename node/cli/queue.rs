@@ -7,6 +7,7 @@ use std::path::Path;
 
 use filecash_engine::sector::piece::{self, PaddedLen, PieceInfo};
 use filecash_engine::sector::{Feature, Profile, SealProof};
+use filecash_engine::store::files::SYNTHETIC_PROOFS;
 use filecash_node::hex32::Hex32;
 use filecash_node::jobs::{Job, Kind as Step, NewJob, Queue, SectorRow, State};
 use filecash_node::worker::storage::{Storage, StorageError};
@@ -95,12 +96,18 @@ fn queued(dir: &Path, seed: Option<Hex32>, context: &Context) -> anyhow::Result<
         path,
         added: 0,
     };
-    let jobs = chain(&row, &proof, &identity, seed)?;
+    let jobs = chain(&folder, &row, &proof, &identity, seed)?;
     Ok(Queued { row, jobs })
 }
 
-/// The jobs of a sector, one after the other. What is done already is found to be done when its job is.
-fn chain(row: &SectorRow, proof: &SealProof, identity: &Identity, seed: Option<Hex32>) -> anyhow::Result<Vec<NewJob>> {
+/// The jobs of a sector, one after the other, but for those whose outputs are there.
+fn chain(
+    folder: &Folder,
+    row: &SectorRow,
+    proof: &SealProof,
+    identity: &Identity,
+    seed: Option<Hex32>,
+) -> anyhow::Result<Vec<NewJob>> {
     let feature = proof.config().feature;
     let seed = seed.or(identity.seed);
     let mut steps = vec![Step::Pc1, Step::Pc2];
@@ -108,12 +115,21 @@ fn chain(row: &SectorRow, proof: &SealProof, identity: &Identity, seed: Option<H
         steps.push(Step::Synth);
     }
     steps.extend([Step::C1, Step::C2, Step::Finalize]);
+    let is_done = |step: &Step| match step {
+        Step::Pc1 => folder.pc1().exists(),
+        Step::Pc2 => folder.pc2().exists(),
+        Step::Synth => folder.cache().join(SYNTHETIC_PROOFS).exists(),
+        // C2 takes what C1 hands on, not its file.
+        Step::C1 | Step::C2 => folder.proof().exists(),
+        _ => false,
+    };
+    steps.retain(|step| !is_done(step));
     let of_sector = |seed| serde_json::to_string(&SectorTask { folder: row.path.clone(), seed });
     let jobs = steps.into_iter().enumerate().map(|(place, kind)| {
         let wants_seed = kind == Step::C1 && feature != Feature::NonInteractive;
         let task = match kind {
             Step::C2 => serde_json::to_string(&SealTask { prover_id: identity.prover_id, sector: identity.sector }),
-            Step::C1 => of_sector(seed),
+            Step::C1 | Step::Finalize => of_sector(seed),
             _ => of_sector(None),
         }?;
         Ok(NewJob {

@@ -191,6 +191,37 @@ fn sector_goes_through_the_queue_to_where_it_stays() {
 }
 
 #[test]
+fn steps_that_were_done_by_hand_are_not_queued() {
+    let miner = Miner::new();
+    miner.storage("ssd");
+    let folder = miner.stage("ssd/one", 1, &[]);
+    let path = folder.to_str().unwrap();
+    let kinds = |miner: &Miner| {
+        let added = miner.json(&["sectors", "add", path, "--seed", SEED]);
+        let jobs = miner.jobs();
+        let kinds: Vec<String> = jobs.iter().map(|job| text(&job["kind"]).to_owned()).collect();
+        for id in added["sectors"][0]["jobs"].as_array().unwrap() {
+            drop(miner.run(&["jobs", "cancel", &id.to_string()]));
+        }
+        miner.run(&["sectors", "forget", "f01000/1"]).succeeds();
+        kinds
+    };
+    assert_eq!(kinds(&miner), ["pc1", "pc2", "c1", "c2", "finalize"]);
+    miner.run(&["seal", "pc1", "--dir", path]).succeeds();
+    assert_eq!(kinds(&miner), ["pc2", "c1", "c2", "finalize"]);
+    miner.run(&["seal", "pc2", "--dir", path]).succeeds();
+    miner.run(&["seal", "c1", "--dir", path, "--seed", SEED]).succeeds();
+    assert_eq!(kinds(&miner), ["c1", "c2", "finalize"]);
+    miner.run(&["seal", "c2", "--dir", path]).succeeds();
+    assert_eq!(kinds(&miner), ["finalize"]);
+    miner.run(&["sectors", "add", path]).succeeds();
+    let run = ["worker", "run", "--until-idle", "--sealing", "ssd", "--reserve", "0"];
+    assert_eq!(miner.json(&run)["done"], 1);
+    miner.verify("ssd/one");
+    assert!(!miner.sandbox.path("ssd/one/c1.json").exists());
+}
+
+#[test]
 fn profiles_are_not_mixed() {
     let miner = Miner::new();
     let cash = miner.stage("ssd/cash", 5, &["--profile", "filecash"]);
