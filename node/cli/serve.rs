@@ -1,42 +1,89 @@
 //! `filecash serve …`: doors for miner programs, with a worker behind them that makes the proofs.
 
+use std::panic::resume_unwind;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use filecash_node::cuzk::{self, Options};
+use filecash_engine::job::Cancel;
+use filecash_node::jobs::Store;
 use filecash_node::worker::{self, WorkerError};
+use filecash_node::{cuzk, remote_c2};
 use serde_json::json;
 
-use crate::args::serve::{Serve, ServeCuzk};
+use crate::args::serve::{Door, Serve, ServeCuzk, ServeRemoteC2};
 use crate::context::Context;
 use crate::report::Report;
 use crate::worker::{memory, options, places_for_proofs, queue, store, tell};
 
 /// How long a proof stays after a client had it.
-const KEEP: std::time::Duration = std::time::Duration::from_secs(3600);
+const KEEP: Duration = Duration::from_secs(3600);
 
 /// Runs the verb.
 pub fn run(verb: &Serve, context: &Context) -> anyhow::Result<Report> {
     match verb {
         Serve::Cuzk(args) => serve_cuzk(args, context),
+        Serve::RemoteC2(args) => serve_remote_c2(args, context),
     }
 }
 
 fn serve_cuzk(args: &ServeCuzk, context: &Context) -> anyhow::Result<Report> {
-    let server = Options {
+    let server = cuzk::Options {
         listen: args.listen.clone(),
         profile: context.profile(),
-        most_waiting: args.max_pending,
+        most_waiting: args.door.max_pending,
         keep: KEEP,
         parameter_cache: context.config.parameter_cache.clone(),
         devices: crate::devices::names(context),
         memory_bytes: memory(context),
     };
+    for listen in server.listen.iter().filter(|listen| listen.is_public()) {
+        warn_of(&listen.to_string());
+    }
+    let ready = || {
+        for listen in &server.listen {
+            context.teller.note(&format!("Listening on {listen}, profile {}", server.profile));
+        }
+    };
+    with_worker("cuzk", &args.door, context, |store, stop| Ok(cuzk::serve(store, &server, stop, ready)?))
+}
+
+fn serve_remote_c2(args: &ServeRemoteC2, context: &Context) -> anyhow::Result<Report> {
+    let server = remote_c2::Options {
+        listen: args.listen,
+        allow: args.allow.clone(),
+        profile: context.profile(),
+        most_waiting: args.door.max_pending,
+        keep: KEEP,
+        host: worker::host(),
+        memory_bytes: memory(context),
+    };
+    if !args.listen.ip().is_loopback() && args.allow.is_empty() {
+        warn_of(&args.listen.to_string());
+    }
+    let ready = || context.teller.note(&format!("Listening on {}, profile {}", server.listen, server.profile));
+    with_worker("remote-c2", &args.door, context, |store, stop| Ok(remote_c2::serve(store, &server, stop, ready)?))
+}
+
+fn warn_of(listen: &str) {
+    tracing::warn!(
+        listen,
+        "anybody who reaches this port can have proofs made: the protocol knows neither passwords nor encryption"
+    );
+}
+
+/// Serves a door, with a worker behind it unless others are to do the proofs.
+fn with_worker(
+    name: &str,
+    args: &Door,
+    context: &Context,
+    serve: impl FnOnce(&Store, &Cancel) -> anyhow::Result<()>,
+) -> anyhow::Result<Report> {
     let worker = match args.no_worker {
         true => None,
         false => {
             let worker = worker::Options {
-                name: format!("{}-cuzk", worker::host()),
+                name: format!("{}-{name}", worker::host()),
                 ..options(places_for_proofs(&args.places)?, context)?
             };
             let queue = queue(context)?;
@@ -44,29 +91,16 @@ fn serve_cuzk(args: &ServeCuzk, context: &Context) -> anyhow::Result<Report> {
             Some((worker, queue))
         }
     };
-    for listen in server.listen.iter().filter(|listen| listen.is_public()) {
-        tracing::warn!(
-            %listen,
-            "anybody who reaches this port can have proofs made: the protocol knows neither passwords nor encryption"
-        );
-    }
     let stop = context.canceller();
-    let ready = || {
-        for listen in &server.listen {
-            context.teller.note(&format!("Listening on {listen}, profile {}", server.profile));
-        }
-    };
     thread::scope(|scope| {
         let stops = &stop;
         let worker = worker.map(|(options, queue)| {
-            scope.spawn(move || {
-                // Without a worker there is nothing behind the door.
-                worker::run(&queue, &options, stops).inspect_err(|_| stops.cancel())
-            })
+            // Without a worker there is nothing behind the door.
+            scope.spawn(move || worker::run(&queue, &options, stops).inspect_err(|_| stops.cancel()))
         });
-        let served = cuzk::serve(store(context)?, &server, &stop, ready);
+        let served = serve(store(context)?, &stop);
         stop.cancel();
-        let summary = worker.map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        let summary = worker.map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
         let summary = summary.transpose().map_err(|error: WorkerError| error).context("the worker")?;
         served?;
         let summary = summary.unwrap_or_default();

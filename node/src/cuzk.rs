@@ -183,17 +183,20 @@ pub fn serve(store: &Store, options: &Options, stop: &Cancel, ready: impl FnOnce
 /// Listens on a Unix socket for our user and our group. One that nobody answers on any more is replaced.
 #[cfg(unix)]
 fn bind(path: &Path, listen: &Listen) -> Result<tokio::net::UnixListener, ServeError> {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
     use std::os::unix::net::{UnixListener, UnixStream};
     let at = |source| ServeError::Listen { listen: listen.clone(), source };
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(at)?;
     }
-    if path.exists() {
+    if let Ok(metadata) = fs::symlink_metadata(path) {
+        // A file that is no socket stays.
+        if !metadata.file_type().is_socket() {
+            return Err(at(io::ErrorKind::AlreadyExists.into()));
+        }
         match UnixStream::connect(path) {
             Ok(_) => return Err(ServeError::Taken { listen: listen.clone() }),
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path).map_err(at)?,
-            // A file that is no socket stays.
             Err(error) => return Err(at(error)),
         }
     }

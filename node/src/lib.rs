@@ -7,5 +7,6 @@ pub mod fetch;
 pub mod hex32;
 pub mod jobs;
 pub mod plan;
+pub mod remote_c2;
 pub mod size;
 pub mod worker;

@@ -323,6 +323,22 @@ fn every_kind_is_proven_for_a_foreign_client() {
     sandbox.write("porep-04", &text[..text.len() / 2]);
     let wrong = client.prove(&sector.porep("cut", "04"));
     assert_eq!(wrong["status"], 2, "{wrong}");
+    // Vanilla proofs of which bytes are missing.
+    for (kind, mut submit) in
+        [("winning", sector.winning("short")), ("window", sector.window("short")), ("snap", snap.clone())]
+    {
+        let file = match kind {
+            "winning" => "winning",
+            "window" => "window/sector-5",
+            _ => "partition",
+        };
+        let bytes = sandbox.read(file);
+        sandbox.write("short", &bytes[..bytes.len() - 1]);
+        submit["vanilla_proofs"] = value!([sector.path("short")]);
+        submit["request_id"] = format!("short {kind}").into();
+        let wrong = client.prove(&submit);
+        assert!(wrong["error_message"].as_str().unwrap().starts_with("bad-input: "), "{wrong}");
+    }
     // Another miner's: the replica id tells.
     let mut other = sector.porep("other", "02");
     other["miner_id"] = 1001.into();
@@ -330,7 +346,7 @@ fn every_kind_is_proven_for_a_foreign_client() {
     assert!(wrong["error_message"].as_str().unwrap().contains("another sector, ticket or profile"), "{wrong}");
 
     let metrics = client.does("GetMetrics", &value!({}))["prometheus_text"].as_str().unwrap().to_owned();
-    for line in ["cuzk_proofs_completed_total 5\n", "cuzk_proofs_failed_total 2\n", "cuzk_queue_depth 0\n"] {
+    for line in ["cuzk_proofs_completed_total 5\n", "cuzk_proofs_failed_total 5\n", "cuzk_queue_depth 0\n"] {
         assert!(metrics.contains(line), "{metrics}");
     }
     assert!(metrics.contains("cuzk_proof_duration_seconds_count{proof_kind=\"porep_c2\"} 2\n"), "{metrics}");

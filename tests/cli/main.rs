@@ -23,6 +23,8 @@ mod many;
 mod memory;
 mod plan;
 mod post;
+#[cfg(unix)]
+mod remote_c2;
 mod settings;
 mod steps;
 mod support;

@@ -1,5 +1,7 @@
 //! `filecash serve`.
 
+use std::net::{IpAddr, SocketAddr};
+
 use clap::{Args, Subcommand};
 use filecash_node::cuzk::Listen;
 
@@ -10,14 +12,13 @@ use super::worker::Places;
 pub enum Serve {
     /// Proofs for miners that speak cuzk.v1 (gRPC), such as Curio
     Cuzk(ServeCuzk),
+    /// C2 for Filecash's miners and workers that are given FFI_REMOTE_COMMIT2_BASE_URL (HTTP)
+    RemoteC2(ServeRemoteC2),
 }
 
-/// `filecash serve cuzk`.
+/// What doors have in common.
 #[derive(Debug, Args)]
-pub struct ServeCuzk {
-    /// Where clients come in: unix:///PATH or IP:PORT; several may be given
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9820")]
-    pub listen: Vec<Listen>,
+pub struct Door {
     /// Requests that may wait; more are turned away until there is room
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub max_pending: u64,
@@ -26,4 +27,27 @@ pub struct ServeCuzk {
     pub no_worker: bool,
     #[command(flatten)]
     pub places: Places,
+}
+
+/// `filecash serve remote-c2`.
+#[derive(Debug, Args)]
+pub struct ServeRemoteC2 {
+    /// Where clients come in: IP:PORT
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6000")]
+    pub listen: SocketAddr,
+    /// Address of a client that is let in; several may be given [default: all that reach the port]
+    #[arg(long, value_name = "IP")]
+    pub allow: Vec<IpAddr>,
+    #[command(flatten)]
+    pub door: Door,
+}
+
+/// `filecash serve cuzk`.
+#[derive(Debug, Args)]
+pub struct ServeCuzk {
+    /// Where clients come in: unix:///PATH or IP:PORT; several may be given
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9820")]
+    pub listen: Vec<Listen>,
+    #[command(flatten)]
+    pub door: Door,
 }

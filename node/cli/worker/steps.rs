@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use filecash_engine::Error;
 use filecash_engine::api::snark::Resume;
 use filecash_engine::api::{SectorIdentity, post, prove, seal, update, verify};
 use filecash_engine::backend::Phase;
@@ -30,6 +31,7 @@ use crate::context::Context;
 use crate::files;
 use crate::folder::{Folder, Identity};
 use crate::phase::Codec;
+use crate::report::{Failure, Kind as Sort};
 
 /// Who works in a sector's folder holds the lock of this file.
 const LOCK: &str = ".filecash-lock";
@@ -182,9 +184,11 @@ impl Step<'_> {
     }
 
     fn c2(&self, task: &SealTask, input: &[u8], kept: &[u8]) -> anyhow::Result<Vec<u8>> {
-        let (proof, c1) = Commit1Output::decode(self.assignment.profile, input).context("the output of C1")?;
+        let read = Commit1Output::decode(self.assignment.profile, input).map_err(Error::from);
+        let (proof, c1) = read.context("the output of C1")?;
         let name = &self.assignment.proof;
-        ensure!(proof.name == *name, "the output of C1 is of {}, the job of {name}", proof.name);
+        let fits = proof.name == *name;
+        expect(fits, || format!("the output of C1 is of {}, the job of {name}", proof.name))?;
         let identity = SectorIdentity { prover_id: task.prover_id.0, sector_id: task.sector, ticket: c1.ticket };
         let job = self.job(Phase::C2, proof.config().params.size_bytes)?;
         let keep = |proofs: &[u8]| self.speaker.keep(proofs);
@@ -235,27 +239,30 @@ impl Step<'_> {
 
     fn update(&self, task: &UpdateTask, input: &[u8], kept: &[u8]) -> anyhow::Result<Vec<u8>> {
         let config = UpdateProof::by_name(self.assignment.profile, &self.assignment.proof)?.config();
-        let parts = split(input, &task.lengths).context("the vanilla proofs are not as long as the task says")?;
+        let parts = parts(input, &task.lengths)?;
         let (found, expected) = (parts.len(), config.shape.partitions);
-        ensure!(found == expected, "{found} partitions, expected {expected}");
-        let proofs = parts.iter().enumerate();
-        let proofs: Result<Vec<_>, _> =
-            proofs.map(|(partition, bytes)| PartitionProof::from_bytes(&config.shape, partition, bytes)).collect();
+        expect(found == expected, || format!("{found} partitions, expected {expected}"))?;
+        let proofs = parts.iter().enumerate().map(|(partition, bytes)| {
+            let read = PartitionProof::from_bytes(&config.shape, partition, bytes).map_err(Error::from);
+            read.with_context(|| format!("partition {partition}"))
+        });
+        let proofs = proofs.collect::<anyhow::Result<Vec<_>>>()?;
         let UpdateTask { comm_r_old, comm_r_new, comm_d_new, .. } = task;
         let commitments =
             UpdateCommitments { comm_r_old: comm_r_old.0, comm_r_new: comm_r_new.0, comm_d_new: comm_d_new.0 };
         let job = self.job(Phase::Update, config.params.size_bytes)?;
         let keep = |proofs: &[u8]| self.speaker.keep(proofs);
         let resume = Resume { proven: kept, keep: &keep };
-        Ok(update::prove_resumed(&job, &config, &commitments, &proofs?, &resume)?)
+        Ok(update::prove_resumed(&job, &config, &commitments, &proofs, &resume)?)
     }
 
     fn round(&self, task: &PoStTask, kind: PoStKind, input: &[u8]) -> anyhow::Result<(PoStRound, Vec<VanillaPoSt>)> {
         let proof = PoStProof::by_name(self.assignment.profile, &self.assignment.proof)?;
-        ensure!(proof.kind == kind, "{} is of another kind", proof.name);
-        let parts = split(input, &task.lengths).context("the vanilla proofs are not as long as the task says")?;
+        expect(proof.kind == kind, || format!("{} is of another kind", proof.name))?;
+        let parts = parts(input, &task.lengths)?;
         let vanilla = parts.iter().enumerate().map(|(place, bytes)| {
-            VanillaPoSt::decode(&proof.config(), bytes).with_context(|| format!("vanilla proof {place}"))
+            let read = VanillaPoSt::decode(&proof.config(), bytes).map_err(Error::from);
+            read.with_context(|| format!("vanilla proof {place}"))
         });
         let round = PoStRound::new(&proof.config(), &task.randomness.0, &task.prover_id.0)?;
         Ok((round, vanilla.collect::<Result<_, _>>()?))
@@ -271,7 +278,8 @@ impl Step<'_> {
     fn winning(&self, task: &PoStTask, input: &[u8]) -> anyhow::Result<Vec<u8>> {
         let (round, mut vanilla) = self.round(task, PoStKind::Winning, input)?;
         let (Some(of_sector), true) = (vanilla.pop(), vanilla.is_empty()) else {
-            bail!("a winning proof is of one sector, not of {}", task.lengths.len());
+            let message = format!("a winning proof is of one sector, not of {}", task.lengths.len());
+            return Err(Failure::new(Sort::Input, message).into());
         };
         let job = self.job(Phase::PoSt, round.config().params.size_bytes)?;
         Ok(post::prove_winning_with_vanilla(&job, &round, of_sector)?)
@@ -299,6 +307,17 @@ impl Sector {
         self.read::<T>(&path)?;
         files::read(&path, T::NAME)
     }
+}
+
+/// Refuses an input.
+fn expect(is_so: bool, message: impl FnOnce() -> String) -> anyhow::Result<()> {
+    if is_so { Ok(()) } else { Err(Failure::new(Sort::Input, message()).into()) }
+}
+
+/// The vanilla proofs in an input.
+fn parts<'a>(input: &'a [u8], lengths: &[usize]) -> anyhow::Result<Vec<&'a [u8]>> {
+    let message = "the vanilla proofs are not as long as the task says";
+    Ok(split(input, lengths).ok_or_else(|| Failure::new(Sort::Input, message))?)
 }
 
 /// Where a sector is now, for the queue's books.

@@ -127,7 +127,8 @@ mod tests {
             assert_eq!(Circuit::by_name(Profile::Filecoin, name).unwrap().name(), name);
         }
         let cash = of(Profile::Filecash);
-        assert!(cash.iter().any(|known| known == "porep-16g") && !cash.iter().any(|known| known == "porep-32g"));
-        assert!(Circuit::by_name(Profile::Filecash, "porep-32g").is_none());
+        assert!(cash.iter().any(|known| known == "porep-16g"), "{cash:?}");
+        assert!(Circuit::by_name(Profile::Filecoin, "porep-16g").is_none(), "{coin:?}");
+        assert!(Circuit::by_name(Profile::Filecash, "snap-32g").is_none(), "{cash:?}");
     }
 }
