@@ -1,4 +1,4 @@
-//! `filecash worker job`: one job, handed over on standard input, told about on standard output ([`wire`]).
+//! `filecash worker job`: one job, handed over on standard input, told about on standard output ([`filecash_node::worker::wire`]).
 //!
 //! When the input ends, the worker is gone and so is this process: what it had finished is on disk, and whoever takes the job next
 //! goes on from there.
