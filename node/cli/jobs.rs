@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use filecash_engine::job::Unit;
-use filecash_node::jobs::choose::{self, Needs, Worker};
+use filecash_node::jobs::view::{Workers, json_of};
 use filecash_node::jobs::{Event, Job, JobId, Progress, Queue, QueueError, State};
 use filecash_node::size::ByteSize;
-use filecash_node::worker::needs::needs;
 use serde_json::{Value, json};
 
 use crate::args::jobs::Jobs;
@@ -24,35 +23,6 @@ pub fn run(verb: &Jobs, context: &Context) -> anyhow::Result<Report> {
         Jobs::Show { job } => show(&queue, *job),
         Jobs::Retry { jobs } => each(&queue, jobs, "queued again", Queue::retry),
         Jobs::Cancel { jobs } => each(&queue, jobs, "cancelled", Queue::cancel),
-    }
-}
-
-/// The workers that live, and why jobs wait for them.
-pub struct Workers(Vec<(String, Worker)>);
-
-impl Workers {
-    /// Those that are heard of.
-    pub fn living(queue: &Queue) -> anyhow::Result<Self> {
-        let all = queue.workers()?.into_iter().filter(|row| row.lives);
-        let known = all.filter_map(|row| Some((row.name, serde_json::from_str(&row.about).ok()?)));
-        Ok(Self(known.collect()))
-    }
-
-    /// Where a storage is, by a worker that has it.
-    pub fn path_of(&self, storage: &str) -> Option<&str> {
-        self.0.iter().find_map(|(_, worker)| worker.storages.get(storage)).map(|storage| storage.path.as_str())
-    }
-
-    /// Why a waiting job waits.
-    pub fn why(&self, job: &Job) -> String {
-        // What it needs at the least is the same wherever it runs.
-        let needs = self.needs(job);
-        choose::why(job, &needs, self.0.iter().map(|(_, worker)| worker)).to_string()
-    }
-
-    fn needs(&self, job: &Job) -> Needs {
-        let most = self.0.iter().map(|(_, worker)| worker.memory_bytes / 2).max().unwrap_or(1 << 30);
-        needs(job, most, rayon::current_num_threads())
     }
 }
 
@@ -80,7 +50,7 @@ pub fn state_of(job: &Job, workers: &Workers) -> String {
 fn progress_of(progress: &Progress, now: i64) -> String {
     let mut text = progress.stage.clone();
     if progress.total > 1 {
-        text += &format!(" {:.0}%", percent(progress));
+        text += &format!(" {:.0}%", progress.percent());
     }
     if let (Some(rate), Some(left)) = (progress.rate(now), progress.left(now))
         && progress.total > 1
@@ -95,27 +65,9 @@ fn progress_of(progress: &Progress, now: i64) -> String {
     text
 }
 
-fn percent(progress: &Progress) -> f64 {
-    if progress.total > 0 { 100.0 * progress.done as f64 / progress.total as f64 } else { 0.0 }
-}
-
 fn took(job: &Job) -> Duration {
     let millis = job.finished.zip(job.started).map_or(0, |(finished, started)| finished - started);
     Duration::from_millis(millis.max(0).unsigned_abs())
-}
-
-/// A job for machines.
-pub fn json_of(job: &Job, workers: &Workers) -> Value {
-    let mut value = json!(job);
-    if job.state == State::Waiting {
-        value["waits"] = json!(workers.why(job));
-    }
-    if let Some(progress) = &job.progress {
-        value["progress"]["percent"] = json!(percent(progress));
-        value["progress"]["per_second"] = json!(progress.rate(job.now));
-        value["progress"]["seconds_left"] = json!(progress.left(job.now).map(|left| left.as_secs_f64()));
-    }
-    value
 }
 
 /// Jobs as a table.
@@ -133,7 +85,7 @@ pub fn table_of(jobs: &[Job], workers: &Workers) -> String {
 fn list(queue: &Queue, over: u32) -> anyhow::Result<Report> {
     let (jobs, workers) = (queue.jobs(over)?, Workers::living(queue)?);
     let of = |state| jobs.iter().filter(|job| job.state == state).count() as u64;
-    let alive: Vec<&str> = workers.0.iter().map(|(name, _)| name.as_str()).collect();
+    let alive: Vec<&str> = workers.names().collect();
     let headline = format!(
         "{} running, {} waiting; {}{}\n",
         count(of(State::Running), "job"),
@@ -144,12 +96,6 @@ fn list(queue: &Queue, over: u32) -> anyhow::Result<Report> {
     let table = if jobs.is_empty() { String::new() } else { table_of(&jobs, &workers) };
     let json: Vec<Value> = jobs.iter().map(|job| json_of(job, &workers)).collect();
     Ok(Report::done(headline + &table, json!({ "jobs": json, "workers": workers.json() })))
-}
-
-impl Workers {
-    fn json(&self) -> Value {
-        self.0.iter().map(|(name, worker)| (name.clone(), json!(worker))).collect::<serde_json::Map<_, _>>().into()
-    }
 }
 
 fn show(queue: &Queue, id: JobId) -> anyhow::Result<Report> {

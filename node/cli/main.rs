@@ -35,6 +35,7 @@ mod report;
 mod seal;
 mod sector;
 mod serve;
+mod show;
 mod text;
 mod update;
 mod worker;

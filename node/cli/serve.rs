@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::args::serve::{Door, Serve, ServeCuzk, ServeRemoteC2};
 use crate::context::Context;
 use crate::report::Report;
+use crate::show;
 use crate::worker::{memory, options, places_for_proofs, queue, store, tell};
 
 /// How long a proof stays after a client had it.
@@ -91,15 +92,17 @@ fn with_worker(
             Some((worker, queue))
         }
     };
-    let stop = context.canceller();
+    let (store, stop) = (store(context)?, context.canceller());
     thread::scope(|scope| {
+        let shown = show::begin(scope, &args.http, store, context, &stop);
         let stops = &stop;
         let worker = worker.map(|(options, queue)| {
             // Without a worker there is nothing behind the door.
             scope.spawn(move || worker::run(&queue, &options, stops).inspect_err(|_| stops.cancel()))
         });
-        let served = serve(store(context)?, &stop);
+        let served = serve(store, &stop);
         stop.cancel();
+        shown.map_or(Ok(()), |shown| shown.join().unwrap_or_else(|panic| resume_unwind(panic)))?;
         let summary = worker.map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
         let summary = summary.transpose().map_err(|error: WorkerError| error).context("the worker")?;
         served?;

@@ -6,7 +6,9 @@ mod steps;
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -21,6 +23,7 @@ use crate::args::worker::{Places, Worker, WorkerRun};
 use crate::context::Context;
 use crate::measure::available_memory;
 use crate::report::{Failure, Kind, Report};
+use crate::show;
 use crate::text::count;
 
 /// How long a job stays with a worker that is not heard of.
@@ -55,7 +58,15 @@ fn serve(args: &WorkerRun, context: &Context) -> anyhow::Result<Report> {
     };
     let queue = queue(context)?;
     tell(&options, &queue, context);
-    let summary = worker::run(&queue, &options, &context.canceller())?;
+    let (store, stop) = (store(context)?, context.canceller());
+    let summary = thread::scope(|scope| {
+        let shown = show::begin(scope, &args.http, store, context, &stop);
+        let summary = worker::run(&queue, &options, &stop);
+        // What shows the queue ends with the worker.
+        stop.cancel();
+        shown.map_or(Ok(()), |shown| shown.join().unwrap_or_else(|panic| resume_unwind(panic)))?;
+        Ok::<_, anyhow::Error>(summary?)
+    })?;
     let text =
         format!("Worker {} ends: {} done, {} failed\n", options.name, count(summary.done, "job"), summary.failed);
     Ok(Report::done(text, json!({ "worker": options.name, "done": summary.done, "failed": summary.failed })))

@@ -13,6 +13,7 @@ mod names;
 mod queue;
 #[cfg(test)]
 mod tests;
+pub mod view;
 
 use std::time::Duration;
 
@@ -172,17 +173,25 @@ pub enum Asked {
     Other(JobId),
 }
 
-/// How many jobs of a kind are in a state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Count {
+/// How many jobs there are of one sort.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tally {
     /// The kind.
     pub kind: Kind,
+    /// The network.
+    pub profile: Profile,
+    /// The registered proof.
+    pub proof: String,
+    /// What they are done on, where that is known.
+    pub device: String,
     /// The state.
     pub state: State,
     /// How many.
     pub jobs: u64,
-    /// Milliseconds that those which are done took.
+    /// Milliseconds that those which are over took.
     pub took: u64,
+    /// Milliseconds since the oldest was queued.
+    pub oldest: u64,
 }
 
 /// What came of a job.

@@ -9,4 +9,5 @@ pub mod jobs;
 pub mod plan;
 pub mod remote_c2;
 pub mod size;
+pub mod web;
 pub mod worker;

@@ -444,6 +444,12 @@ impl Worker<'_> {
             match active.process.ended() {
                 None => still.push(active),
                 Some(ended) => {
+                    // One that was done before it was looked at has told by now what it was done on.
+                    let (stage, device) = active.process.told();
+                    let noted = self.queue.renew(&active.lease, self.options.lease, stage.as_ref(), device.as_deref());
+                    if let Err(error) = noted {
+                        tracing::debug!(job = active.job.id, error = %causes(&error), "not noted");
+                    }
                     if let Some(outcome) = self.outcome(&active, ended) {
                         self.untold.push((active.lease, outcome));
                     }

@@ -29,6 +29,8 @@ mod settings;
 mod steps;
 mod support;
 mod update;
+#[cfg(unix)]
+mod web;
 
 use support::{Sandbox, json};
 

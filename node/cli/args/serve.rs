@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use clap::{Args, Subcommand};
 use filecash_node::cuzk::Listen;
 
-use super::worker::Places;
+use super::worker::{Http, Places};
 
 /// `filecash serve`.
 #[derive(Debug, Subcommand)]
@@ -27,6 +27,8 @@ pub struct Door {
     pub no_worker: bool,
     #[command(flatten)]
     pub places: Places,
+    #[command(flatten)]
+    pub http: Http,
 }
 
 /// `filecash serve remote-c2`.

@@ -1,5 +1,6 @@
 //! `filecash worker`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
@@ -35,6 +36,8 @@ pub struct WorkerRun {
     /// Bytes that stay free on each of these disks
     #[arg(long, value_name = "SIZE", default_value = "1GiB")]
     pub reserve: ByteSize,
+    #[command(flatten)]
+    pub http: Http,
     /// End when nothing is left that this worker could do
     #[arg(long)]
     pub until_idle: bool,
@@ -58,4 +61,15 @@ pub struct Places {
     /// Proofs of space-time: a window proof at a time, and a winning proof beside everything
     #[arg(long, help_heading = PLACES)]
     pub post: bool,
+}
+
+/// Showing the queue to people and to Prometheus.
+#[derive(Clone, Debug, Args)]
+pub struct Http {
+    /// Show the queue, its workers and sectors as a page, and /metrics for Prometheus, at IP:PORT
+    #[arg(long, value_name = "ADDRESS")]
+    pub http: Option<SocketAddr>,
+    /// What visitors have to know [env: FILECASH_HTTP_TOKEN]
+    #[arg(long, value_name = "TOKEN", requires = "http", hide_short_help = true)]
+    pub http_token: Option<String>,
 }

@@ -30,7 +30,7 @@ use super::messages::{
     SubmitProofResponse, Tier,
 };
 use super::request::{digest, job};
-use crate::jobs::{Asked, Count, Job, JobId, Kind, Queue, State, StoreError};
+use crate::jobs::{Asked, Job, JobId, Kind, Queue, State, StoreError, Tally};
 
 /// The largest message, either way.
 const MESSAGE_BYTES: usize = 256 << 20;
@@ -398,11 +398,11 @@ impl Inner {
     }
 
     async fn status(self: Arc<Self>, _asked: GetStatusRequest) -> Answer<GetStatusResponse> {
-        let (counts, jobs, loaded_srs) = self
+        let (now, ever, jobs, loaded_srs) = self
             .ask(|inner| {
                 let jobs = inner.aside.jobs(0)?;
                 let loaded = inner.loaded(&jobs);
-                Ok((inner.aside.counts()?, jobs, loaded))
+                Ok((inner.aside.tally()?, inner.aside.totals()?, jobs, loaded))
             })
             .await?;
         let current = jobs.iter().find(|job| job.state == State::Running && name_of(job.kind).is_some());
@@ -422,15 +422,15 @@ impl Inner {
         });
         let queues = KINDS.map(|(kind, name, _)| QueueStatus {
             proof_kind: name.to_owned(),
-            pending: jobs_of(&counts, kind, State::Waiting) as u32,
-            in_progress: jobs_of(&counts, kind, State::Running) as u32,
+            pending: jobs_of(&now, kind, State::Waiting) as u32,
+            in_progress: jobs_of(&now, kind, State::Running) as u32,
         });
         Ok(GetStatusResponse {
             gpus: gpus.collect(),
             loaded_srs,
             queues: queues.into(),
-            total_proofs_completed: of_proofs(&counts, State::Done),
-            total_proofs_failed: of_proofs(&counts, State::Failed),
+            total_proofs_completed: of_proofs(&ever, State::Done),
+            total_proofs_failed: of_proofs(&ever, State::Failed),
             uptime_seconds: self.begun.elapsed().as_secs(),
             pinned_memory_bytes: 0,
             pinned_memory_limit_bytes: self.options.memory_bytes,
@@ -508,27 +508,27 @@ impl Inner {
     }
 
     async fn metrics(self: Arc<Self>, _asked: GetMetricsRequest) -> Answer<GetMetricsResponse> {
-        let counts = self.ask(|inner| inner.aside.counts()).await?;
-        Ok(GetMetricsResponse { prometheus_text: self.prometheus(&counts) })
+        let (now, ever) = self.ask(|inner| Ok((inner.aside.tally()?, inner.aside.totals()?))).await?;
+        Ok(GetMetricsResponse { prometheus_text: self.prometheus(&now, &ever) })
     }
 
-    fn prometheus(&self, counts: &[Count]) -> String {
+    fn prometheus(&self, now: &[Tally], ever: &[Tally]) -> String {
         let mut text = String::new();
         let mut one = |name: &str, kind: &str, help: &str, value: u64| {
             let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
         };
-        one("cuzk_proofs_completed_total", "counter", "Proofs that were made.", of_proofs(counts, State::Done));
-        one("cuzk_proofs_failed_total", "counter", "Proofs that failed.", of_proofs(counts, State::Failed));
+        one("cuzk_proofs_completed_total", "counter", "Proofs that were made.", of_proofs(ever, State::Done));
+        one("cuzk_proofs_failed_total", "counter", "Proofs that failed.", of_proofs(ever, State::Failed));
         one("cuzk_uptime_seconds", "gauge", "Since the server began.", self.begun.elapsed().as_secs());
-        one("cuzk_queue_depth", "gauge", "Proofs that wait.", of_proofs(counts, State::Waiting));
-        one("cuzk_running_jobs", "gauge", "Proofs being made.", of_proofs(counts, State::Running));
+        one("cuzk_queue_depth", "gauge", "Proofs that wait.", of_proofs(now, State::Waiting));
+        one("cuzk_running_jobs", "gauge", "Proofs being made.", of_proofs(now, State::Running));
         one("cuzk_gpu_workers", "gauge", "Devices.", self.options.devices.len() as u64);
         let each: BTreeMap<&str, (u64, u64, f64)> = KINDS
             .iter()
             .map(|(kind, _, label)| {
-                let took = counts.iter().filter(|of| of.kind == *kind && of.state == State::Done).map(|of| of.took);
+                let took = ever.iter().filter(|of| of.kind == *kind && of.state == State::Done).map(|of| of.took);
                 let seconds = took.sum::<u64>() as f64 / 1000.0;
-                let of = |state| jobs_of(counts, *kind, state);
+                let of = |state| jobs_of(ever, *kind, state);
                 (*label, (of(State::Done), of(State::Failed), seconds))
             })
             .collect();
@@ -554,11 +554,11 @@ fn name_of(kind: Kind) -> Option<&'static str> {
     KINDS.iter().find(|(known, ..)| *known == kind).map(|(_, name, _)| *name)
 }
 
-fn jobs_of(counts: &[Count], kind: Kind, state: State) -> u64 {
+fn jobs_of(counts: &[Tally], kind: Kind, state: State) -> u64 {
     counts.iter().filter(|of| of.kind == kind && of.state == state).map(|of| of.jobs).sum()
 }
 
-fn of_proofs(counts: &[Count], state: State) -> u64 {
+fn of_proofs(counts: &[Tally], state: State) -> u64 {
     KINDS.iter().map(|(kind, ..)| jobs_of(counts, *kind, state)).sum()
 }
 

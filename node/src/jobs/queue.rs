@@ -8,8 +8,8 @@ use filecash_engine::sector::Profile;
 
 use super::database::{Database, Row, Store, StoreError, Transaction, Unlike, Value};
 use super::{
-    Asked, Count, Event, Job, JobId, Kind, Lease, NewJob, Outcome, Priority, Progress, QueueError, SectorRow, Stage,
-    State, WorkerRow,
+    Asked, Event, Job, JobId, Kind, Lease, NewJob, Outcome, Priority, Progress, QueueError, SectorRow, Stage, State,
+    Tally, WorkerRow,
 };
 use crate::worker::task::Moved;
 
@@ -40,6 +40,10 @@ const TABLES: &str = "
         id {key}, at BIGINT NOT NULL, job BIGINT, profile TEXT, sector TEXT, worker TEXT, what TEXT NOT NULL);
     CREATE INDEX IF NOT EXISTS filecash_events_job ON filecash_events (job);
     CREATE INDEX IF NOT EXISTS filecash_events_sector ON filecash_events (profile, sector);
+    CREATE TABLE IF NOT EXISTS filecash_days (
+        day BIGINT NOT NULL, kind TEXT NOT NULL, profile TEXT NOT NULL, proof TEXT NOT NULL, device TEXT NOT NULL,
+        state TEXT NOT NULL, jobs BIGINT NOT NULL, took BIGINT NOT NULL,
+        PRIMARY KEY (day, kind, profile, proof, device, state));
     CREATE TABLE IF NOT EXISTS filecash_workers (
         name TEXT PRIMARY KEY, instance TEXT NOT NULL, seen BIGINT NOT NULL, lives_until BIGINT NOT NULL, about TEXT NOT NULL);
 ";
@@ -51,6 +55,13 @@ const JOB: &str = "j.id, j.profile, j.kind, j.sector, j.proof, j.priority, j.dea
 
 /// Most urgent first.
 const ORDER: &str = "j.priority DESC, COALESCE(j.deadline, 9223372036854775807), j.id";
+
+/// Counts a job that is over, by its day: such counts stay when the job is forgotten.
+const COUNT_IT: &str = "INSERT INTO filecash_days (day, kind, profile, proof, device, state, jobs, took)
+    SELECT finished / 86400000, kind, profile, proof, COALESCE(device, ''), state, 1, finished - started
+        FROM filecash_jobs WHERE id = $1
+    ON CONFLICT (day, kind, profile, proof, device, state)
+    DO UPDATE SET jobs = filecash_days.jobs + 1, took = filecash_days.took + excluded.took";
 
 /// The queue, for any number of threads.
 pub struct Queue {
@@ -146,19 +157,26 @@ impl Queue {
         Ok(ids.iter().copied().filter(|id| !open.contains(id)).collect())
     }
 
-    /// How many jobs there are of each kind and state.
+    /// Jobs by what they are, on what they are done and where they are now.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn counts(&self) -> Result<Vec<Count>, StoreError> {
-        let sql = "SELECT kind, state, CAST(COUNT(*) AS BIGINT), CAST(COALESCE(SUM(finished - started), 0) AS BIGINT)
-            FROM filecash_jobs GROUP BY kind, state ORDER BY kind, state";
-        self.reading(|transaction| {
-            transaction.read(sql, &[], |row| {
-                let (kind, state, jobs, took) = (row.parsed()?, row.parsed()?, row.integer()?, row.integer()?);
-                Ok(Count { kind, state, jobs: jobs.unsigned_abs(), took: took.max(0).unsigned_abs() })
-            })
-        })
+    pub fn tally(&self) -> Result<Vec<Tally>, StoreError> {
+        let sql = "SELECT kind, profile, proof, COALESCE(device, ''), state, CAST(COUNT(*) AS BIGINT),
+                CAST(COALESCE(SUM(finished - started), 0) AS BIGINT), CAST(MAX({now} - created) AS BIGINT)
+            FROM filecash_jobs GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5";
+        self.reading(|transaction| transaction.read(sql, &[], read_tally))
+    }
+
+    /// Jobs that were ever done or failed, those that are forgotten too.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn totals(&self) -> Result<Vec<Tally>, StoreError> {
+        let sql = "SELECT kind, profile, proof, device, state, CAST(SUM(jobs) AS BIGINT), CAST(SUM(took) AS BIGINT),
+                CAST(0 AS BIGINT)
+            FROM filecash_days GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5";
+        self.reading(|transaction| transaction.read(sql, &[], read_tally))
     }
 
     /// How many jobs wait whose requests begin so.
@@ -167,10 +185,23 @@ impl Queue {
     /// [`StoreError`].
     pub fn waiting(&self, prefix: &str) -> Result<u64, StoreError> {
         let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM filecash_jobs
-            WHERE state = 'waiting' AND SUBSTR(request, 1, $1) = $2";
-        let values = [(prefix.chars().count() as i64).into(), prefix.into()];
+            WHERE state = 'waiting' AND request LIKE $1";
+        let values = [format!("{prefix}%").into()];
         let count = self.reading(|transaction| transaction.first(sql, &values, Row::integer))?;
         Ok(count.unwrap_or(0).unsigned_abs())
+    }
+
+    /// Jobs that were done on each of the last days, by kind: days are counted back from now, today is 0.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn days(&self, days: u32) -> Result<Vec<(i64, Kind, u64)>, StoreError> {
+        let sql = "SELECT {now} / 86400000 - day, kind, CAST(SUM(jobs) AS BIGINT) FROM filecash_days
+            WHERE state = 'done' AND day > {now} / 86400000 - $1 GROUP BY 1, 2 ORDER BY 1, 2";
+        let since = [i64::from(days).into()];
+        self.reading(|transaction| {
+            transaction.read(sql, &since, |row| Ok((row.integer()?, row.parsed()?, row.integer()?.unsigned_abs())))
+        })
     }
 
     /// Forgets jobs that somebody asked for and whose results he has had for so long, or that failed or were cancelled that long
@@ -409,6 +440,9 @@ impl Queue {
                     JOIN filecash_jobs p ON p.id = j.after WHERE j.id = $2 AND p.request IS NULL)";
                 transaction.execute(before, &[OUTPUT.into(), lease.job.into()])?;
                 note_move(transaction, lease.job, output)?;
+            }
+            if matches!(state, State::Done | State::Failed) {
+                transaction.execute(COUNT_IT, &[lease.job.into()])?;
             }
             tell_of(transaction, lease.job, Some(&lease.owner), &what)?;
             Ok(true)
@@ -760,6 +794,19 @@ fn tell(
     let (profile, name) = sector.unzip();
     let values = [job.into(), profile.into(), name.into(), worker.into(), what.into()];
     transaction.execute(insert, &values).map(drop)
+}
+
+fn read_tally(row: &mut Row) -> Result<Tally, Unlike> {
+    Ok(Tally {
+        kind: row.parsed()?,
+        profile: row.parsed()?,
+        proof: row.text()?,
+        device: row.text()?,
+        state: row.parsed()?,
+        jobs: row.integer()?.unsigned_abs(),
+        took: row.integer()?.max(0).unsigned_abs(),
+        oldest: row.integer()?.max(0).unsigned_abs(),
+    })
 }
 
 fn read_event(row: &mut Row) -> Result<Event, Unlike> {

@@ -276,7 +276,8 @@ fn requests(queue: &dyn Fn() -> Queue) {
     assert_eq!((job.id, queue.input(&job).unwrap()), (first, b"1".to_vec()));
     assert_eq!(queue.requested("b").unwrap(), None);
     assert_eq!(queue.over(&[first, 7_000]).unwrap(), [7_000]);
-    let count = |state| queue.counts().unwrap().iter().filter(|of| of.state == state).map(|of| of.jobs).sum::<u64>();
+    let sum = |of: Vec<Tally>, state| of.iter().filter(|of| of.state == state).map(|of| of.jobs).sum::<u64>();
+    let count = |state| sum(queue.tally().unwrap(), state);
     assert_eq!((count(State::Waiting), count(State::Done)), (1, 0));
     assert_eq!([queue.waiting("a").unwrap(), queue.waiting("b").unwrap(), queue.waiting("").unwrap()], [1, 0, 1]);
 
@@ -301,6 +302,11 @@ fn requests(queue: &dyn Fn() -> Queue) {
     assert_eq!(queue.forget_delivered(LONG).unwrap(), 0);
     assert_eq!(queue.forget_delivered(Duration::ZERO).unwrap(), 1);
     assert_eq!((queue.requested("a").unwrap(), queue.output(second).unwrap()), (None, None));
+    // They are counted for ever.
+    assert_eq!((count(State::Done), count(State::Failed)), (0, 0));
+    let totals = queue.totals().unwrap();
+    assert_eq!((sum(totals.clone(), State::Done), sum(totals, State::Failed)), (1, 1));
+    assert_eq!(queue.days(2).unwrap(), [(0, Kind::C2, 1)]);
 }
 
 fn sectors(queue: &dyn Fn() -> Queue) {
