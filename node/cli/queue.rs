@@ -125,11 +125,12 @@ fn chain(
         _ => false,
     };
     steps.retain(|step| !is_done(step));
-    let of_sector = |seed| serde_json::to_string(&SectorTask { folder: row.path.clone(), seed });
+    let Identity { prover_id, sector, .. } = *identity;
+    let of_sector = |seed| serde_json::to_string(&SectorTask { folder: row.path.clone(), prover_id, sector, seed });
     let jobs = steps.into_iter().enumerate().map(|(place, kind)| {
         let wants_seed = kind == Step::C1 && feature != Feature::NonInteractive;
         let task = match kind {
-            Step::C2 => serde_json::to_string(&SealTask { prover_id: identity.prover_id, sector: identity.sector }),
+            Step::C2 => serde_json::to_string(&SealTask { prover_id, sector }),
             Step::C1 | Step::Finalize => of_sector(seed),
             _ => of_sector(None),
         }?;

@@ -85,7 +85,7 @@ fn with_worker(
         false => {
             let worker = worker::Options {
                 name: format!("{}-{name}", worker::host()),
-                ..options(places_for_proofs(&args.places)?, context)?
+                ..options(places_for_proofs(args.c2.into()), context)?
             };
             let queue = queue(context)?;
             tell(&worker, &queue, context);

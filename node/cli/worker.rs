@@ -136,11 +136,9 @@ fn places(args: &Places) -> anyhow::Result<BTreeMap<Ability, usize>> {
     Ok(places)
 }
 
-/// Those of a worker that has no folders: proofs.
-pub fn places_for_proofs(args: &Places) -> anyhow::Result<BTreeMap<Ability, usize>> {
-    let mut places = places(args)?;
-    places.retain(|ability, _| !matches!(ability, Ability::Pc1 | Ability::Pc2));
-    Ok(places)
+/// Those of a worker behind a door: proofs of all kinds.
+pub fn places_for_proofs(c2: usize) -> BTreeMap<Ability, usize> {
+    [(Ability::C2, c2), (Ability::Window, 1), (Ability::Winning, 1)].into()
 }
 
 fn folders(args: &WorkerRun) -> Vec<Folder> {

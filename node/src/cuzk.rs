@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use filecash_engine::job::Cancel;
 use filecash_engine::sector::Profile;
@@ -27,8 +27,12 @@ use tonic::transport::Server;
 use self::service::{Inner, Service};
 use crate::jobs::{Queue, Store, StoreError};
 
-/// Requests of one connection that are taken in at a time: each may have 256 MiB.
-const STREAMS: u32 = 32;
+/// Calls of one connection at a time; most of them only wait.
+const STREAMS: u32 = 1024;
+/// How often a silent connection is asked whether it lives, and how long it may take to answer.
+const ALIVE: Duration = Duration::from_secs(30);
+/// How long calls may take to end once we do.
+const GRACE: Duration = Duration::from_secs(3);
 /// Between two looks at whether to stop.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -130,7 +134,12 @@ pub fn serve(store: &Store, options: &Options, stop: &Cancel, ready: impl FnOnce
             let service = Service(Arc::clone(&inner));
             let (of, inner) = (listen.clone(), Arc::clone(&inner));
             let stopped = async move { inner.stopped().await };
-            let server = || Server::builder().max_concurrent_streams(STREAMS);
+            let server = || {
+                Server::builder()
+                    .max_concurrent_streams(STREAMS)
+                    .http2_keepalive_interval(Some(ALIVE))
+                    .http2_keepalive_timeout(Some(ALIVE))
+            };
             match listen {
                 Listen::Tcp(address) => {
                     let listener = tokio::net::TcpListener::bind(address).await.map_err(at)?;
@@ -155,6 +164,7 @@ pub fn serve(store: &Store, options: &Options, stop: &Cancel, ready: impl FnOnce
             }
         }
         ready();
+        let mut stopping: Option<Instant> = None;
         let outcome = loop {
             tokio::select! {
                 ended = servers.join_next() => match ended {
@@ -163,17 +173,22 @@ pub fn serve(store: &Store, options: &Options, stop: &Cancel, ready: impl FnOnce
                     Some(_) => {}
                 },
                 () = tokio::time::sleep(TICK) => {
-                    if stop.is_cancelled() {
+                    if stop.is_cancelled() && stopping.is_none() {
                         inner.stop();
+                        stopping = Some(Instant::now());
+                        // They are ours as long as we listen.
+                        for socket in sockets.drain(..) {
+                            drop(fs::remove_file(socket));
+                        }
+                    }
+                    // A connection that says nothing does not keep us.
+                    if stopping.is_some_and(|since| since.elapsed() > GRACE) {
+                        break Ok(());
                     }
                 }
             }
         };
         watcher.abort();
-        for socket in sockets {
-            // It is ours, and nobody answers there any more.
-            drop(fs::remove_file(socket));
-        }
         outcome
     });
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -22,7 +22,7 @@ use serde::Serialize;
 
 pub use self::database::{Store, StoreError};
 pub use self::names::{Ability, Kind, Priority, State, Unknown};
-pub use self::queue::Queue;
+pub use self::queue::{PAGE, Queue, UNFETCHED};
 
 /// Number of a job.
 pub type JobId = i64;
@@ -103,6 +103,8 @@ pub struct Job {
     pub device: Option<String>,
     /// Why it failed, or its last attempt did.
     pub error: Option<String>,
+    /// Since when nothing but a worker is missing, if that is so.
+    pub ready: Millis,
     /// The database's clock when this was read.
     pub now: Millis,
 }

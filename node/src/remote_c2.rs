@@ -19,7 +19,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use filecash_engine::job::Cancel;
-use filecash_engine::sector::Profile;
+use filecash_engine::sector::{Profile, SealProof};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -251,7 +251,8 @@ fn job(profile: Profile, body: &[u8]) -> Result<NewJob, String> {
         profile,
         kind: Kind::C2,
         sector: None,
-        proof: registered_proof,
+        // The job refuses what is none of the network's; its name need not be kept for that.
+        proof: SealProof::by_name(profile, &registered_proof).map_or("unknown", |proof| proof.name).to_owned(),
         priority: Priority::Normal,
         deadline: None,
         storage: None,

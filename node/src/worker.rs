@@ -27,8 +27,10 @@ use rand_core::{OsRng, RngCore};
 
 use self::process::{Process, Start};
 use self::storage::Storage;
+use self::task::SectorTask;
 use crate::jobs::choose::{self, Needs};
-use crate::jobs::{Ability, Job, Kind, Lease, Outcome, Queue, QueueError, State, StoreError};
+use crate::jobs::view::Workers;
+use crate::jobs::{Ability, Job, Kind, Lease, Outcome, PAGE, Queue, QueueError, State, StoreError};
 use crate::size::ByteSize;
 
 /// Between two looks at the queue and at the processes.
@@ -37,6 +39,8 @@ const TICK: Duration = Duration::from_millis(100);
 const NOTE: Duration = Duration::from_secs(1);
 /// How long a process may take to its next safe point before it is killed.
 const GRACE: Duration = Duration::from_secs(60);
+/// How long no job is begun after one could not be.
+const PAUSE: Duration = Duration::from_secs(30);
 /// How often a job is tried whose failure may be the moment's.
 const ATTEMPTS: i64 = 4;
 /// Memory that is kept for a winning proof: more than one of any size asks for.
@@ -122,6 +126,8 @@ struct Active {
     needs: Needs,
     memory_bytes: u64,
     noted: Instant,
+    /// When the lease was last renewed.
+    renewed: Instant,
     /// Why it was asked to stop, and when.
     stopped: Option<(Stopped, Instant)>,
 }
@@ -153,6 +159,8 @@ struct Worker<'a> {
     summary: Summary,
     needs: RefCell<HashMap<(Profile, Kind, String, u64), Needs>>,
     stops: bool,
+    /// No job is begun before, where none could be.
+    pause_until: Option<Instant>,
 }
 
 /// Does jobs until `stop` is thrown, or until there are none left where the options say so.
@@ -185,6 +193,7 @@ pub fn run(queue: &Queue, options: &Options, stop: &Cancel) -> Result<Summary, W
         summary: Summary::default(),
         needs: RefCell::default(),
         stops: false,
+        pause_until: None,
     };
     worker.run(stop)
 }
@@ -278,28 +287,34 @@ impl Worker<'_> {
             }
         }
         let mut is_idle = true;
-        if !self.stops {
+        if !self.stops && self.pause_until.is_none_or(|until| until <= Instant::now()) {
             while let Some(begun) = self.begin_one()? {
                 is_idle &= !begun;
             }
         }
         if self.options.until_idle && is_idle && self.active.is_empty() {
-            let jobs = self.queue.jobs(0)?;
-            // What waits only for people is left.
-            let can_go_on = |job: &Job| {
-                job.state == State::Running
-                    || job.hold.is_none() && job.after_state.is_none_or(|before| before == State::Done)
-            };
-            return Ok(!jobs.iter().any(|job| can_go_on(job) && self.could_ever(job)));
+            return self.is_idle();
         }
         Ok(false)
     }
 
-    /// Whether a job is one for this worker, were all its places free.
-    fn could_ever(&self, job: &Job) -> bool {
-        let all = choose::Worker { taken: BTreeMap::new(), reserved_bytes: 0, ..self.state() };
-        job.state == State::Running && job.owner.as_deref() != Some(&self.options.name)
-            || all.refusal(job, &self.needs(job)).is_none()
+    /// Whether nothing is left that somebody who lives could do, so that nothing more can come to us. What waits for people is left.
+    fn is_idle(&self) -> Result<bool, StoreError> {
+        let living = Workers::living(self.queue)?;
+        let ours = self.state();
+        let all: Vec<choose::Worker> = living
+            .iter()
+            .filter(|(name, _)| *name != self.options.name)
+            .map(|(_, worker)| worker)
+            .chain([&ours])
+            .map(|worker| choose::Worker { taken: BTreeMap::new(), reserved_bytes: 0, ..worker.clone() })
+            .collect();
+        let goes_on = |job: &Job| match job.state {
+            State::Running => true,
+            _ if job.hold.is_some() || job.after_state.is_some_and(|before| before != State::Done) => false,
+            _ => all.iter().any(|worker| worker.refusal(job, &self.needs_here(job)).is_none()),
+        };
+        Ok(!self.queue.jobs(0)?.iter().any(goes_on))
     }
 
     /// What others may know of us.
@@ -314,7 +329,8 @@ impl Worker<'_> {
         }
         let storages = self.places.iter().map(|Place { storage, folder }| {
             let running = self.active.iter().filter(|active| active.job.storage.as_ref() == Some(&storage.id));
-            let promised: u64 = running.map(|active| active.needs.disk_bytes).sum();
+            // What they have written is not free any more, and what they will write is promised.
+            let promised: u64 = running.map(|active| self.missing_bytes(&active.job, active.needs.disk_bytes)).sum();
             let free = storage::free_bytes(&storage.path).unwrap_or(u64::MAX);
             let state = choose::Storage {
                 path: storage.path.display().to_string(),
@@ -358,13 +374,42 @@ impl Worker<'_> {
         *self.needs.borrow_mut().entry(key).or_insert_with(|| needs::needs(job, offered, self.options.threads))
     }
 
+    /// What a job needs, less what is in its folder already, where disk is scarce.
+    fn needs_here(&self, job: &Job) -> Needs {
+        let needs = self.needs(job);
+        let place = self.places.iter().find(|place| job.storage.as_ref() == Some(&place.storage.id));
+        let is_scarce = place.is_some_and(|place| {
+            let free = storage::free_bytes(&place.storage.path).unwrap_or(u64::MAX);
+            free.saturating_sub(place.folder.reserve_bytes) / 2 < needs.disk_bytes
+        });
+        match is_scarce {
+            true => Needs { disk_bytes: self.missing_bytes(job, needs.disk_bytes), ..needs },
+            false => needs,
+        }
+    }
+
+    /// Of so many bytes that a job writes those that an earlier attempt has not.
+    fn missing_bytes(&self, job: &Job, bytes: u64) -> u64 {
+        let place = self.places.iter().find(|place| job.storage.as_ref() == Some(&place.storage.id));
+        let task = serde_json::from_str::<SectorTask>(&job.task).ok();
+        let folder = place.zip(task).map(|(place, task)| place.storage.path.join(task.folder));
+        bytes.saturating_sub(folder.map_or(0, |folder| storage::written_bytes(&folder)))
+    }
+
     /// Begins the job that is to be next; `None` when there is none for us now, `false` when another was faster.
     fn begin_one(&mut self) -> Result<Option<bool>, StoreError> {
         let state = self.state();
         let kinds = state.open_kinds();
         let storages: Vec<&str> = state.storages.keys().map(String::as_str).collect();
-        let candidates = self.queue.candidates(&kinds, &storages, self.options.profile)?;
-        let Some(job) = state.choose(&candidates, |job| self.needs(job)) else { return Ok(None) };
+        let mut chosen = None;
+        for page in 0.. {
+            let candidates = self.queue.candidates(&kinds, &storages, self.options.profile, page)?;
+            chosen = state.choose(&candidates, |job| self.needs_here(job)).cloned();
+            if chosen.is_some() || candidates.len() < PAGE {
+                break;
+            }
+        }
+        let Some(job) = &chosen else { return Ok(None) };
         let Some(lease) = self.queue.take(job.id, &self.options.name, self.options.lease)? else {
             return Ok(Some(false));
         };
@@ -391,6 +436,7 @@ impl Worker<'_> {
                 task: job.task.clone(),
                 storage: storage.map(|place| place.storage.path.clone()),
                 keep_in: storage.and_then(|from| self.keep_in(from)),
+                stores: self.stores().map(|place| place.storage.path.clone()).collect(),
                 niceness: niceness(job.kind),
                 bytes: [0; 2],
             },
@@ -403,14 +449,18 @@ impl Worker<'_> {
                 tracing::info!(job = job.id, kind = %job.kind, sector = job.sector, memory = %ByteSize(memory_bytes), "begun");
                 let noted = Instant::now();
                 let job = job.clone();
-                self.active.push(Active { job, lease, process, needs, memory_bytes, noted, stopped: None });
+                let (renewed, stopped) = (noted, None);
+                self.active.push(Active { job, lease, process, needs, memory_bytes, noted, renewed, stopped });
+                Ok(Some(true))
             }
             Err(error) => {
-                let reason = format!("cannot start {}: {error}", self.options.program.0.display());
-                self.untold.push((lease, again(job, reason)));
+                // The job is not to blame: others may do it.
+                tracing::error!(%error, program = %self.options.program.0.display(), "cannot start a process");
+                self.untold.push((lease, Outcome::HandedBack));
+                self.pause_until = Some(Instant::now() + PAUSE);
+                Ok(None)
             }
         }
-        Ok(Some(true))
     }
 
     /// Where a sector that is proven moves to: the emptiest storing place, unless it is in one.
@@ -418,22 +468,29 @@ impl Worker<'_> {
         if from.folder.stores {
             return None;
         }
-        let stores = self.places.iter().filter(|place| place.folder.stores);
         let room = |place: &&Place| {
             let free = storage::free_bytes(&place.storage.path).unwrap_or(0);
             free.saturating_sub(place.folder.reserve_bytes)
         };
-        stores.max_by_key(room).map(|place| place.storage.path.clone())
+        self.stores().max_by_key(room).map(|place| place.storage.path.clone())
+    }
+
+    fn stores(&self) -> impl Iterator<Item = &Place> {
+        self.places.iter().filter(|place| place.folder.stores)
     }
 
     /// Takes leave of processes that have ended.
     fn reap(&mut self) {
         let mut still = Vec::new();
         for mut active in std::mem::take(&mut self.active) {
-            if let Some((_, since)) = active.stopped
-                && since.elapsed() > GRACE
-            {
+            if active.stopped.is_some_and(|(_, since)| since.elapsed() > GRACE) {
                 active.process.kill();
+            }
+            // Another may have it by now, whether or not the queue can tell us.
+            if active.renewed.elapsed() > self.options.lease && active.stopped.is_none() {
+                tracing::warn!(job = active.job.id, "its lease is over; it is given up here");
+                active.process.kill();
+                active.stopped = Some((Stopped::Lost, Instant::now()));
             }
             // What could not be kept is only work that is done again.
             if let Some(kept) = active.process.take_kept()
@@ -521,13 +578,14 @@ impl Worker<'_> {
             active.noted = Instant::now();
             let (stage, device) = active.process.told();
             match self.queue.renew(&active.lease, self.options.lease, stage.as_ref(), device.as_deref())? {
-                Some(false) => {}
+                Some(false) => active.renewed = Instant::now(),
                 Some(true) if active.stopped.is_none() => {
+                    active.renewed = Instant::now();
                     tracing::info!(job = active.job.id, "cancelled");
                     active.process.stop();
                     active.stopped = Some((Stopped::Cancelled, Instant::now()));
                 }
-                Some(true) => {}
+                Some(true) => active.renewed = Instant::now(),
                 None => {
                     tracing::warn!(job = active.job.id, "another has the job; it is given up here");
                     active.process.kill();

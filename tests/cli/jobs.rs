@@ -221,6 +221,62 @@ fn steps_that_were_done_by_hand_are_not_queued() {
     assert!(!miner.sandbox.path("ssd/one/c1.json").exists());
 }
 
+/// What an attempt left that was killed while it moved a sector, and what only looks like it.
+#[test]
+fn sector_that_moves_is_never_lost() {
+    let miner = Miner::new();
+    miner.storage("ssd");
+    let path = miner.stage("ssd/one", 1, &[]);
+    let add = ["sectors", "add", path.to_str().unwrap(), "--seed", SEED];
+    miner.run(&add).succeeds();
+    let stay = ["worker", "run", "--until-idle", "--sealing", "ssd", "--reserve", "0"];
+    let go = [&stay[..], &["--storing", "hdd"]].concat();
+    assert_eq!(miner.json(&stay)["done"], 5);
+    let again = |miner: &Miner| {
+        miner.run(&["sectors", "forget", "f01000/1"]).succeeds();
+        miner.run(&add).succeeds();
+        assert_eq!(miner.jobs().len(), 1);
+    };
+    let copy = |from: &str, to: &str| {
+        let [from, to] = [from, to].map(|name| miner.sandbox.path(name));
+        assert!(std::process::Command::new("cp").arg("-r").args([from, to]).status().unwrap().success());
+    };
+    // A part of it under its name: somebody else's copy. Nothing is deleted.
+    again(&miner);
+    std::fs::create_dir(miner.sandbox.path("hdd")).unwrap();
+    copy("ssd/one", "hdd/one");
+    let sealed = miner.sandbox.read("hdd/one/sealed");
+    miner.sandbox.write("hdd/one/sealed", &sealed[..1024]);
+    assert_eq!(miner.json(&go)["failed"], 1);
+    let job = miner.job("f01000/1", "finalize");
+    assert!(text(&job["error"]).contains("is in the way"), "{job}");
+    miner.verify("ssd/one");
+    assert_eq!(miner.sandbox.read("ssd/one/sealed"), sealed);
+    // The whole of it, and a half that was being copied or deleted elsewhere: the move was done.
+    miner.sandbox.write("hdd/one/sealed", &sealed);
+    copy("ssd/one", "ssd/one.filecash-removing");
+    miner.run(&["jobs", "retry", &job["id"].to_string()]).succeeds();
+    assert_eq!(miner.json(&go)["failed"], 0);
+    miner.verify("hdd/one");
+    assert_eq!(miner.sandbox.names("ssd"), ["filecash-storage.json"]);
+    // Moved, and the queue never heard of it.
+    copy("hdd/one", "ssd/one");
+    again(&miner);
+    std::fs::remove_dir_all(miner.sandbox.path("ssd/one")).unwrap();
+    assert_eq!(miner.json(&go)["failed"], 0);
+    let status = miner.json(&["sectors", "status", "f01000/1"]);
+    assert!(text(&status["sector"]["storage"]) != "" && text(&status["sector"]["path"]) == "one", "{status}");
+    miner.verify("hdd/one");
+    // Gone altogether is told.
+    copy("hdd/one", "ssd/one");
+    again(&miner);
+    for name in ["ssd/one", "hdd/one"] {
+        std::fs::remove_dir_all(miner.sandbox.path(name)).unwrap();
+    }
+    assert_eq!(miner.json(&go)["failed"], 1);
+    assert!(text(&miner.job("f01000/1", "finalize")["error"]).contains("is gone"));
+}
+
 #[test]
 fn profiles_are_not_mixed() {
     let miner = Miner::new();
@@ -265,7 +321,7 @@ fn killed_worker_goes_on_and_one_that_is_asked_to_stop_hands_back() {
     worker.signal("-TERM");
     assert_eq!(worker.ends(), 0);
     let job = miner.job("f01000/1", "c2");
-    assert_eq!((text(&job["state"]), &job["attempts"]), ("waiting", &1.into()), "{job}");
+    assert_eq!((text(&job["state"]), &job["attempts"]), ("waiting", &0.into()), "{job}");
     let whats = miner.whats(&id);
     assert!(whats.iter().any(|what| what.contains("was stopped while it ran")), "{whats:?}");
     assert!(whats.iter().any(|what| what.contains("handed back")), "{whats:?}");

@@ -116,6 +116,13 @@ fn queue_is_shown_to_people_and_to_prometheus() {
         assert!(name.starts_with("filecash_") && name.ends_with('}'), "{line}");
         value.parse::<f64>().unwrap();
     }
+    // No set of labels is told twice.
+    let mut names: Vec<_> =
+        metrics.lines().filter(|line| !line.starts_with("# ")).map(|line| line.rsplit_once(' ').unwrap().0).collect();
+    let told = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), told, "{metrics}");
 
     let (status, head, page) = worker.get("/", "");
     assert!(status == 200 && page.starts_with("<!doctype html>"), "{head}");

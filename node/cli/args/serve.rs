@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use clap::{Args, Subcommand};
 use filecash_node::cuzk::Listen;
 
-use super::worker::{Http, Places};
+use super::worker::Http;
 
 /// `filecash serve`.
 #[derive(Debug, Subcommand)]
@@ -23,10 +23,11 @@ pub struct Door {
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub max_pending: u64,
     /// Only let clients in: workers elsewhere that share the queue do the proofs
-    #[arg(long, conflicts_with_all = ["pc1", "pc2", "c2", "post"])]
+    #[arg(long, conflicts_with = "c2")]
     pub no_worker: bool,
-    #[command(flatten)]
-    pub places: Places,
+    /// SNARKs of seals and updates at a time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub c2: u16,
     #[command(flatten)]
     pub http: Http,
 }

@@ -91,6 +91,10 @@ pub fn run(context: &Context) -> anyhow::Result<Report> {
     match steps::run(&assignment, &read, &kept, context, &speaker) {
         Ok(output) => speaker.say(&Said::Done { bytes: output.len() as u64 }, &output),
         Err(_) if context.is_cancelled() => speaker.say(&Said::Stopped, &[]),
+        Err(error) if is_in_the_way(&error) => {
+            tracing::warn!("{}", with_causes(error.as_ref()));
+            speaker.say(&Said::Stopped, &[]);
+        }
         Err(error) => {
             let again = is_momentary(&error);
             let reason = format!("{}: {}", code_word(&error), with_causes(error.as_ref()));
@@ -100,6 +104,12 @@ pub fn run(context: &Context) -> anyhow::Result<Report> {
     // What was said stands on standard output.
     io::stdout().flush().context("cannot write to standard output")?;
     Ok(Report::done(String::new(), json!({})))
+}
+
+/// Whether somebody else works on the sector, who may be done the next time.
+fn is_in_the_way(error: &anyhow::Error) -> bool {
+    let busy = |cause: &io::Error| cause.kind() == io::ErrorKind::ResourceBusy;
+    error.chain().any(|cause| cause.downcast_ref().is_some_and(busy))
 }
 
 /// A job with its progress told to the worker.

@@ -15,13 +15,17 @@ use filecash_engine::backend::Phase;
 use filecash_engine::porep::challenges::NO_SEED;
 use filecash_engine::porep::outputs::{Commit1Output, PreCommit1Output, PreCommit2Output};
 use filecash_engine::post::{PoStRound, VanillaPoSt};
+use filecash_engine::sector::geometry::Geometry;
 use filecash_engine::sector::piece::PieceInfo;
 use filecash_engine::sector::{Feature, PoStKind, PoStProof, SealProof};
-use filecash_engine::store::files::SYNTHETIC_PROOFS;
+use filecash_engine::store::files::{self as store, P_AUX, SYNTHETIC_PROOFS, T_AUX};
 use filecash_engine::store::lock::FileLock;
 use filecash_engine::update::UpdateCommitments;
 use filecash_engine::update::{PartitionProof, UpdateProof};
+use filecash_node::hex32::Hex32;
 use filecash_node::jobs::Kind;
+use filecash_node::size::ByteSize;
+use filecash_node::worker::storage::free_bytes;
 use filecash_node::worker::task::{Moved, PoStTask, SealTask, SectorTask, UpdateTask, split};
 use filecash_node::worker::wire::{Assignment, Said};
 use serde::de::DeserializeOwned;
@@ -37,8 +41,9 @@ use crate::report::{Failure, Kind as Sort};
 const LOCK: &str = ".filecash-lock";
 /// How long the process of a worker that has just died may hold it.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
-/// Of the name of a folder that is being copied.
+/// Of the names of folders that are being copied and deleted.
 const COPYING: &str = ".filecash-copying";
+const REMOVING: &str = ".filecash-removing";
 
 /// Does a job; returns its output.
 pub fn run(
@@ -197,44 +202,79 @@ impl Step<'_> {
     }
 
     /// Gives the proof its file, deletes what proving needed and brings the sector to where it stays.
+    ///
+    /// Whatever happens, one folder of the sector is whole: it has a name only when it is, and the other is deleted after that.
     fn finalize(&self, task: &SectorTask, proof: &[u8]) -> anyhow::Result<Vec<u8>> {
         let from = self.path(&task.folder)?;
-        let to = self.assignment.keep_in.as_ref().map(|storage| storage.join(&task.folder));
-        if let Some(to) = to.as_ref().filter(|to| to.exists()) {
-            // An earlier attempt has come that far: it had its name when it was whole.
-            let there = Folder::new(to).read_identity()?;
-            let here = Folder::new(&from).read_identity()?;
-            let is_it = there.as_ref().is_some_and(|there| {
-                there.registered_proof == self.assignment.proof
-                    && there.profile == self.assignment.profile
-                    && here.as_ref().is_none_or(|here| here == there)
-            });
-            ensure!(is_it, "{} is there already and holds another sector", to.display());
-            remove_sector(&from)?;
-            return moved(to);
+        // What an attempt that was killed did not finish deleting.
+        remove_sector(&with_suffix(&from, REMOVING))?;
+        if let Some(to) = self.find_moved(task, &from)? {
+            discard(&from)?;
+            return moved(&to);
         }
-        let sector = self.open(from)?;
-        let (config, folder) = (sector.proof.config(), &sector.folder);
-        let pc2 = sector.read::<PreCommit2Output>(&folder.pc2())?;
-        let seed = match config.feature {
-            Feature::NonInteractive => NO_SEED,
-            _ => task.seed.or(sector.known.seed).context("the seed is missing")?.0,
+        let sector = match self.open(from.clone()) {
+            // Whoever had the lock has moved it.
+            Err(_) if !from.exists() => match self.find_moved(task, &from)? {
+                Some(to) => return moved(&to),
+                None => bail!(io::Error::new(io::ErrorKind::NotFound, format!("{} is gone", from.display()))),
+            },
+            opened => opened?,
         };
-        let job = telling(self.context.job(), self.speaker);
         // Nothing is deleted before the sector is proven.
-        let stored = if proof.is_empty() { files::read(&folder.proof(), "proof")? } else { proof.to_vec() };
-        verify::verify_seal(&job, &config, &pc2.comm_r, &pc2.comm_d, &sector.identity, &seed, &stored)?;
+        let stored = if proof.is_empty() { files::read(&sector.folder.proof(), "proof")? } else { proof.to_vec() };
+        self.expect_whole(&sector, task.seed, &stored)?;
+        let folder = &sector.folder;
         files::write(&folder.proof(), &stored, true)?;
         seal::clear_cache(&folder.cache())?;
         seal::clear_synthetic_proofs(&folder.cache())?;
         remove_file(&folder.c1())?;
-        match to {
-            None => moved(folder.path()),
-            Some(to) => {
-                move_sector(folder.path(), &to, &job)?;
-                moved(&to)
+        let Some(storage) = &self.assignment.keep_in else { return moved(&from) };
+        let to = storage.join(&task.folder);
+        move_sector(&from, &to, &telling(self.context.job(), self.speaker))?;
+        moved(&to)
+    }
+
+    /// Where an earlier attempt has brought the sector, whole. A folder of its name that is anything else is in the way.
+    fn find_moved(&self, task: &SectorTask, from: &Path) -> anyhow::Result<Option<PathBuf>> {
+        for storage in &self.assignment.stores {
+            let to = storage.join(&task.folder);
+            if !to.exists() || fs::canonicalize(&to).ok() == fs::canonicalize(from).ok() {
+                continue;
             }
+            let whole = || -> anyhow::Result<()> {
+                let sector = self.open(to.clone())?;
+                let is_it = sector.known.prover_id == task.prover_id && sector.known.sector == task.sector;
+                ensure!(is_it, "it holds another sector");
+                let proof = files::read(&sector.folder.proof(), "proof")?;
+                self.expect_whole(&sector, task.seed, &proof)
+            };
+            whole().with_context(|| {
+                format!("{} is in the way: it is there already, and not this sector as it was moved", to.display())
+            })?;
+            return Ok(Some(to));
         }
+        Ok(None)
+    }
+
+    /// Fails unless a sector is proven and has all that storing it needs.
+    fn expect_whole(&self, sector: &Sector, seed: Option<Hex32>, proof: &[u8]) -> anyhow::Result<()> {
+        let (config, folder) = (sector.proof.config(), &sector.folder);
+        let pc2 = sector.read::<PreCommit2Output>(&folder.pc2())?;
+        let seed = match config.feature {
+            Feature::NonInteractive => NO_SEED,
+            _ => sector.known.seed.or(seed).context("the seed is missing")?.0,
+        };
+        let job = telling(self.context.job(), self.speaker);
+        verify::verify_seal(&job, &config, &pc2.comm_r, &pc2.comm_d, &sector.identity, &seed, proof)?;
+        let (sealed, size) = (folder.sealed(), config.params.size_bytes);
+        let length = files::require_file(&sealed, "sealed file")?;
+        ensure!(length == size, "{} has {length} bytes, expected {size}", sealed.display());
+        let cache = folder.cache();
+        let trees = store::tree_r_last(&cache, Geometry::of(config.params).base_trees());
+        for path in trees.chain([P_AUX, T_AUX].map(|name| cache.join(name))) {
+            files::require_file(&path, "file that proofs of space-time need")?;
+        }
+        Ok(())
     }
 
     fn update(&self, task: &UpdateTask, input: &[u8], kept: &[u8]) -> anyhow::Result<Vec<u8>> {
@@ -335,27 +375,57 @@ fn move_sector(from: &Path, to: &Path, job: &filecash_engine::job::Job<'_>) -> a
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
         Err(error) => return Err(error).with_context(|| format!("cannot move {} to {}", from.display(), to.display())),
     }
-    let mut name = to.file_name().unwrap_or_default().to_owned();
-    name.push(COPYING);
-    let half = to.with_file_name(name);
+    let half = with_suffix(to, COPYING);
     // Of an attempt that was killed.
-    if half.exists() {
-        fs::remove_dir_all(&half).with_context(|| format!("cannot remove {}", half.display()))?;
+    remove_sector(&half)?;
+    let copied = copy_sector(from, &half, job);
+    if copied.is_err() {
+        // The disk may be full of it.
+        drop(fs::remove_dir_all(&half));
     }
+    copied?;
+    fs::rename(&half, to).with_context(|| format!("cannot name {}", to.display()))?;
+    sync(above)?;
+    discard(from)
+}
+
+/// Copies a sector's folder and brings it to the disk.
+fn copy_sector(from: &Path, to: &Path, job: &filecash_engine::job::Job<'_>) -> anyhow::Result<()> {
     let all = files_in(from)?;
     let bytes = all.iter().map(|(_, bytes)| bytes).sum();
+    let free = free_bytes(files::folder(to)).unwrap_or(u64::MAX);
+    if free < bytes {
+        let [bytes, free] = [bytes, free].map(ByteSize);
+        let message = format!("{} has {free} free, the sector {bytes}", files::folder(to).display());
+        bail!(io::Error::new(io::ErrorKind::StorageFull, message));
+    }
     let stage = job.stage("move", filecash_engine::job::Unit::Bytes, bytes);
     for (inner, bytes) in &all {
-        let (source, target) = (from.join(inner), half.join(inner));
+        let (source, target) = (from.join(inner), to.join(inner));
         let copied = fs::create_dir_all(files::folder(&target))
             .and_then(|()| fs::copy(&source, &target))
             .and_then(|_| File::open(&target)?.sync_all());
         copied.with_context(|| format!("cannot copy {} to {}", source.display(), target.display()))?;
+        sync(files::folder(&target))?;
         stage.advance(*bytes)?;
     }
-    fs::rename(&half, to).with_context(|| format!("cannot name {}", to.display()))?;
-    sync(above)?;
-    remove_sector(from)
+    Ok(())
+}
+
+/// Deletes a sector's folder, which loses its name first: what is half deleted is nobody's sector.
+fn discard(folder: &Path) -> anyhow::Result<()> {
+    let removing = with_suffix(folder, REMOVING);
+    match fs::rename(folder, &removing) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("cannot remove {}", folder.display())),
+        Ok(()) => remove_sector(&removing),
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(suffix);
+    path.with_file_name(name)
 }
 
 /// The files of a folder, by their paths in there, with their lengths.

@@ -4,18 +4,22 @@
 //! Source: `spec/attach.md` A.10, A.11.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use filecash_engine::params::{CircuitKind, FileKind, ParamId, ParamStore};
-use filecash_engine::sector::Profile;
+use filecash_engine::sector::{PoStProof, Profile, SealProof};
 use filecash_engine::store::positioned::is_cached;
+use filecash_engine::update::UpdateProof;
 
 use crate::jobs::{Job, Kind};
 
 /// Places of a file that are looked at to say whether it is in memory.
 const SAMPLES: u64 = 32;
+
+/// Bytes that are read between two looks at whether to go on.
+const CHUNK: u64 = 64 << 20;
 
 /// A circuit's parameters.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +85,13 @@ impl Circuit {
             Kind::Winning => CircuitKind::Winning,
             _ => return false,
         };
-        circuit == self.id.circuit() && job.profile == self.id.profile() && job.proof.contains(self.id.params().name)
+        let profile = self.id.profile();
+        let size = match job.kind {
+            Kind::C2 => SealProof::by_name(profile, &job.proof).ok().map(|proof| proof.config().params),
+            Kind::Update => UpdateProof::by_name(profile, &job.proof).ok().map(|proof| proof.config().params),
+            _ => PoStProof::by_name(profile, &job.proof).ok().map(|proof| proof.config().params),
+        };
+        circuit == self.id.circuit() && job.profile == profile && size.is_some_and(|size| size == self.id.params())
     }
 }
 
@@ -92,13 +102,13 @@ impl Here {
         self.bytes > 0 && (0..SAMPLES).all(|sample| is_cached(&self.file, (sample * step).min(self.bytes - 1)))
     }
 
-    /// Reads the file, so that it is in memory as far as that has room; returns how long it took.
+    /// Reads the file, so that it is in memory as far as that has room, until `stops` says so; returns how long it took.
     ///
     /// # Errors
     /// What the system says.
-    pub fn load(&mut self) -> io::Result<Duration> {
+    pub fn load(&mut self, stops: impl Fn() -> bool) -> io::Result<Duration> {
         let begun = Instant::now();
-        io::copy(&mut self.file, &mut io::sink())?;
+        while !stops() && io::copy(&mut (&mut self.file).take(CHUNK), &mut io::sink())? > 0 {}
         Ok(begun.elapsed())
     }
 

@@ -16,6 +16,11 @@ use crate::hex32::Hex32;
 use crate::jobs::{Kind, NewJob, Priority};
 use crate::worker::task::{PoStTask, SealTask, UpdateTask};
 
+/// The longest name of a request.
+const LONGEST_NAME: usize = 600;
+/// More vanilla proofs than any partition has sectors.
+const MOST_PROOFS: usize = 2500;
+
 /// Why a request is none. The text begins with a word that operators look for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("bad-input: {0}")]
@@ -46,6 +51,12 @@ pub fn job(
     request: String,
     digest: String,
 ) -> Result<NewJob, BadInput> {
+    if request.len() > LONGEST_NAME {
+        return Err(bad(format!("request_id is longer than {LONGEST_NAME} bytes")));
+    }
+    if asked.vanilla_proofs.len() > MOST_PROOFS {
+        return Err(bad(format!("{} vanilla proofs, at most {MOST_PROOFS}", asked.vanilla_proofs.len())));
+    }
     let number = u32::try_from(asked.registered_proof).map_err(|_| bad("no proof has such a number"))?;
     let (kind, proof, task, input) = match kind {
         ProofKind::Unspecified => return Err(bad("no kind of proof")),

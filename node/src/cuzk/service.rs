@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use filecash_engine::params::ParamStore;
 use rand_core::{OsRng, RngCore};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::spawn_blocking;
 use tonic::body::Body;
 use tonic::codegen::http;
@@ -34,6 +34,8 @@ use crate::jobs::{Asked, Job, JobId, Kind, Queue, State, StoreError, Tally};
 
 /// The largest message, either way.
 const MESSAGE_BYTES: usize = 256 << 20;
+/// Requests that are taken in at a time.
+const UPLOADS: usize = 4;
 /// Between two looks at jobs that somebody waits for.
 const LOOK: Duration = Duration::from_millis(50);
 /// Between two looks for results that were fetched long ago.
@@ -50,6 +52,7 @@ const KINDS: [(Kind, &str, &str); 4] = [
 ];
 
 type Answer<T> = Result<T, Refusal>;
+type Upload = Option<OwnedSemaphorePermit>;
 
 /// What all calls share.
 pub(super) struct Inner {
@@ -61,14 +64,25 @@ pub(super) struct Inner {
     stops: AtomicBool,
     stopped: Notify,
     waited: Mutex<Waited>,
+    /// Requests that are being taken in, which may be large.
+    uploads: Arc<Semaphore>,
+    /// Parameters that are being read.
+    preloads: Semaphore,
 }
 
-/// Jobs that somebody waits for.
+/// Jobs that somebody waits for. Who queues a job or drops it holds the lock meanwhile, so that neither is done between the other's
+/// question and answer.
 #[derive(Default)]
 struct Waited {
-    jobs: HashMap<JobId, watch::Sender<bool>>,
+    jobs: HashMap<JobId, Watched>,
     /// Those that stay though nobody waits.
     submitted: HashSet<JobId>,
+}
+
+/// A job that so many wait for.
+struct Watched {
+    waiters: usize,
+    over: watch::Sender<bool>,
 }
 
 /// The service, for each connection.
@@ -87,11 +101,19 @@ impl tonic::codegen::Service<http::Request<Body>> for Service {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let inner = Arc::clone(&self.0);
         Box::pin(async move {
+            // What is asked may be large: not too many are read at a time. Who only waits has been read.
+            let upload = Arc::clone(&inner.uploads);
             let method = request.uri().path().strip_prefix("/cuzk.v1.ProvingEngine/").unwrap_or_default().to_owned();
             Ok(match method.as_str() {
-                "SubmitProof" => unary(request, move |asked| inner.submit(asked)).await,
+                "SubmitProof" => {
+                    let upload = upload.acquire_owned().await.ok();
+                    unary(request, move |asked| inner.submit(asked, upload)).await
+                }
                 "AwaitProof" => unary(request, move |asked| inner.wait_for(asked)).await,
-                "Prove" => unary(request, move |asked| inner.prove(asked)).await,
+                "Prove" => {
+                    let upload = upload.acquire_owned().await.ok();
+                    unary(request, move |asked| inner.prove(asked, upload)).await
+                }
                 "CancelProof" => unary(request, move |asked| inner.cancel(asked)).await,
                 "GetStatus" => unary(request, move |asked| inner.status(asked)).await,
                 "GetMetrics" => unary(request, move |asked| inner.metrics(asked)).await,
@@ -146,22 +168,30 @@ struct Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
+        let is_over = *self.over.borrow();
         let mut waited = self.inner.waited();
-        let is_last = waited.jobs.get(&self.id).is_some_and(|sender| sender.receiver_count() <= 1);
-        if !is_last {
+        let Some(watched) = waited.jobs.get_mut(&self.id) else { return };
+        watched.waiters -= 1;
+        if watched.waiters > 0 {
             return;
         }
         waited.jobs.remove(&self.id);
-        if *self.over.borrow() || waited.submitted.contains(&self.id) {
+        drop(waited);
+        if is_over {
             return;
         }
         let (inner, id) = (Arc::clone(&self.inner), self.id);
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn_blocking(move || {
-                if let Err(error) = inner.queue.drop_waiting(id) {
-                    tracing::warn!(job = id, %error, "nobody wants it any more, but it stays");
-                }
-            });
+        let drop_it = move || {
+            let waited = inner.waited();
+            // Somebody may have come since.
+            let is_wanted = waited.jobs.contains_key(&id) || waited.submitted.contains(&id);
+            if !is_wanted && let Err(error) = inner.queue.drop_waiting(id) {
+                tracing::warn!(job = id, %error, "nobody wants it any more, but it stays");
+            }
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(drop_it)),
+            Err(_) => drop_it(),
         }
     }
 }
@@ -176,6 +206,8 @@ impl Inner {
             stops: AtomicBool::new(false),
             stopped: Notify::new(),
             waited: Mutex::default(),
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
+            preloads: Semaphore::new(1),
         }
     }
 
@@ -203,28 +235,41 @@ impl Inner {
         let mut cleaned = Instant::now();
         loop {
             tokio::time::sleep(LOOK).await;
-            let ids: Vec<JobId> = self.waited().jobs.keys().copied().collect();
-            if !ids.is_empty() {
-                let inner = Arc::clone(&self);
-                let over = spawn_blocking(move || inner.aside.over(&ids)).await;
-                for id in over.into_iter().flatten().flatten() {
-                    if let Some(sender) = self.waited().jobs.get(&id) {
-                        sender.send_replace(true);
-                    }
-                }
-            }
+            let inner = Arc::clone(&self);
+            // The lock may be held by who queues something.
+            drop(spawn_blocking(move || inner.look()).await);
             if cleaned.elapsed() > CLEANING {
                 cleaned = Instant::now();
                 let inner = Arc::clone(&self);
-                let _ = spawn_blocking(move || inner.aside.forget_delivered(inner.options.keep)).await;
+                // Nobody waits for it, and who asks how things are has another connection.
+                drop(spawn_blocking(move || inner.clean()));
             }
         }
     }
 
-    fn waiter(self: &Arc<Self>, id: JobId) -> Waiter {
-        let mut waited = self.waited();
-        let over = waited.jobs.entry(id).or_insert_with(|| watch::channel(false).0).subscribe();
-        Waiter { inner: Arc::clone(self), id, over }
+    fn look(&self) {
+        let ids: Vec<JobId> = self.waited().jobs.keys().copied().collect();
+        for id in self.aside.over(&ids).unwrap_or_default() {
+            if let Some(watched) = self.waited().jobs.get(&id) {
+                watched.over.send_replace(true);
+            }
+        }
+    }
+
+    fn clean(&self) {
+        let submitted: Vec<JobId> = self.waited().submitted.iter().copied().collect();
+        let over = self.queue.over(&submitted).unwrap_or_default();
+        self.waited().submitted.retain(|id| !over.contains(id));
+        if let Err(error) = self.queue.forget_delivered(self.options.keep) {
+            tracing::warn!(%error, "results that were fetched long ago are still there");
+        }
+    }
+
+    /// Waits for a job, of which the lock is held.
+    fn waiter(self: &Arc<Self>, waited: &mut Waited, id: JobId) -> Waiter {
+        let watched = waited.jobs.entry(id).or_insert_with(|| Watched { waiters: 0, over: watch::channel(false).0 });
+        watched.waiters += 1;
+        Waiter { inner: Arc::clone(self), id, over: watched.over.subscribe() }
     }
 
     /// Does something with the queue, where that may wait.
@@ -240,12 +285,13 @@ impl Inner {
         }
     }
 
-    /// Queues what is asked for; the name of its job, its number, and how many were before it. An answer at once where it makes no
-    /// sense.
+    /// Queues what is asked for; the name of its job, who waits for it, and how many were before it. An answer at once where it
+    /// makes no sense.
     async fn enqueue(
         self: &Arc<Self>,
         asked: SubmitProofRequest,
-    ) -> Answer<Result<(String, JobId, u32), AwaitProofResponse>> {
+        is_submitted: bool,
+    ) -> Answer<Result<(String, Waiter, u32), AwaitProofResponse>> {
         if self.stops.load(Ordering::Relaxed) {
             return Err(Refusal::unavailable("shutting down"));
         }
@@ -258,6 +304,7 @@ impl Inner {
             false => asked.request_id.clone(),
         };
         let most = self.options.most_waiting;
+        let door = Arc::clone(self);
         self.ask(move |inner| {
             let digest = digest(inner.options.profile, &asked);
             // The same name for something else is another job's.
@@ -274,42 +321,57 @@ impl Inner {
                         "{waiting} jobs wait already, at most {most}"
                     ))));
                 }
-                match inner.queue.ask(&wanted)? {
-                    Asked::Queued(job) => return Ok(Ok(Ok((name, job, before)))),
-                    Asked::Known(job) => return Ok(Ok(Ok((name, job, 0)))),
-                    Asked::Other(_) => {}
+                // From here on he waits, though he may have gone: then he is gone as soon as this is over.
+                let mut waited = inner.waited();
+                let (job, before) = match inner.queue.ask(&wanted)? {
+                    Asked::Queued(job) => (job, before),
+                    Asked::Known(job) => (job, 0),
+                    Asked::Other(_) => continue,
+                };
+                if is_submitted {
+                    waited.submitted.insert(job);
                 }
+                return Ok(Ok(Ok((name, door.waiter(&mut waited, job), before))));
             }
             Ok(Err(Refusal::already_exists("two other requests have this id")))
         })
         .await?
     }
 
-    async fn submit(self: Arc<Self>, asked: SubmitProofRequest) -> Answer<SubmitProofResponse> {
-        match self.enqueue(asked).await? {
-            Ok((job_id, id, queue_position)) => {
-                self.waited().submitted.insert(id);
+    async fn submit(self: Arc<Self>, asked: SubmitProofRequest, upload: Upload) -> Answer<SubmitProofResponse> {
+        let queued = self.enqueue(asked, true).await;
+        drop(upload);
+        match queued? {
+            Ok((job_id, _, queue_position)) => {
                 Ok(SubmitProofResponse { job_id, queue_position, assigned_gpu: String::new() })
             }
             Err(failed) => Err(Refusal::invalid_argument(failed.error_message)),
         }
     }
 
-    async fn prove(self: Arc<Self>, asked: ProveRequest) -> Answer<ProveResponse> {
+    async fn prove(self: Arc<Self>, asked: ProveRequest, upload: Upload) -> Answer<ProveResponse> {
         let asked = asked.submit.ok_or_else(|| Refusal::invalid_argument("submit is missing"))?;
-        let result = match self.enqueue(asked).await? {
+        let queued = self.enqueue(asked, false).await;
+        drop(upload);
+        let result = match queued? {
             Err(failed) => failed,
-            Ok((name, id, _)) => self.answer(name, id, None).await?,
+            Ok((name, waiter, _)) => self.answer(name, waiter, None).await?,
         };
         Ok(ProveResponse { result: Some(result) })
     }
 
     async fn wait_for(self: Arc<Self>, asked: AwaitProofRequest) -> Answer<AwaitProofResponse> {
         let id = self.find(&asked.job_id).await?.id;
-        // Who asks so does not mean to drop it when he goes away.
-        self.waited().submitted.insert(id);
+        let door = Arc::clone(&self);
+        let waiter = self.ask(move |inner| {
+            let mut waited = inner.waited();
+            // Who asks so does not mean to drop it when he goes away.
+            waited.submitted.insert(id);
+            Ok(door.waiter(&mut waited, id))
+        });
+        let waiter = waiter.await?;
         let time = (asked.timeout_ms > 0).then(|| Duration::from_millis(asked.timeout_ms));
-        self.answer(asked.job_id, id, time).await
+        self.answer(asked.job_id, waiter, time).await
     }
 
     async fn find(self: &Arc<Self>, job_id: &str) -> Answer<Job> {
@@ -319,13 +381,14 @@ impl Inner {
     }
 
     /// Waits for a job and says what came of it.
-    async fn answer(self: &Arc<Self>, job_id: String, id: JobId, time: Option<Duration>) -> Answer<AwaitProofResponse> {
-        let mut waiter = self.waiter(id);
-        let over = waiter.over.clone();
-        let is_over = async move {
-            let mut over = over;
-            over.wait_for(|over| *over).await.is_ok()
-        };
+    async fn answer(
+        self: &Arc<Self>,
+        job_id: String,
+        waiter: Waiter,
+        time: Option<Duration>,
+    ) -> Answer<AwaitProofResponse> {
+        let (id, mut over) = (waiter.id, waiter.over.clone());
+        let is_over = async move { drop(over.wait_for(|over| *over).await) };
         let timeout = async move {
             match time {
                 Some(time) => tokio::time::sleep(time).await,
@@ -333,7 +396,7 @@ impl Inner {
             }
         };
         tokio::select! {
-            _ = is_over => {}
+            () = is_over => {}
             () = timeout => {
                 return Ok(AwaitProofResponse { job_id, status: Status::Timeout.into(), ..AwaitProofResponse::default() });
             }
@@ -343,7 +406,6 @@ impl Inner {
                 return Err(Refusal::unavailable("shutting down"));
             }
         }
-        waiter.over.mark_unchanged();
         let found = self
             .ask(move |inner| match inner.queue.job(id) {
                 Ok(job) => Ok(Some((inner.queue.output(id)?, job))),
@@ -469,10 +531,13 @@ impl Inner {
     async fn preload(self: Arc<Self>, asked: PreloadSrsRequest) -> Answer<PreloadSrsResponse> {
         let circuit = self.circuit(&asked.circuit_id)?;
         let inner = Arc::clone(&self);
+        // One after the other: the disk is not faster for two.
+        let _one = self.preloads.acquire().await;
         let loaded = spawn_blocking(move || {
+            let stops = || inner.stops.load(Ordering::Relaxed);
             let Some(mut here) = circuit.find(&inner.params())? else { return Ok(None) };
             let already_loaded = here.is_warm();
-            let time = if already_loaded { Duration::ZERO } else { here.load()? };
+            let time = if already_loaded { Duration::ZERO } else { here.load(stops)? };
             Ok::<_, std::io::Error>(Some((already_loaded, time)))
         });
         match loaded.await {

@@ -78,9 +78,6 @@ pub enum Reason {
         ability: Ability,
         places: usize,
     },
-    Overtaken {
-        id: i64,
-    },
     Memory {
         needs: u64,
         free: u64,
@@ -123,7 +120,6 @@ impl fmt::Display for Reason {
         match self {
             Self::Soon => f.write_str("for a worker to look"),
             Self::Places { ability, places } => write!(f, "for one of {places} places for {ability}"),
-            Self::Overtaken { id } => write!(f, "behind job {id}, which has waited long for memory"),
             Self::Memory { needs, free, of } => {
                 let [needs, free, of] = [needs, free, of].map(|bytes| ByteSize(*bytes));
                 write!(f, "for memory: {needs} needed, {free} of {of} free")
@@ -229,7 +225,7 @@ impl Worker {
 
 /// Whether nothing may overtake a job any more.
 fn has_waited(job: &Job) -> bool {
-    job.now - job.created.max(job.not_before) > PATIENCE.as_millis() as i64
+    job.now - job.ready > PATIENCE.as_millis() as i64
 }
 
 /// Why a waiting job waits: what holds it up wherever it would run, else the mildest reason of all workers that live.

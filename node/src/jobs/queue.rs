@@ -15,8 +15,8 @@ use crate::worker::task::Moved;
 
 /// Version of the tables.
 const SCHEMA: i64 = 1;
-/// Jobs that a worker looks at, the most urgent ones.
-const CANDIDATES: usize = 256;
+/// Jobs that a worker looks at, at a time.
+pub const PAGE: usize = 256;
 
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS filecash_meta (name TEXT PRIMARY KEY, number BIGINT NOT NULL);
@@ -50,8 +50,11 @@ const TABLES: &str = "
 
 const JOB: &str = "j.id, j.profile, j.kind, j.sector, j.proof, j.priority, j.deadline, j.storage, j.after, p.state, j.hold,
     j.request, j.task, j.state, j.not_before, j.attempts, j.owner, j.lease, j.lease_until, j.cancel, j.created, j.started,
-    j.finished, j.delivered, j.stage, j.unit, j.done, j.total, j.stage_began, j.device, j.error, {now}
+    j.finished, j.delivered, j.stage, j.unit, j.done, j.total, j.stage_began, j.device, j.error, p.finished, {now}
     FROM filecash_jobs j LEFT JOIN filecash_jobs p ON p.id = j.after";
+
+/// How long a result stays that nobody fetches: nobody will, after a week.
+pub const UNFETCHED: Duration = Duration::from_secs(7 * 86_400);
 
 /// Most urgent first.
 const ORDER: &str = "j.priority DESC, COALESCE(j.deadline, 9223372036854775807), j.id";
@@ -77,7 +80,11 @@ impl Queue {
     pub fn open(store: &Store) -> Result<Self, StoreError> {
         let mut database = Database::open(store)?;
         database.transaction(|transaction| {
-            transaction.batch(TABLES)?;
+            // Making what is there would wait for who writes to it.
+            let made = "SELECT name FROM {tables} WHERE name = 'filecash_meta'";
+            if transaction.query(made, &[])?.is_empty() {
+                transaction.batch(TABLES)?;
+            }
             let version = "SELECT number FROM filecash_meta WHERE name = 'schema'";
             let found = transaction.first(version, &[], Row::integer)?;
             match found {
@@ -126,15 +133,24 @@ impl Queue {
     /// # Errors
     /// [`StoreError`].
     pub fn ask(&self, wanted: &NewJob) -> Result<Asked, StoreError> {
-        let known = "SELECT id, digest, state FROM filecash_jobs WHERE request = $1";
+        let known = "SELECT id, digest, state, cancel FROM filecash_jobs WHERE request = $1";
         let free = "UPDATE filecash_jobs SET request = NULL WHERE id = $1";
+        let raise = "UPDATE filecash_jobs SET priority = $1 WHERE id = $2 AND priority < $1 AND state = 'waiting'";
         self.transaction(|transaction| {
-            let read = |row: &mut Row| Ok((row.integer()?, row.maybe_text()?, row.parsed::<State>()?));
-            if let Some((id, digest, state)) = transaction.first(known, &[wanted.request.as_deref().into()], read)? {
+            let read =
+                |row: &mut Row| Ok((row.integer()?, row.maybe_text()?, row.parsed::<State>()?, row.integer()? != 0));
+            let found = transaction.first(known, &[wanted.request.as_deref().into()], read)?;
+            if let Some((id, digest, state, is_stopping)) = found {
                 match state {
                     _ if digest != wanted.digest => return Ok(Asked::Other(id)),
                     State::Failed | State::Cancelled => drop(transaction.execute(free, &[id.into()])?),
-                    _ => return Ok(Asked::Known(id)),
+                    // One that is to stop is as good as cancelled.
+                    State::Running if is_stopping => drop(transaction.execute(free, &[id.into()])?),
+                    _ => {
+                        // Who asks again may be in more of a hurry.
+                        transaction.execute(raise, &[wanted.priority.number().into(), id.into()])?;
+                        return Ok(Asked::Known(id));
+                    }
                 }
             }
             Ok(Asked::Queued(add(transaction, std::slice::from_ref(wanted))?.first().copied().unwrap_or_default()))
@@ -205,15 +221,16 @@ impl Queue {
     }
 
     /// Forgets jobs that somebody asked for and whose results he has had for so long, or that failed or were cancelled that long
-    /// ago. Results that nobody has fetched stay.
+    /// ago. Results that nobody has fetched stay for [`UNFETCHED`].
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn forget_delivered(&self, after: Duration) -> Result<u64, StoreError> {
         let old = "FROM filecash_jobs WHERE sector IS NULL AND
-            (delivered < {now} - $1 OR state IN ('failed', 'cancelled') AND finished < {now} - $1)";
+            (delivered < {now} - $1 OR state IN ('failed', 'cancelled') AND finished < {now} - $1
+                OR state = 'done' AND finished < {now} - $2)";
         self.transaction(|transaction| {
-            let after = [millis(after).into()];
+            let after = [millis(after).into(), millis(UNFETCHED).into()];
             transaction.execute(&format!("DELETE FROM filecash_blobs WHERE job IN (SELECT id {old})"), &after)?;
             transaction.execute(&format!("DELETE FROM filecash_events WHERE job IN (SELECT id {old})"), &after)?;
             transaction.execute(&format!("DELETE {old}"), &after)
@@ -328,7 +345,7 @@ impl Queue {
         self.reading(|transaction| transaction.read(&sql, &[profile.name().into(), sector.into()], read_job))
     }
 
-    /// Jobs that a worker of such abilities, storages and network could do now, most urgent first.
+    /// Jobs that a worker of such abilities, storages and network could do now, most urgent first: a page of [`PAGE`] of them.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -337,6 +354,7 @@ impl Queue {
         kinds: &[Kind],
         storages: &[&str],
         profile: Option<Profile>,
+        page: usize,
     ) -> Result<Vec<Job>, StoreError> {
         if kinds.is_empty() {
             return Ok(Vec::new());
@@ -350,8 +368,9 @@ impl Queue {
         let sql = format!(
             "SELECT {JOB} WHERE j.state = 'waiting' AND j.hold IS NULL AND j.not_before <= {{now}}
                 AND (j.after IS NULL OR p.state = 'done') AND j.kind IN ({}) AND (CAST($1 AS TEXT) IS NULL OR j.profile = $1)
-                AND {here} ORDER BY {ORDER} LIMIT {CANDIDATES}",
-            kinds.join(", ")
+                AND {here} ORDER BY {ORDER} LIMIT {PAGE} OFFSET {}",
+            kinds.join(", "),
+            page * PAGE
         );
         let mut values = vec![profile.map(Profile::name).into()];
         values.extend(storages.iter().map(|storage| Value::from(*storage)));
@@ -440,6 +459,9 @@ impl Queue {
                     JOIN filecash_jobs p ON p.id = j.after WHERE j.id = $2 AND p.request IS NULL)";
                 transaction.execute(before, &[OUTPUT.into(), lease.job.into()])?;
                 note_move(transaction, lease.job, output)?;
+                // What somebody sent has had its use; a sector's own files give it again.
+                let input = "DELETE FROM filecash_blobs WHERE job = $1 AND role = $2";
+                transaction.execute(input, &[lease.job.into(), INPUT.into()])?;
             }
             if matches!(state, State::Done | State::Failed) {
                 transaction.execute(COUNT_IT, &[lease.job.into()])?;
@@ -454,9 +476,11 @@ impl Queue {
     /// # Errors
     /// [`StoreError`].
     pub fn keep(&self, lease: &Lease, checkpoint: &[u8]) -> Result<bool, StoreError> {
-        let ours = "SELECT id FROM filecash_jobs WHERE id = $1 AND owner = $2 AND lease = $3 AND state = 'running'";
+        // Nobody takes the job away between this and the next line.
+        let ours =
+            "UPDATE filecash_jobs SET lease = lease WHERE id = $1 AND owner = $2 AND lease = $3 AND state = 'running'";
         self.transaction(|transaction| {
-            if transaction.query(ours, &held(lease))?.is_empty() {
+            if transaction.execute(ours, &held(lease))? == 0 {
                 return Ok(false);
             }
             put(transaction, lease.job, CHECKPOINT, checkpoint)?;
@@ -514,7 +538,8 @@ impl Queue {
         let find = "SELECT id, owner FROM filecash_jobs
             WHERE state = 'running' AND (lease_until < {now} OR owner = $1) ORDER BY id";
         let update = "UPDATE filecash_jobs SET state = CASE WHEN cancel = 1 THEN 'cancelled' ELSE 'waiting' END,
-            finished = CASE WHEN cancel = 1 THEN {now} ELSE NULL END, lease_until = NULL, stage = NULL
+            finished = CASE WHEN cancel = 1 THEN {now} ELSE NULL END, lease_until = NULL, stage = NULL,
+            attempts = attempts - 1
             WHERE id = $1 AND state = 'running' AND (lease_until < {now} OR owner = $2)";
         self.transaction(|transaction| {
             let left = transaction.read(find, &[died.into()], |row| Ok((row.integer()?, row.maybe_text()?)))?;
@@ -847,12 +872,14 @@ fn read_job(row: &mut Row) -> Result<Job, Unlike> {
         progress: None,
         device: None,
         error: None,
+        ready: 0,
         now: 0,
     };
     let (stage, unit, done, total) = (row.maybe_text()?, row.maybe_text()?, row.integer()?, row.integer()?);
     let began = row.maybe_integer()?;
     job.device = row.maybe_text()?;
     job.error = row.maybe_text()?;
+    job.ready = job.created.max(job.not_before).max(row.maybe_integer()?.unwrap_or(0));
     job.now = row.integer()?;
     job.progress = stage.zip(began).map(|(stage, began)| {
         let unit = unit.unwrap_or_default();

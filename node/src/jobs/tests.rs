@@ -38,7 +38,7 @@ fn ids(jobs: &[Job]) -> Vec<JobId> {
 }
 
 fn open(queue: &Queue) -> Vec<JobId> {
-    ids(&queue.candidates(Kind::ALL, &["here"], None).unwrap())
+    ids(&queue.candidates(Kind::ALL, &["here"], None, 0).unwrap())
 }
 
 fn whats(events: &[Event]) -> Vec<&str> {
@@ -57,6 +57,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("requests", requests),
     ("sectors", sectors),
     ("workers", workers),
+    ("pages", pages),
     ("blobs", blobs),
     ("many_takers", many_takers),
 ];
@@ -105,10 +106,10 @@ fn urgent_first(queue: &dyn Fn() -> Queue) {
     let order = [5, 4, 3, 2, 1, 0].map(|place: usize| ids_of[place]);
     assert_eq!(open(&queue), order);
     assert_eq!(ids(&queue.jobs(0).unwrap()), order);
-    assert_eq!(ids(&queue.candidates(&[Kind::C2], &[], None).unwrap()), [ids_of[1], ids_of[0]]);
-    assert!(queue.candidates(&[], &[], None).unwrap().is_empty());
-    assert!(queue.candidates(Kind::ALL, &[], Some(Profile::Filecash)).unwrap().is_empty());
-    assert_eq!(queue.candidates(Kind::ALL, &[], Some(Profile::Filecoin)).unwrap().len(), 6);
+    assert_eq!(ids(&queue.candidates(&[Kind::C2], &[], None, 0).unwrap()), [ids_of[1], ids_of[0]]);
+    assert!(queue.candidates(&[], &[], None, 0).unwrap().is_empty());
+    assert!(queue.candidates(Kind::ALL, &[], Some(Profile::Filecash), 0).unwrap().is_empty());
+    assert_eq!(queue.candidates(Kind::ALL, &[], Some(Profile::Filecoin), 0).unwrap().len(), 6);
 }
 
 fn chain(queue: &dyn Fn() -> Queue) {
@@ -119,7 +120,7 @@ fn chain(queue: &dyn Fn() -> Queue) {
     for (place, id) in added.iter().enumerate() {
         assert_eq!(open(&queue), [*id]);
         // Elsewhere the files are missing.
-        assert!(queue.candidates(Kind::ALL, &["there"], None).unwrap().is_empty());
+        assert!(queue.candidates(Kind::ALL, &["there"], None, 0).unwrap().is_empty());
         let lease = queue.take(*id, "w", LONG).unwrap().unwrap();
         let input: &[u8] = if place == 0 { &[] } else { &[place as u8 - 1] };
         assert_eq!(queue.input(&queue.job(*id).unwrap()).unwrap(), input);
@@ -188,9 +189,13 @@ fn attempts(queue: &dyn Fn() -> Queue) {
     queue.finish(&take(), &Outcome::HandedBack).unwrap();
     assert_eq!(queue.job(id).unwrap().attempts, 0);
     assert_eq!(open(&queue), [id]);
-    queue.finish(&take(), &Outcome::TryAgain("the disk is full".to_owned(), LONG)).unwrap();
+    // A worker that dies costs no attempt.
+    take();
+    queue.reclaim(Some("w")).unwrap();
+    assert_eq!(queue.job(id).unwrap().attempts, 0);
+    queue.finish(&take(), &Outcome::TryAgain("the disk\0 is full".to_owned(), LONG)).unwrap();
     let job = queue.job(id).unwrap();
-    assert_eq!((job.state, job.attempts, job.error.as_deref()), (State::Waiting, 1, Some("the disk is full")));
+    assert_eq!((job.state, job.attempts, job.error.as_deref()), (State::Waiting, 1, Some("the disk\u{fffd} is full")));
     assert!(open(&queue).is_empty());
     assert!(matches!(choose::why(&job, &Needs::default(), []), Reason::Again { seconds: 590..=600 }));
     // By hand at once.
@@ -272,6 +277,10 @@ fn requests(queue: &dyn Fn() -> Queue) {
     let Asked::Queued(first) = queue.ask(&asked("1")).unwrap() else { unreachable!() };
     assert_eq!(queue.ask(&asked("1")).unwrap(), Asked::Known(first));
     assert_eq!(queue.ask(&asked("2")).unwrap(), Asked::Other(first));
+    let urgent = NewJob { priority: Priority::High, ..asked("1") };
+    assert_eq!(queue.ask(&urgent).unwrap(), Asked::Known(first));
+    assert_eq!(queue.ask(&asked("1")).unwrap(), Asked::Known(first));
+    assert_eq!(queue.job(first).unwrap().priority, Priority::High);
     let job = queue.requested("a").unwrap().unwrap();
     assert_eq!((job.id, queue.input(&job).unwrap()), (first, b"1".to_vec()));
     assert_eq!(queue.requested("b").unwrap(), None);
@@ -290,10 +299,21 @@ fn requests(queue: &dyn Fn() -> Queue) {
     let lease = queue.take(second, "w", LONG).unwrap().unwrap();
     queue.finish(&lease, &Outcome::Done(b"proof".to_vec())).unwrap();
     assert_eq!(queue.ask(&asked("1")).unwrap(), Asked::Known(second));
+    // What was sent has had its use.
+    assert_eq!(queue.input(&queue.job(second).unwrap()).unwrap(), [0; 0]);
+    // One that is to stop is nobody's answer.
+    let other = NewJob { request: Some("b".into()), ..asked("1") };
+    let Asked::Queued(third) = queue.ask(&other).unwrap() else { unreachable!() };
+    let lease = queue.take(third, "w", LONG).unwrap().unwrap();
+    queue.cancel(third).unwrap();
+    let Asked::Queued(fourth) = queue.ask(&other).unwrap() else { unreachable!() };
+    assert_ne!(third, fourth);
+    queue.finish(&lease, &Outcome::Cancelled).unwrap();
+    queue.cancel(fourth).unwrap();
 
     // A result stays until it was fetched.
     thread::sleep(Duration::from_millis(5));
-    assert_eq!(queue.forget_delivered(Duration::ZERO).unwrap(), 1);
+    assert_eq!(queue.forget_delivered(Duration::ZERO).unwrap(), 3);
     assert!(matches!(queue.job(first), Err(QueueError::NoJob(_))));
     assert_eq!(queue.output(second).unwrap(), Some(b"proof".to_vec()));
     queue.deliver(second).unwrap();
@@ -356,6 +376,14 @@ fn workers(queue: &dyn Fn() -> Queue) {
     queue.bye("w", "one").unwrap();
     assert!(!lives()[1].1);
     queue.hello("w", "four", "{}", LONG).unwrap();
+}
+
+/// However many jobs wait before it, one is found.
+fn pages(queue: &dyn Fn() -> Queue) {
+    let queue = queue();
+    let added = queue.add(&vec![new(Kind::C2); PAGE + 3]).unwrap();
+    let page = |page| ids(&queue.candidates(Kind::ALL, &[], None, page).unwrap());
+    assert_eq!((page(0), page(1), page(2)), (added[..PAGE].to_vec(), added[PAGE..].to_vec(), vec![]));
 }
 
 fn blobs(queue: &dyn Fn() -> Queue) {
@@ -480,6 +508,7 @@ fn waiting(id: JobId, kind: Kind, waited: Duration) -> Job {
         progress: None,
         device: None,
         error: None,
+        ready: 1_000_000,
         now: 1_000_000 + waited.as_millis() as i64,
     }
 }

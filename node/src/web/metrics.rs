@@ -1,5 +1,6 @@
 //! The text that Prometheus reads, version 0.0.4 of its format.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::jobs::view::Workers;
@@ -45,27 +46,45 @@ impl<'a> Metric<'a> {
 /// Everything that is told.
 pub fn text(now: &[Tally], ever: &[Tally], workers: &Workers, rows: &[WorkerRow]) -> String {
     let mut text = String::new();
-    let labels = |of: &Tally| [("phase", of.kind.name()), ("size", size_of(of)), ("profile", of.profile.name())];
-
-    let mut jobs = Metric::new(&mut text, "filecash_jobs", "gauge", "Jobs in the queue, by state.");
-    for of in now {
-        jobs.value(&[&labels(of)[..], &[("device", &of.device), ("state", of.state.name())]].concat(), of.jobs as f64);
-    }
-    let name = "filecash_jobs_finished_total";
-    let mut finished = Metric::new(&mut text, name, "counter", "Jobs that were done, or failed for good.");
-    for of in ever {
-        let state = [("device", of.device.as_str()), ("state", of.state.name())];
-        finished.value(&[&labels(of)[..], &state].concat(), of.jobs as f64);
-    }
-    let mut seconds = Metric::new(&mut text, "filecash_job_seconds_total", "counter", "Seconds that these took.");
-    for of in ever {
-        let state = [("device", of.device.as_str()), ("state", of.state.name())];
-        seconds.value(&[&labels(of)[..], &state].concat(), of.took as f64 / 1000.0);
-    }
-    let name = "filecash_oldest_waiting_seconds";
-    let mut oldest = Metric::new(&mut text, name, "gauge", "Age of the oldest waiting job.");
+    // Several proofs are of one size: each set of labels is told once.
+    let labels = |of: &Tally, device: bool, state: bool| {
+        let mut labels = vec![
+            ("phase", of.kind.name().to_owned()),
+            ("size", size_of(of).to_owned()),
+            ("profile", of.profile.name().to_owned()),
+        ];
+        labels.extend(device.then(|| ("device", of.device.clone())));
+        labels.extend(state.then(|| ("state", of.state.name().to_owned())));
+        labels
+    };
+    let summed = |all: &[Tally], value: fn(&Tally) -> f64| {
+        let mut sums = BTreeMap::new();
+        for of in all {
+            *sums.entry(labels(of, true, true)).or_insert(0.0) += value(of);
+        }
+        sums
+    };
+    let mut oldest = BTreeMap::new();
     for of in now.iter().filter(|of| of.state == State::Waiting) {
-        oldest.value(&labels(of), of.oldest as f64 / 1000.0);
+        let age: &mut f64 = oldest.entry(labels(of, false, false)).or_insert(0.0);
+        *age = age.max(of.oldest as f64 / 1000.0);
+    }
+    let [jobs, finished, seconds] = [
+        summed(now, |of| of.jobs as f64),
+        summed(ever, |of| of.jobs as f64),
+        summed(ever, |of| of.took as f64 / 1000.0),
+    ];
+    for (name, kind, help, values) in [
+        ("filecash_jobs", "gauge", "Jobs in the queue, by state.", jobs),
+        ("filecash_jobs_finished_total", "counter", "Jobs that were done, or failed for good.", finished),
+        ("filecash_job_seconds_total", "counter", "Seconds that these took.", seconds),
+        ("filecash_oldest_waiting_seconds", "gauge", "Age of the oldest waiting job.", oldest),
+    ] {
+        let mut metric = Metric::new(&mut text, name, kind, help);
+        for (labels, value) in values {
+            let labels: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            metric.value(&labels, value);
+        }
     }
     let mut up = Metric::new(&mut text, "filecash_worker_up", "gauge", "Whether a worker is heard of.");
     for row in rows {

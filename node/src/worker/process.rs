@@ -72,8 +72,13 @@ impl Process {
         let mut input = child.stdin.take().ok_or_else(pipe)?;
         let told = Arc::new(Mutex::new(Told::default()));
         let (of_listener, of_log) = (Arc::clone(&told), Arc::clone(&told));
-        let listener = thread::spawn(move || listen(output, &of_listener));
-        let log = thread::spawn(move || forward(errors, start.id, &of_log));
+        let listener = thread::Builder::new().spawn(move || listen(output, &of_listener));
+        let log = thread::Builder::new().spawn(move || forward(errors, start.id, &of_log));
+        let (Ok(listener), Ok(log)) = (listener, log) else {
+            drop(child.kill());
+            drop(child.wait());
+            return Err(io::Error::other("no thread can be started"));
+        };
         // Whoever ends before it has read its task says why.
         let written = start.assignment.write(&mut input, &start.input, &start.kept);
         let input = written.is_ok().then_some(input);

@@ -61,8 +61,18 @@ impl Storage {
         OsRng.fill_bytes(&mut id);
         let content = Content { id: hex::encode(id) };
         let text = serde_json::to_string(&content).unwrap_or_default() + "\n";
-        atomic::write(&path.join(FILE), text.as_bytes())?;
-        Ok(Self { id: content.id, path })
+        // Of two that make it one at the same time, the first gives the name.
+        let ours = path.join(format!("{FILE}.{}", content.id));
+        atomic::write(&ours, text.as_bytes())?;
+        let linked = fs::hard_link(&ours, path.join(FILE));
+        match linked {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            // There are file systems without links.
+            Err(_) => fs::copy(&ours, path.join(FILE)).map(drop).map_err(failed("write into", &path))?,
+        }
+        drop(fs::remove_file(&ours));
+        Self::open(&path)?.ok_or(StorageError::Content { path })
     }
 
     fn open(folder: &Path) -> Result<Option<Self>, StorageError> {
@@ -110,9 +120,45 @@ pub fn free_bytes(folder: &Path) -> Option<u64> {
     }
 }
 
+/// Bytes that the disk has for the files of a sector's folder; what cannot be read counts for nothing.
+pub fn written_bytes(folder: &Path) -> u64 {
+    let mut bytes = 0;
+    for folder in [folder.to_owned(), folder.join("cache")] {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            // The data was there before.
+            if entry.file_name() != "staged" {
+                bytes += entry.metadata().map_or(0, |metadata| allocated(&metadata));
+            }
+        }
+    }
+    bytes
+}
+
+#[cfg(unix)]
+fn allocated(metadata: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::blocks(metadata) * 512
+}
+
+#[cfg(not(unix))]
+fn allocated(metadata: &fs::Metadata) -> u64 {
+    metadata.len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_of_a_sector_are_those_that_were_written() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("cache")).unwrap();
+        let empty = written_bytes(folder.path());
+        fs::write(folder.path().join("staged"), vec![1; 1 << 20]).unwrap();
+        assert_eq!(written_bytes(folder.path()), empty);
+        fs::write(folder.path().join("cache/layer"), vec![1; 1 << 20]).unwrap();
+        assert!(written_bytes(folder.path()) >= empty + (1 << 20));
+        assert_eq!(written_bytes(&folder.path().join("no")), 0);
+    }
 
     #[test]
     fn storage_is_known_by_its_name_wherever_it_is() {

@@ -10,6 +10,10 @@ use crate::hex32::Hex32;
 pub struct SectorTask {
     /// The folder in its storage.
     pub folder: String,
+    /// The prover.
+    pub prover_id: Hex32,
+    /// The sector's number.
+    pub sector: u64,
     /// The seed, for C1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<Hex32>,

@@ -33,8 +33,10 @@ pub struct Assignment {
     pub task: String,
     /// Where the storage of its files is here.
     pub storage: Option<PathBuf>,
-    /// Where proven sectors go, if they go elsewhere.
+    /// Where a proven sector goes, if it goes elsewhere.
     pub keep_in: Option<PathBuf>,
+    /// Everywhere where an earlier attempt may have brought it.
+    pub stores: Vec<PathBuf>,
     /// How politely it takes processor time: 0 to 19.
     pub niceness: i32,
     /// Its input's bytes, which follow, and then those of what an earlier attempt kept.
@@ -180,6 +182,7 @@ mod tests {
             task: "{\"sector\":\n1}".to_owned(),
             storage: Some("/a b".into()),
             keep_in: None,
+            stores: vec!["/hdd".into()],
             niceness: 15,
             bytes: [0; 2],
         };
