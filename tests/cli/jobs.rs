@@ -6,6 +6,7 @@ use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::support::{FILECASH, Run, Sandbox, data, json, kept_parameters};
@@ -114,9 +115,17 @@ impl Miner {
 struct Worker(Child);
 
 impl Worker {
-    fn signal(&self, name: &str) {
-        let status = std::process::Command::new("kill").args([name, &self.0.id().to_string()]).status();
-        assert!(status.unwrap().success());
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
+    }
+
+    /// Kills the processes of its jobs.
+    fn kill_jobs(&self) {
+        let children = format!("/proc/{0}/task/{0}/children", self.0.id());
+        let children = std::fs::read_to_string(children).unwrap();
+        let children: Vec<Pid> = children.split_whitespace().filter_map(|id| Pid::from_raw(id.parse().ok()?)).collect();
+        assert!(!children.is_empty());
+        children.into_iter().for_each(|child| kill_process(child, Signal::KILL).unwrap());
     }
 
     fn kill(mut self) {
@@ -265,7 +274,7 @@ fn sector_that_moves_is_never_lost() {
     std::fs::remove_dir_all(miner.sandbox.path("ssd/one")).unwrap();
     assert_eq!(miner.json(&go)["failed"], 0);
     let status = miner.json(&["sectors", "status", "f01000/1"]);
-    assert!(text(&status["sector"]["storage"]) != "" && text(&status["sector"]["path"]) == "one", "{status}");
+    assert!(!text(&status["sector"]["storage"]).is_empty() && text(&status["sector"]["path"]) == "one", "{status}");
     miner.verify("hdd/one");
     // Gone altogether is told.
     copy("hdd/one", "ssd/one");
@@ -318,7 +327,7 @@ fn killed_worker_goes_on_and_one_that_is_asked_to_stop_hands_back() {
     let worker = miner.worker(&all);
     let id = miner.job("f01000/1", "c2")["id"].clone();
     miner.wait("C2 is begun again", |_| miner.whats(&id).iter().filter(|what| *what == "begun").count() == 2);
-    worker.signal("-TERM");
+    worker.signal(Signal::TERM);
     assert_eq!(worker.ends(), 0);
     let job = miner.job("f01000/1", "c2");
     assert_eq!((text(&job["state"]), &job["attempts"]), ("waiting", &0.into()), "{job}");
@@ -333,7 +342,7 @@ fn killed_worker_goes_on_and_one_that_is_asked_to_stop_hands_back() {
     assert_eq!(text(&miner.job("f01000/1", "finalize")["state"]), "cancelled");
     miner.run(&["jobs", "retry", &id.to_string()]).succeeds();
     miner.wait("all is done", |jobs| jobs.iter().all(|job| job["state"] == "done"));
-    worker.signal("-INT");
+    worker.signal(Signal::INT);
     assert_eq!(worker.ends(), 0);
     miner.verify("ssd/one");
 }
@@ -372,8 +381,7 @@ fn failures_are_told_and_tried_again_by_hand() {
     miner.run(&["jobs", "retry", &job["id"].to_string()]).succeeds();
     let worker = miner.worker(&["--sealing", "ssd", "--reserve", "0"]);
     miner.wait("C2 is begun", |jobs| jobs.iter().any(|job| job["kind"] == "c2" && job["state"] == "running"));
-    let killed = std::process::Command::new("pkill").args(["-KILL", "-P", &worker.0.id().to_string()]).status();
-    assert!(killed.unwrap().success());
+    worker.kill_jobs();
     miner.wait("its death is noted", |jobs| {
         jobs.iter().any(|job| job["kind"] == "c2" && job["state"] == "waiting" && !job["error"].is_null())
     });
@@ -472,7 +480,7 @@ fn two_workers_share_a_queue_on_a_server() {
     });
     first.kill();
     miner.wait("all is done", |jobs| jobs.iter().all(|job| job["state"] == "done"));
-    second.signal("-TERM");
+    second.signal(Signal::TERM);
     assert_eq!(second.ends(), 0);
     is_done_once(&miner, sectors);
     let mut owners: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();

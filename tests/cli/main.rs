@@ -16,7 +16,7 @@ mod devices;
 mod ext;
 mod features;
 mod fetch;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod jobs;
 mod many;
 #[cfg(target_os = "linux")]
