@@ -393,7 +393,9 @@ fn calls_that_make_no_sense_and_clients_that_go_away() {
     assert_eq!(timeout["status"], 4, "{timeout}");
     // Who goes away leaves nothing in the queue, by deadline or by his own will.
     let gone = client.send("Prove", &value!({ "submit": sector.window("b") }), &value!({ "timeout": 0.5 }));
-    assert_eq!(client.answer(gone)["code"], "DEADLINE_EXCEEDED");
+    // Whichever side notices first.
+    let code = client.answer(gone)["code"].clone();
+    assert!(code == "DEADLINE_EXCEEDED" || code == "CANCELLED", "{code}");
     let gone = client.send("Prove", &value!({ "submit": sector.window("c") }), &value!({ "cancel_after": 0.3 }));
     assert_eq!(client.answer(gone)["code"], "CANCELLED");
     let pending = |client: &mut Client, place: usize| {
