@@ -63,9 +63,10 @@ fn every_stop<T>(start: State, end: State, phase: impl Fn(&Sandbox, &Job<'_>) ->
     }
 }
 
-/// What was there is as it was, and no temporary file has come.
+/// What was there is as it was, but that more may be noted, and no temporary file has come.
 pub fn unharmed(before: &Files, after: &Files) {
-    assert!(before.iter().all(|(name, content)| after.get(name) == Some(content)));
+    let is_notes = |name: &std::path::Path| name.ends_with("filecash-manifest.json");
+    assert!(before.iter().all(|(name, content)| after.get(name) == Some(content) || is_notes(name)));
     for name in after.keys() {
         let name = name.to_string_lossy();
         assert!(!name.contains("tmp"), "{name}");

@@ -267,6 +267,17 @@ impl Sandbox {
     /// said twice, and that every file is as before.
     #[track_caller]
     pub fn refuses<T>(&self, operation: impl FnOnce(&Self) -> Result<T, Error>, expected: &[&str]) -> Error {
+        self.refuses_but(operation, expected, &[])
+    }
+
+    /// [`Self::refuses`], and these files may have changed or come: what was finished before the input was found to be bad.
+    #[track_caller]
+    pub fn refuses_but<T>(
+        &self,
+        operation: impl FnOnce(&Self) -> Result<T, Error>,
+        expected: &[&str],
+        kept: &[&str],
+    ) -> Error {
         let before = self.files();
         let error = match operation(self) {
             Err(error) => error,
@@ -282,6 +293,7 @@ impl Sandbox {
             .filter(|(name, content)| after.get(*name) != Some(content))
             .map(|(name, _)| name)
             .chain(after.keys().filter(|name| !before.contains_key(*name)))
+            .filter(|name| !kept.iter().any(|kept| name.as_path() == std::path::Path::new(kept)))
             .collect();
         assert!(changed.is_empty(), "{text:?}: changed or left over: {changed:?}");
         error
