@@ -293,7 +293,7 @@ impl Sandbox {
             .filter(|(name, content)| after.get(*name) != Some(content))
             .map(|(name, _)| name)
             .chain(after.keys().filter(|name| !before.contains_key(*name)))
-            .filter(|name| !kept.iter().any(|kept| name.as_path() == std::path::Path::new(kept)))
+            .filter(|name| !kept.iter().any(|kept| name.as_path() == Path::new(kept)))
             .collect();
         assert!(changed.is_empty(), "{text:?}: changed or left over: {changed:?}");
         error
