@@ -361,10 +361,8 @@ fn failures_are_told_and_tried_again_by_hand() {
     let job = miner.job("f01000/1", "pc1");
     assert_eq!(text(&job["state"]), "failed");
     let shown = miner.run(&["jobs", "list"]).succeeds();
-    assert!(
-        shown.contains(text(&job["error"])) && shown.contains("which failed") || shown.contains("for job"),
-        "{shown}"
-    );
+    assert!(shown.contains(text(&job["error"])), "{shown}");
+    assert_eq!(text(&miner.job("f01000/1", "pc2")["waits"]), format!("for job {}, which failed", job["id"]));
     miner.sandbox.write("ssd/one/staged", &staged);
     miner.run(&["jobs", "retry", &job["id"].to_string()]).succeeds();
     assert_eq!(miner.json(&run)["failed"], 0);

@@ -4,6 +4,7 @@
 //! `FILECASH_TESTS_NEED_POSTGRES` is set.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ impl Postgres {
     pub fn start() -> Option<Self> {
         let Some(programs) = find() else {
             assert!(std::env::var_os("FILECASH_TESTS_NEED_POSTGRES").is_none(), "PostgreSQL is not installed");
+            drop(writeln!(std::io::stderr(), "left out: PostgreSQL is not installed"));
             return None;
         };
         let folder = tempfile::tempdir().unwrap();

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use filecash_node::plan::DiskRates;
+use filecash_node::worker::storage::free_bytes;
 
 use crate::report::{Failure, Kind};
 
@@ -34,7 +35,7 @@ impl Disk {
             return Err(Failure::new(Kind::Input, format!("{} is not a folder", folder.display())).into());
         }
         let rates = time(folder).with_context(|| format!("cannot try the disk of {}", folder.display()))?;
-        Ok(Self { folder: folder.to_owned(), rates, free_bytes: free(folder) })
+        Ok(Self { folder: folder.to_owned(), rates, free_bytes: free_bytes(folder) })
     }
 }
 
@@ -77,14 +78,3 @@ fn forget_pages(file: &File) {
 
 #[cfg(not(unix))]
 fn forget_pages(_file: &File) {}
-
-#[cfg(unix)]
-fn free(folder: &Path) -> Option<u64> {
-    let found = rustix::fs::statvfs(folder).ok()?;
-    Some(found.f_bavail * found.f_frsize)
-}
-
-#[cfg(not(unix))]
-fn free(_folder: &Path) -> Option<u64> {
-    None
-}

@@ -138,9 +138,8 @@ impl fmt::Display for Reason {
             Self::NoWorker => f.write_str("for a worker: none is running"),
             Self::Again { seconds } => write!(f, "{seconds} s, then it is tried again"),
             Self::Hold { what } => write!(f, "for {what}"),
-            Self::After { id, state: Some(state @ (State::Failed | State::Cancelled)) } => {
-                write!(f, "for job {id}, which was {state}")
-            }
+            Self::After { id, state: Some(State::Failed) } => write!(f, "for job {id}, which failed"),
+            Self::After { id, state: Some(State::Cancelled) } => write!(f, "for job {id}, which was cancelled"),
             Self::After { id, .. } => write!(f, "for job {id}"),
         }
     }
