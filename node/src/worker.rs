@@ -393,7 +393,7 @@ impl Worker<'_> {
         let place = self.places.iter().find(|place| job.storage.as_ref() == Some(&place.storage.id));
         let task = serde_json::from_str::<SectorTask>(&job.task).ok();
         let folder = place.zip(task).map(|(place, task)| place.storage.path.join(task.folder));
-        bytes.saturating_sub(folder.map_or(0, |folder| storage::written_bytes(&folder)))
+        bytes.saturating_sub(folder.map_or(0, |folder| storage::written_bytes(&folder, job.kind)))
     }
 
     /// Begins the job that is to be next; `None` when there is none for us now, `false` when another was faster.

@@ -9,6 +9,8 @@ use filecash_engine::store::atomic::{self, WriteError};
 use rand_core::{OsRng, RngCore};
 use serde::{Deserialize, Serialize};
 
+use crate::jobs::Kind;
+
 /// The file that makes a folder a storage.
 pub const FILE: &str = "filecash-storage.json";
 
@@ -120,18 +122,19 @@ pub fn free_bytes(folder: &Path) -> Option<u64> {
     }
 }
 
-/// Bytes that the disk has for the files of a sector's folder; what cannot be read counts for nothing.
-pub fn written_bytes(folder: &Path) -> u64 {
-    let mut bytes = 0;
-    for folder in [folder.to_owned(), folder.join("cache")] {
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            // The data was there before.
-            if entry.file_name() != "staged" {
-                bytes += entry.metadata().map_or(0, |metadata| allocated(&metadata));
-            }
-        }
-    }
-    bytes
+/// Bytes that the disk has for the files which a job of a kind writes into a sector's folder; what cannot be read counts for
+/// nothing.
+pub fn written_bytes(folder: &Path, kind: Kind) -> u64 {
+    let parts: &[&str] = match kind {
+        Kind::Pc1 => &["sealed", "sc-02-data-tree-d", "sc-02-data-layer-"],
+        Kind::Pc2 => &["sc-02-data-tree-c", "sc-02-data-tree-r-last"],
+        _ => &[],
+    };
+    let is_its = |name: &str| parts.iter().any(|part| name.starts_with(part));
+    let folders = [folder.to_owned(), folder.join("cache")];
+    let entries = folders.iter().flat_map(fs::read_dir).flatten().flatten();
+    let its = entries.filter(|entry| entry.file_name().to_str().is_some_and(is_its));
+    its.map(|entry| entry.metadata().map_or(0, |metadata| allocated(&metadata))).sum()
 }
 
 #[cfg(unix)]
@@ -152,12 +155,17 @@ mod tests {
     fn bytes_of_a_sector_are_those_that_were_written() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("cache")).unwrap();
-        let empty = written_bytes(folder.path());
-        fs::write(folder.path().join("staged"), vec![1; 1 << 20]).unwrap();
-        assert_eq!(written_bytes(folder.path()), empty);
-        fs::write(folder.path().join("cache/layer"), vec![1; 1 << 20]).unwrap();
-        assert!(written_bytes(folder.path()) >= empty + (1 << 20));
-        assert_eq!(written_bytes(&folder.path().join("no")), 0);
+        let write = |name: &str| fs::write(folder.path().join(name), vec![1; 1 << 20]).unwrap();
+        let of = |kind| written_bytes(folder.path(), kind) >> 20;
+        // The data was there before.
+        write("staged");
+        assert_eq!([of(Kind::Pc1), of(Kind::Pc2)], [0, 0]);
+        write("cache/sc-02-data-layer-1.dat");
+        write("sealed");
+        assert_eq!([of(Kind::Pc1), of(Kind::Pc2)], [2, 0]);
+        write("cache/sc-02-data-tree-c-0.dat");
+        assert_eq!([of(Kind::Pc1), of(Kind::Pc2), of(Kind::C1)], [2, 1, 0]);
+        assert_eq!(written_bytes(&folder.path().join("no"), Kind::Pc1), 0);
     }
 
     #[test]
