@@ -4,8 +4,9 @@ use std::env;
 use std::thread::{Scope, ScopedJoinHandle};
 
 use filecash_engine::job::Cancel;
+use filecash_node::http::HttpError;
 use filecash_node::jobs::Store;
-use filecash_node::web::{self, Options, ShowError};
+use filecash_node::web::{self, Options};
 
 use crate::args::worker::Http;
 use crate::context::Context;
@@ -20,7 +21,7 @@ pub fn begin<'scope, 'env: 'scope>(
     store: &'env Store,
     context: &'env Context,
     stop: &'env Cancel,
-) -> Option<ScopedJoinHandle<'scope, Result<(), ShowError>>> {
+) -> Option<ScopedJoinHandle<'scope, Result<(), HttpError>>> {
     let listen = args.http?;
     let token = args.http_token.clone().or_else(|| env::var(TOKEN).ok()).filter(|token| !token.is_empty());
     if !listen.ip().is_loopback() && token.is_none() {

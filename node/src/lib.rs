@@ -5,6 +5,7 @@ pub mod config;
 pub mod cuzk;
 pub mod fetch;
 pub mod hex32;
+pub mod http;
 pub mod jobs;
 pub mod plan;
 pub mod remote_c2;

@@ -6,7 +6,6 @@
 //!
 //! Source: `spec/attach.md` C.2.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +26,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use crate::hex32::Hex32;
+use crate::http::{self, HttpError};
 use crate::jobs::{Asked, Job, JobId, Kind, NewJob, Priority, Queue, QueueError, State, Store, StoreError};
 use crate::worker::task::SealTask;
 
@@ -36,8 +36,7 @@ const MOST_BYTES: usize = 256 << 20;
 const UPLOAD: Duration = Duration::from_secs(120);
 /// Uploads that are taken in at a time.
 const UPLOADS: usize = 8;
-/// Between two looks at whether to stop, and for proofs that were fetched long ago.
-const TICK: Duration = Duration::from_millis(50);
+/// Between two looks for proofs that were fetched long ago.
 const CLEANING: Duration = Duration::from_secs(60);
 /// What names in the queue begin with.
 const PREFIX: &str = "remote-c2/";
@@ -59,21 +58,6 @@ pub struct Options {
     pub host: String,
     /// Its memory, to be told.
     pub memory_bytes: u64,
-}
-
-/// Why the service did not begin, or ended.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-#[allow(missing_docs, reason = "the messages are the docs")]
-pub enum ServeError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("cannot listen on {listen}")]
-    Listen { listen: SocketAddr, source: io::Error },
-    #[error("the server on {listen}")]
-    Server { listen: SocketAddr, source: io::Error },
-    #[error("cannot start the server")]
-    Runtime(#[source] io::Error),
 }
 
 /// A sector whose C2 is wanted.
@@ -115,50 +99,26 @@ struct Inner {
 /// Serves until `stop` is thrown. `ready` is called once clients can come in.
 ///
 /// # Errors
-/// [`ServeError`].
-pub fn serve(store: &Store, options: &Options, stop: &Cancel, ready: impl FnOnce()) -> Result<(), ServeError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(ServeError::Runtime)?;
+/// [`HttpError`].
+pub fn serve(store: &Store, options: &Options, stop: &Cancel, ready: impl FnOnce()) -> Result<(), HttpError> {
     let inner = Inner { queue: Queue::open(store)?, options: options.clone(), uploads: Semaphore::new(UPLOADS) };
     let inner = Arc::new(inner);
-    let listen = options.listen;
-    let outcome = runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(listen).await;
-        let listener = listener.map_err(|source| ServeError::Listen { listen, source })?;
-        let app = Router::new()
-            .route("/seal/seal_commit_phase2", post(submit))
-            .route("/sys/query_state", post(query))
-            .route("/sys/remove_job", post(remove))
-            .route("/sys/get_worker_info", get(about))
-            .route("/test", get(async || "Worked!"))
-            .layer(middleware::from_fn_with_state(Arc::clone(&inner), let_in))
-            .with_state(Arc::clone(&inner));
-        ready();
-        let app = app.into_make_service_with_connect_info::<SocketAddr>();
-        let stopped = async {
-            while !stop.is_cancelled() {
-                tokio::time::sleep(TICK).await;
-            }
-        };
-        let cleaning = async {
-            loop {
-                tokio::time::sleep(CLEANING).await;
-                let inner = Arc::clone(&inner);
-                let _ = spawn_blocking(move || inner.queue.forget_delivered(inner.options.keep)).await;
-            }
-        };
-        // A client that keeps its connection does not keep us.
-        tokio::select! {
-            served = axum::serve(listener, app) => served.map_err(|source| ServeError::Server { listen, source }),
-            () = stopped => Ok(()),
-            () = cleaning => Ok(()),
+    let app = Router::new()
+        .route("/seal/seal_commit_phase2", post(submit))
+        .route("/sys/query_state", post(query))
+        .route("/sys/remove_job", post(remove))
+        .route("/sys/get_worker_info", get(about))
+        .route("/test", get(async || "Worked!"))
+        .layer(middleware::from_fn_with_state(Arc::clone(&inner), let_in))
+        .with_state(Arc::clone(&inner));
+    let cleaning = async {
+        loop {
+            tokio::time::sleep(CLEANING).await;
+            let inner = Arc::clone(&inner);
+            let _ = spawn_blocking(move || inner.queue.forget_delivered(inner.options.keep)).await;
         }
-    });
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    outcome
+    };
+    http::serve(options.listen, app, 2, stop, ready, cleaning)
 }
 
 /// Turns away who is not on the list.

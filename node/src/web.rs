@@ -5,10 +5,8 @@
 mod metrics;
 
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Query, Request, State as Shared};
@@ -22,6 +20,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
+use crate::http::{self, HttpError};
 use crate::jobs::view::{Workers, json_of};
 use crate::jobs::{Queue, State, Store, StoreError};
 
@@ -31,8 +30,6 @@ const PAGE: &str = include_str!("web/page.html");
 const OVER: u32 = 30;
 /// Days whose proofs are shown.
 const DAYS: u32 = 14;
-/// Between two looks at whether to stop.
-const TICK: Duration = Duration::from_millis(50);
 
 /// Where the page is and who may see it.
 #[derive(Clone, PartialEq, Eq)]
@@ -50,21 +47,6 @@ impl fmt::Debug for Options {
     }
 }
 
-/// Why nothing is shown.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-#[allow(missing_docs, reason = "the messages are the docs")]
-pub enum ShowError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("cannot listen on {listen}")]
-    Listen { listen: SocketAddr, source: io::Error },
-    #[error("the server on {listen}")]
-    Server { listen: SocketAddr, source: io::Error },
-    #[error("cannot start the server")]
-    Runtime(#[source] io::Error),
-}
-
 struct Inner {
     queue: Queue,
     token: Option<String>,
@@ -73,38 +55,17 @@ struct Inner {
 /// Shows the queue until `stop` is thrown. `ready` is called once visitors can come.
 ///
 /// # Errors
-/// [`ShowError`].
-pub fn serve(store: &Store, options: &Options, stop: &Cancel, ready: impl FnOnce()) -> Result<(), ShowError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(ShowError::Runtime)?;
+/// [`HttpError`].
+pub fn serve(store: &Store, options: &Options, stop: &Cancel, ready: impl FnOnce()) -> Result<(), HttpError> {
     let inner = Arc::new(Inner { queue: Queue::open(store)?, token: options.token.clone() });
-    let listen = options.listen;
-    let outcome = runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(listen).await;
-        let listener = listener.map_err(|source| ShowError::Listen { listen, source })?;
-        let app = Router::new()
-            .route("/", get(page))
-            .route("/api/state", get(state))
-            .route("/api/events", get(events))
-            .route("/metrics", get(metrics_text))
-            .layer(middleware::from_fn_with_state(Arc::clone(&inner), let_in))
-            .with_state(inner);
-        ready();
-        let stopped = async {
-            while !stop.is_cancelled() {
-                tokio::time::sleep(TICK).await;
-            }
-        };
-        tokio::select! {
-            served = axum::serve(listener, app) => served.map_err(|source| ShowError::Server { listen, source }),
-            () = stopped => Ok(()),
-        }
-    });
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    outcome
+    let app = Router::new()
+        .route("/", get(page))
+        .route("/api/state", get(state))
+        .route("/api/events", get(events))
+        .route("/metrics", get(metrics_text))
+        .layer(middleware::from_fn_with_state(Arc::clone(&inner), let_in))
+        .with_state(inner);
+    http::serve(options.listen, app, 1, stop, ready, std::future::pending())
 }
 
 /// Of a page's address.
