@@ -173,7 +173,7 @@ pub enum Verb {
 impl Verb {
     /// Whether it runs until it is stopped, and so tells by its log what it does.
     pub fn is_daemon(&self) -> bool {
-        matches!(self, Self::Worker(worker::Worker::Run(_)) | Self::Serve(_))
+        matches!(self, Self::Worker(worker::Worker::Run(_) | worker::Worker::Attach(_)) | Self::Serve(_))
     }
 }
 

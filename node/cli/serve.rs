@@ -32,7 +32,7 @@ fn serve_cuzk(args: &ServeCuzk, context: &Context) -> anyhow::Result<Report> {
     let server = cuzk::Options {
         listen: args.listen.clone(),
         profile: context.profile(),
-        most_waiting: args.door.max_pending,
+        most_waiting: args.pending.max_pending,
         keep: KEEP,
         parameter_cache: context.config.parameter_cache.clone(),
         devices: crate::devices::names(context),
@@ -54,7 +54,7 @@ fn serve_remote_c2(args: &ServeRemoteC2, context: &Context) -> anyhow::Result<Re
         listen: args.listen,
         allow: args.allow.clone(),
         profile: context.profile(),
-        most_waiting: args.door.max_pending,
+        most_waiting: args.pending.max_pending,
         keep: KEEP,
         host: worker::host(),
         memory_bytes: memory(context),
@@ -73,8 +73,13 @@ fn warn_of(listen: &str) {
     );
 }
 
+/// The name of the worker behind a door.
+pub fn worker_name(door: &str) -> String {
+    format!("{}-{door}", worker::host())
+}
+
 /// Serves a door, with a worker behind it unless others are to do the proofs.
-fn with_worker(
+pub fn with_worker(
     name: &str,
     args: &Door,
     context: &Context,
@@ -83,10 +88,8 @@ fn with_worker(
     let worker = match args.no_worker {
         true => None,
         false => {
-            let worker = worker::Options {
-                name: format!("{}-{name}", worker::host()),
-                ..options(places_for_proofs(args.c2.into()), context)?
-            };
+            let worker =
+                worker::Options { name: worker_name(name), ..options(places_for_proofs(args.c2.into()), context)? };
             let queue = queue(context)?;
             tell(&worker, &queue, context);
             Some((worker, queue))

@@ -1,5 +1,6 @@
 //! `filecash worker …`: the daemon that does jobs of the queue, and the process that it has for each.
 
+mod attach;
 mod job;
 mod steps;
 
@@ -19,7 +20,7 @@ use filecash_node::size::ByteSize;
 use filecash_node::worker::{self, Folder, Options, host};
 use serde_json::json;
 
-use crate::args::worker::{Places, Worker, WorkerRun};
+use crate::args::worker::{Attach, Places, Worker, WorkerRun};
 use crate::context::Context;
 use crate::measure::available_memory;
 use crate::report::{Failure, Kind, Report};
@@ -33,6 +34,7 @@ const LEASE: Duration = Duration::from_secs(60);
 pub fn run(verb: &Worker, context: &Context) -> anyhow::Result<Report> {
     match verb {
         Worker::Run(args) => serve(args, context),
+        Worker::Attach(Attach::Lotus(args)) => attach::lotus(args, context),
         Worker::Job => job::run(context),
     }
 }

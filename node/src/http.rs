@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::{HeaderMap, header};
 use filecash_engine::job::Cancel;
 
 use crate::jobs::StoreError;
@@ -62,4 +63,9 @@ pub fn serve(
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
+}
+
+/// The token in a request's head.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
 }

@@ -22,7 +22,7 @@ use serde::Serialize;
 
 pub use self::database::{Store, StoreError};
 pub use self::names::{Ability, Kind, Priority, State, Unknown};
-pub use self::queue::{PAGE, Queue, UNFETCHED};
+pub use self::queue::{PAGE, Queue, TOLD, UNFETCHED};
 
 /// Number of a job.
 pub type JobId = i64;

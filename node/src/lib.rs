@@ -7,6 +7,7 @@ pub mod fetch;
 pub mod hex32;
 pub mod http;
 pub mod jobs;
+pub mod lotus;
 pub mod plan;
 pub mod remote_c2;
 pub mod size;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Query, Request, State as Shared};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -83,14 +83,10 @@ async fn let_in(
 ) -> Response {
     let Some(token) = &inner.token else { return next.run(request).await };
     let is_right = |given: &str| same(given.as_bytes(), token.as_bytes());
-    if bearer(request.headers()).is_some_and(is_right) || asked.token.as_deref().is_some_and(is_right) {
+    if http::bearer(request.headers()).is_some_and(is_right) || asked.token.as_deref().is_some_and(is_right) {
         return next.run(request).await;
     }
     (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], "a token is asked for\n").into_response()
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
 }
 
 /// Whether two texts are the same, in a time that tells nothing of where they differ.

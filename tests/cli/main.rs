@@ -18,6 +18,8 @@ mod features;
 mod fetch;
 #[cfg(target_os = "linux")]
 mod jobs;
+#[cfg(unix)]
+mod lotus;
 mod many;
 #[cfg(target_os = "linux")]
 mod memory;

@@ -19,9 +19,6 @@ pub enum Serve {
 /// What doors have in common.
 #[derive(Debug, Args)]
 pub struct Door {
-    /// Requests that may wait; more are turned away until there is room
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    pub max_pending: u64,
     /// Only let clients in: workers elsewhere that share the queue do the proofs
     #[arg(long, conflicts_with = "c2")]
     pub no_worker: bool,
@@ -30,6 +27,14 @@ pub struct Door {
     pub c2: u16,
     #[command(flatten)]
     pub http: Http,
+}
+
+/// How much may wait behind a door.
+#[derive(Debug, Args)]
+pub struct Pending {
+    /// Requests that may wait; more are turned away until there is room
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub max_pending: u64,
 }
 
 /// `filecash serve remote-c2`.
@@ -42,6 +47,8 @@ pub struct ServeRemoteC2 {
     #[arg(long, value_name = "IP")]
     pub allow: Vec<IpAddr>,
     #[command(flatten)]
+    pub pending: Pending,
+    #[command(flatten)]
     pub door: Door,
 }
 
@@ -51,6 +58,8 @@ pub struct ServeCuzk {
     /// Where clients come in: unix:///PATH or IP:PORT; several may be given
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9820")]
     pub listen: Vec<Listen>,
+    #[command(flatten)]
+    pub pending: Pending,
     #[command(flatten)]
     pub door: Door,
 }

@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
+use filecash_node::lotus::{ANY_GROUP, ApiVersion};
 use filecash_node::size::ByteSize;
+
+use super::serve::Door;
 
 const PLACES: &str = "What it does (by itself when none of these is given: what the machine has cores and memory for)";
 
@@ -14,9 +17,47 @@ const PLACES: &str = "What it does (by itself when none of these is given: what 
 pub enum Worker {
     /// Take jobs from the queue and do them until stopped; the first Ctrl-C or SIGTERM ends it at safe points
     Run(WorkerRun),
+    /// Be a worker of a miner, which sends the work
+    #[command(subcommand)]
+    Attach(Attach),
     /// Do one job that a worker hands over on standard input
     #[command(hide = true)]
     Job,
+}
+
+/// `filecash worker attach`.
+#[derive(Debug, Subcommand)]
+pub enum Attach {
+    /// Make the SNARKs of seals and updates (C2, PR2) of a lotus-miner, or C2 of a miner of Filecash (--profile filecash)
+    Lotus(AttachLotus),
+}
+
+/// `filecash worker attach lotus`.
+#[derive(Debug, Args)]
+pub struct AttachLotus {
+    /// The miner: TOKEN:ADDRESS, where the token may do everything; the variable does not show in lists of processes [env: MINER_API_INFO]
+    #[arg(long, value_name = "TOKEN:ADDRESS")]
+    pub miner_api: Option<String>,
+    /// The miner's own folder, for its address and token, where nothing else names them [default: ~/.lotusminer]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "miner_api")]
+    pub miner_repo: Option<PathBuf>,
+    /// Where the miner's calls come in: IP:PORT
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3456")]
+    pub listen: SocketAddr,
+    /// HOST:PORT at which the miner reaches that, where it is another
+    #[arg(long, value_name = "ADDRESS")]
+    pub announce: Option<String>,
+    /// The group of sectors that is served (Filecash)
+    #[arg(long, value_name = "NAME", default_value = ANY_GROUP, hide_short_help = true)]
+    pub group: String,
+    /// Memory that the miner is told, by which it decides what to send [default: --max-ram]
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
+    pub announce_memory: Option<ByteSize>,
+    /// Version of the workers' API that the miner is told, such as 1.7.0 [default: that of its release]
+    #[arg(long, value_name = "VERSION", hide_short_help = true)]
+    pub worker_api: Option<ApiVersion>,
+    #[command(flatten)]
+    pub door: Door,
 }
 
 /// `filecash worker run`.

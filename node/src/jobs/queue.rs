@@ -56,6 +56,9 @@ const JOB: &str = "j.id, j.profile, j.kind, j.sector, j.proof, j.priority, j.dea
 /// How long a result stays that nobody fetches: nobody will, after a week.
 pub const UNFETCHED: Duration = Duration::from_secs(7 * 86_400);
 
+/// What requests begin with of askers who do not fetch results but are told of them.
+pub const TOLD: &str = "lotus/";
+
 /// Most urgent first.
 const ORDER: &str = "j.priority DESC, COALESCE(j.deadline, 9223372036854775807), j.id";
 
@@ -221,16 +224,17 @@ impl Queue {
     }
 
     /// Forgets jobs that somebody asked for and whose results he has had for so long, or that failed or were cancelled that long
-    /// ago. Results that nobody has fetched stay for [`UNFETCHED`].
+    /// ago. Results that nobody has fetched stay for [`UNFETCHED`], and so do failures whose asker is yet to be told ([`TOLD`]).
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn forget_delivered(&self, after: Duration) -> Result<u64, StoreError> {
         let old = "FROM filecash_jobs WHERE sector IS NULL AND
-            (delivered < {now} - $1 OR state IN ('failed', 'cancelled') AND finished < {now} - $1
-                OR state = 'done' AND finished < {now} - $2)";
+            (delivered < {now} - $1
+                OR state IN ('failed', 'cancelled') AND finished < {now} - $1 AND COALESCE(request, '') NOT LIKE $3
+                OR state IN ('done', 'failed', 'cancelled') AND finished < {now} - $2)";
         self.transaction(|transaction| {
-            let after = [millis(after).into(), millis(UNFETCHED).into()];
+            let after = [millis(after).into(), millis(UNFETCHED).into(), format!("{TOLD}%").into()];
             transaction.execute(&format!("DELETE FROM filecash_blobs WHERE job IN (SELECT id {old})"), &after)?;
             transaction.execute(&format!("DELETE FROM filecash_events WHERE job IN (SELECT id {old})"), &after)?;
             transaction.execute(&format!("DELETE {old}"), &after)
@@ -527,6 +531,54 @@ impl Queue {
     pub fn deliver(&self, id: JobId) -> Result<(), StoreError> {
         let update = "UPDATE filecash_jobs SET delivered = {now} WHERE id = $1 AND delivered IS NULL";
         self.transaction(|transaction| transaction.execute(update, &[id.into()]).map(drop))
+    }
+
+    /// Names of requests that begin so and whose askers have no result yet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn untold(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT request FROM filecash_jobs WHERE request LIKE $1 AND delivered IS NULL ORDER BY id";
+        self.reading(|transaction| transaction.read(sql, &[format!("{prefix}%").into()], Row::text))
+    }
+
+    /// Jobs that are over and of such requests, the first ones first: a page of [`PAGE`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn over_and_untold(&self, prefix: &str) -> Result<Vec<Job>, StoreError> {
+        let sql = format!(
+            "SELECT {JOB} WHERE j.request LIKE $1 AND j.delivered IS NULL AND j.state IN ('done', 'failed', 'cancelled')
+                ORDER BY j.finished, j.id LIMIT {PAGE}"
+        );
+        self.reading(|transaction| transaction.read(&sql, &[format!("{prefix}%").into()], read_job))
+    }
+
+    /// Notes that the asker of a request was told what came of it. Nothing changes where the job has another name by now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn told(&self, id: JobId, request: &str) -> Result<(), StoreError> {
+        let update = "UPDATE filecash_jobs SET delivered = {now} WHERE id = $1 AND request = $2 AND delivered IS NULL";
+        self.transaction(|transaction| transaction.execute(update, &[id.into(), request.into()]).map(drop))
+    }
+
+    /// Gives the job of a digest, if one is known that is done or will be, another name in place of one that begins so: its asker
+    /// has lost the first, and is to be told anew.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn rename(&self, prefix: &str, digest: &str, request: &str) -> Result<Option<JobId>, StoreError> {
+        let find = "SELECT id FROM filecash_jobs WHERE digest = $1 AND request LIKE $2 AND cancel = 0
+            AND state IN ('waiting', 'running', 'done') ORDER BY id LIMIT 1";
+        let update = "UPDATE filecash_jobs SET request = $1, delivered = NULL WHERE id = $2";
+        self.transaction(|transaction| {
+            let known = [digest.into(), format!("{prefix}%").into()];
+            let Some(id) = transaction.first(find, &known, Row::integer)? else { return Ok(None) };
+            transaction.execute(update, &[request.into(), id.into()])?;
+            tell_of(transaction, id, None, "asked for again")?;
+            Ok(Some(id))
+        })
     }
 
     /// Queues again what workers left whose leases have ended, or what one left that died before and is back under the same

@@ -10,8 +10,13 @@ use crate::plan::{self, Phase, Place, Question, unit_rates};
 
 /// What a job needs where it may have `budget_bytes` of memory; nothing for one that cannot be told, which its worker then fails.
 pub fn needs(job: &Job, budget_bytes: u64, threads: usize) -> Needs {
-    let Some((phase, config)) = phase_of(job) else { return Needs::default() };
-    let rates = unit_rates(job.profile, threads.max(1));
+    needs_of(job.profile, job.kind, &job.proof, budget_bytes, threads)
+}
+
+/// What a job of a kind and a registered proof needs.
+pub fn needs_of(profile: Profile, kind: Kind, proof: &str, budget_bytes: u64, threads: usize) -> Needs {
+    let Some((phase, config)) = phase_of(profile, kind, proof) else { return Needs::default() };
+    let rates = unit_rates(profile, threads.max(1));
     let question = Question {
         config: &config,
         sectors: 1,
@@ -34,8 +39,8 @@ pub fn needs(job: &Job, budget_bytes: u64, threads: usize) -> Needs {
 }
 
 /// The phase whose numbers a job has, and the kind of sector.
-fn phase_of(job: &Job) -> Option<(Phase, PoRepConfig)> {
-    let phase = match job.kind {
+fn phase_of(profile: Profile, kind: Kind, proof: &str) -> Option<(Phase, PoRepConfig)> {
+    let phase = match kind {
         Kind::Pc1 => Phase::Pc1,
         Kind::Pc2 => Phase::Pc2,
         Kind::Synth => Phase::Synth,
@@ -45,13 +50,11 @@ fn phase_of(job: &Job) -> Option<(Phase, PoRepConfig)> {
         Kind::Window => Phase::WindowPost,
         Kind::Winning => Phase::WinningPost,
     };
-    let of_size = |size| SealProof::for_size(job.profile, size).ok();
-    let proof = match job.kind {
-        Kind::Window | Kind::Winning => {
-            of_size(PoStProof::by_name(job.profile, &job.proof).ok()?.config().params.size_bytes)
-        }
-        Kind::Update => of_update(job.profile, &job.proof),
-        _ => SealProof::by_name(job.profile, &job.proof).ok(),
+    let of_size = |size| SealProof::for_size(profile, size).ok();
+    let proof = match kind {
+        Kind::Window | Kind::Winning => of_size(PoStProof::by_name(profile, proof).ok()?.config().params.size_bytes),
+        Kind::Update => of_update(profile, proof),
+        _ => SealProof::by_name(profile, proof).ok(),
     }?;
     Some((phase, proof.config()))
 }
