@@ -65,8 +65,8 @@ impl Miner {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let words: Vec<&str> = line.split_whitespace().collect();
-        let ["ready", port, token] = words[..] else { panic!("{line:?}") };
-        Some((child, port.parse().unwrap(), token.to_owned()))
+        assert!(words.len() == 3 && words[0] == "ready", "{line:?}");
+        Some((child, words[1].parse().unwrap(), words[2].to_owned()))
     }
 
     fn stop(&mut self) {
