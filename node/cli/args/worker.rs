@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
-use filecash_node::lotus::{ANY_GROUP, ApiVersion};
+use filecash_node::lotus::worker::{ANY_GROUP, ApiVersion};
 use filecash_node::size::ByteSize;
 
 use super::serve::Door;

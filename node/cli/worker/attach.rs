@@ -3,8 +3,9 @@
 use std::env;
 use std::path::PathBuf;
 
-use filecash_node::lotus::resources::{Basis, table};
-use filecash_node::lotus::{self, MinerApi, Options};
+use filecash_node::lotus::worker::resources::{Basis, table};
+use filecash_node::lotus::worker::{Options, attach};
+use filecash_node::lotus::{AddressError, MinerApi};
 use filecash_node::worker;
 
 use super::memory;
@@ -52,12 +53,12 @@ pub fn lotus(args: &AttachLotus, context: &Context) -> anyhow::Result<Report> {
     };
     let (note, miner) = (&context.teller, &options.miner);
     let ready = || note.note(&format!("Listening on {} for {miner}, profile {profile}", options.listen));
-    with_worker(DOOR, &args.door, context, |store, stop| Ok(lotus::attach(store, &options, stop, ready)?))
+    with_worker(DOOR, &args.door, context, |store, stop| Ok(attach(store, &options, stop, ready)?))
 }
 
 /// The miner that was named, in the order in which names count.
 fn miner(args: &AttachLotus) -> anyhow::Result<MinerApi> {
-    let bad = |error: lotus::AddressError| Failure::new(Kind::Usage, error.to_string());
+    let bad = |error: AddressError| Failure::new(Kind::Usage, error.to_string());
     if let Some(text) = &args.miner_api {
         return Ok(text.parse().map_err(bad)?);
     }

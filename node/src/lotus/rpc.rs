@@ -182,6 +182,14 @@ impl Miner {
         }
     }
 
+    /// Calls a method that has nothing to say.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub fn tell(&self, name: &str, params: &Value, limit: Duration) -> Result<(), CallError> {
+        self.call::<Option<Value>>(name, params, limit).map(drop)
+    }
+
     /// Calls a method, for so long; `null` is no result unless `T` says otherwise.
     ///
     /// # Errors

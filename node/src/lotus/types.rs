@@ -90,6 +90,11 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
+/// The actor in an address such as `f01000`, or `t01000`.
+pub fn actor_of(address: &str) -> Option<u64> {
+    address.strip_prefix("t0").or_else(|| address.strip_prefix("f0"))?.parse().ok()
+}
+
 /// What requests of calls by one miner begin with in the queue.
 pub fn prefix(profile: Profile, miner: u64) -> String {
     format!("{}{profile}/{miner}/", crate::jobs::TOLD)

@@ -16,11 +16,11 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::resources::Task;
-use super::rpc::{Fault, parameter};
-use super::types::{Bytes, CallId, Link, SectorId, SectorRef, prefix};
 use super::{Inner, Options};
 use crate::hex32::Hex32;
 use crate::jobs::{Kind, NewJob, Priority};
+use crate::lotus::rpc::{Fault, parameter};
+use crate::lotus::types::{Bytes, CallId, Link, SectorId, SectorRef, prefix};
 use crate::worker::task::{SealTask, UpdateTask};
 
 /// Between two looks whether nothing is left to do.

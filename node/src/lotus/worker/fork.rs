@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::resources::Task;
-use super::rpc::Fault;
-use super::types::SectorId;
+use crate::lotus::rpc::Fault;
+use crate::lotus::types::SectorId;
 
 /// A group that takes the sectors of all.
 pub const ANY_GROUP: &str = "all";
