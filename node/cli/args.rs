@@ -275,6 +275,9 @@ pub struct PieceCommp {
 pub enum Sectors {
     /// Queue the sealing of sectors whose data is staged
     Add(jobs::SectorsAdd),
+    /// Begin sectors without deals for a lotus-miner: its numbers, the chain's tickets, and their jobs, of which `serve sealing`
+    /// hands over the results
+    Pledge(jobs::SectorsPledge),
     /// Tell the queue a sector's seed, for which C1 waits
     Seed(jobs::SectorsSeed),
     /// List the sectors of the queue and how far each is

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::args;
 use crate::context::Context;
 use crate::files;
-use crate::folder::Folder;
+use crate::folder::{Described as _, Folder};
 use crate::measure::{Meter, available_memory};
 use crate::phase::{Codec, data_commitment};
 use crate::report::{Failure, Kind, Report, with_causes};

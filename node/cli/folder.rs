@@ -1,95 +1,28 @@
-//! A sector in one folder: where each file of it lies, and `sector.json`, which says whose sector it is.
-//!
-//! `filecash quickstart` makes such folders, and `--dir` lets every sealing verb take its paths from one.
-//!
-//! ```text
-//! staged  sealed  cache/  pieces.json  pc1.json  pc2.json  c1.json  proof.bin  winning.bin  window.bin  sector.json
-//! ```
+//! Reading and writing what a sector's folder says of it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use filecash_engine::api::SectorIdentity;
-use filecash_engine::sector::{Profile, SealProof};
-use serde::{Deserialize, Serialize};
+pub use filecash_node::folder::{Folder, Identity};
 
-use crate::args::Hex32;
 use crate::context::Context;
 use crate::files;
 use crate::report::{Failure, Kind};
 
-/// A folder that holds one sector.
-#[derive(Clone, Debug)]
-pub struct Folder(PathBuf);
-
-impl Folder {
-    /// The sector in `path`.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
-    }
-
-    /// The folder itself.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// Fr32-padded data.
-    pub fn staged(&self) -> PathBuf {
-        self.0.join("staged")
-    }
-
-    /// After PC1 the data, after PC2 the replica.
-    pub fn sealed(&self) -> PathBuf {
-        self.0.join("sealed")
-    }
-
-    /// The reference's cache folder.
-    pub fn cache(&self) -> PathBuf {
-        self.0.join("cache")
-    }
-
-    /// List of pieces.
-    pub fn pieces(&self) -> PathBuf {
-        self.0.join("pieces.json")
-    }
-
-    /// Output of PC1.
-    pub fn pc1(&self) -> PathBuf {
-        self.0.join("pc1.json")
-    }
-
-    /// Output of PC2.
-    pub fn pc2(&self) -> PathBuf {
-        self.0.join("pc2.json")
-    }
-
-    /// Output of C1.
-    pub fn c1(&self) -> PathBuf {
-        self.0.join("c1.json")
-    }
-
-    /// The SNARK.
-    pub fn proof(&self) -> PathBuf {
-        self.0.join("proof.bin")
-    }
-
-    /// A winning proof of space-time.
-    pub fn winning(&self) -> PathBuf {
-        self.0.join("winning.bin")
-    }
-
-    /// A window proof of space-time.
-    pub fn window(&self) -> PathBuf {
-        self.0.join("window.bin")
-    }
-
-    /// [`Identity`].
-    pub fn identity(&self) -> PathBuf {
-        self.0.join("sector.json")
-    }
-
+/// The description of the sector in a folder.
+pub trait Described {
     /// Reads `sector.json`; `None` when there is none.
-    pub fn read_identity(&self) -> anyhow::Result<Option<Identity>> {
+    fn read_identity(&self) -> anyhow::Result<Option<Identity>>;
+
+    /// Reads `sector.json`, which has to be there and of the network that a flag asks for, if one does.
+    fn require_identity(&self, context: &Context) -> anyhow::Result<Identity>;
+
+    /// Writes `sector.json`.
+    fn write_identity(&self, identity: &Identity, force: bool) -> anyhow::Result<()>;
+}
+
+impl Described for Folder {
+    fn read_identity(&self) -> anyhow::Result<Option<Identity>> {
         let path = self.identity();
         if !path.exists() {
             return Ok(None);
@@ -99,8 +32,7 @@ impl Folder {
         Ok(Some(identity))
     }
 
-    /// Reads `sector.json`, which has to be there and of the network that a flag asks for, if one does.
-    pub fn require_identity(&self, context: &Context) -> anyhow::Result<Identity> {
+    fn require_identity(&self, context: &Context) -> anyhow::Result<Identity> {
         let path = self.path().display();
         let identity =
             self.read_identity()?.ok_or_else(|| Failure::new(Kind::Input, format!("{path} has no sector.json")))?;
@@ -111,57 +43,14 @@ impl Folder {
         Ok(identity)
     }
 
-    /// Writes `sector.json`.
-    pub fn write_identity(&self, identity: &Identity, force: bool) -> anyhow::Result<()> {
+    fn write_identity(&self, identity: &Identity, force: bool) -> anyhow::Result<()> {
         files::write(&self.identity(), &files::json(identity)?, force)
     }
-
-    /// The first free `filecash-sector-N` in the current folder, with N.
-    pub fn free() -> (Self, u64) {
-        let name = |number| PathBuf::from(format!("filecash-sector-{number}"));
-        let number = (1..).find(|number| fs::symlink_metadata(name(*number)).is_err()).unwrap_or(1);
-        (Self(name(number)), number)
-    }
 }
 
-/// What `sector.json` says: everything besides the data that a sector depends on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Identity {
-    /// Network whose rules apply.
-    pub profile: Profile,
-    /// Name of the registered seal proof.
-    pub registered_proof: String,
-    /// Prover id.
-    pub prover_id: Hex32,
-    /// Sector number.
-    pub sector: u64,
-    /// Ticket.
-    pub ticket: Hex32,
-    /// Seed, once there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seed: Option<Hex32>,
-    /// Raw bytes of the file at the start of the sector, where that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file_bytes: Option<u64>,
-}
-
-impl Identity {
-    /// Without seed and file.
-    pub fn of(proof: &SealProof, identity: &SectorIdentity) -> Self {
-        Self {
-            profile: proof.profile,
-            registered_proof: proof.name.to_owned(),
-            prover_id: Hex32(identity.prover_id),
-            sector: identity.sector_id,
-            ticket: Hex32(identity.ticket),
-            seed: None,
-            file_bytes: None,
-        }
-    }
-
-    /// The registered seal proof.
-    pub fn proof(&self) -> Result<SealProof, filecash_engine::sector::UnknownProof> {
-        SealProof::by_name(self.profile, &self.registered_proof)
-    }
+/// The first free `filecash-sector-N` in the current folder, with N.
+pub fn free() -> (Folder, u64) {
+    let name = |number| PathBuf::from(format!("filecash-sector-{number}"));
+    let number = (1..).find(|number| fs::symlink_metadata(name(*number)).is_err()).unwrap_or(1);
+    (Folder::new(name(number)), number)
 }

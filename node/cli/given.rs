@@ -12,7 +12,7 @@ use filecash_engine::sector::{Feature, Profile, SealProof};
 
 use crate::args::{self, Hex32};
 use crate::context::Context;
-use crate::folder::{Folder, Identity};
+use crate::folder::{Described as _, Folder, Identity};
 use crate::report::{Failure, Kind};
 use crate::text::shell_word;
 
@@ -36,7 +36,7 @@ impl<'a> Given<'a> {
         {
             return Err(Failure::new(Kind::Input, format!("{} is not a folder", folder.path().display())).into());
         }
-        let identity = folder.as_ref().map(Folder::read_identity).transpose()?.flatten();
+        let identity = folder.as_ref().map(|folder| folder.read_identity()).transpose()?.flatten();
         Ok(Self { context, folder, identity, force: replace.force })
     }
 

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::args::many;
 use crate::context::Context;
 use crate::files;
-use crate::folder::Folder;
+use crate::folder::{Described as _, Folder};
 use crate::measure::Meter;
 use crate::params::{WARNING, published_already};
 use crate::phase::{self, Codec};

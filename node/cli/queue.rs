@@ -3,6 +3,8 @@
 //! A sector is a folder in a storage, with its data staged. Its jobs are a chain: PC1, PC2, synthetic proofs where the proof has
 //! them, C1, which waits for the seed, C2, and finalize, which verifies and puts things where they stay.
 
+mod pledge;
+
 use std::path::Path;
 
 use filecash_engine::sector::piece::{self, PaddedLen, PieceInfo};
@@ -11,6 +13,7 @@ use filecash_engine::store::files::SYNTHETIC_PROOFS;
 use filecash_node::hex32::Hex32;
 use filecash_node::jobs::view::{Workers, json_of};
 use filecash_node::jobs::{Job, Kind as Step, NewJob, Queue, SectorRow, State};
+use filecash_node::lotus::import;
 use filecash_node::worker::storage::{Storage, StorageError};
 use filecash_node::worker::task::{SealTask, SectorTask};
 use serde_json::json;
@@ -19,7 +22,7 @@ use crate::args::Sectors;
 use crate::args::jobs::{QueuedSector, SectorsAdd, SectorsSeed, SectorsStatus};
 use crate::context::Context;
 use crate::files;
-use crate::folder::{Folder, Identity};
+use crate::folder::{Described as _, Folder, Identity};
 use crate::jobs::{failure, log_of, state_of, table_of};
 use crate::report::{Failure, Kind, Report};
 use crate::seal::prover_name;
@@ -31,11 +34,34 @@ use crate::worker::{profiles, queue};
 /// What C1 waits for.
 const SEED: &str = "its seed (filecash sectors seed)";
 
+/// Who says what jobs wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holds {
+    /// Somebody at the command line.
+    People,
+    /// A miner that takes the sector over.
+    Miner,
+}
+
+impl Holds {
+    /// What a job waits for besides the one before it.
+    fn of(self, kind: Step, wants_seed: bool) -> Option<String> {
+        let hold = match (self, kind) {
+            (Self::People, Step::C1) if wants_seed => SEED,
+            (Self::Miner, Step::C1) => import::OFFER,
+            (Self::Miner, Step::Finalize) => import::WORD,
+            _ => return None,
+        };
+        Some(hold.to_owned())
+    }
+}
+
 /// Runs the verb.
 pub fn run(verb: &Sectors, context: &Context) -> anyhow::Result<Report> {
     match verb {
         Sectors::Inspect(args) => sector::inspect(args, context),
         Sectors::Add(args) => add(args, context),
+        Sectors::Pledge(args) => pledge::run(args, context),
         Sectors::Seed(args) => seed(args, context),
         Sectors::List => list(context),
         Sectors::Status(args) => status(args, context),
@@ -51,7 +77,7 @@ struct Queued {
 
 fn add(args: &SectorsAdd, context: &Context) -> anyhow::Result<Report> {
     // All of them make sense before any is queued.
-    let sectors = args.dirs.iter().map(|dir| queued(dir, args.seed, context));
+    let sectors = args.dirs.iter().map(|dir| queued(dir, args.seed, Holds::People, context));
     let sectors = sectors.collect::<anyhow::Result<Vec<_>>>()?;
     let queue = queue(context)?;
     let (mut text, mut json) = (String::new(), Vec::new());
@@ -65,7 +91,7 @@ fn add(args: &SectorsAdd, context: &Context) -> anyhow::Result<Report> {
 }
 
 /// Checks a folder and says what is to be done in it.
-fn queued(dir: &Path, seed: Option<Hex32>, context: &Context) -> anyhow::Result<Queued> {
+fn queued(dir: &Path, seed: Option<Hex32>, holds: Holds, context: &Context) -> anyhow::Result<Queued> {
     let folder = Folder::new(dir);
     let identity = folder.require_identity(context)?;
     let proof = identity.proof()?;
@@ -97,7 +123,7 @@ fn queued(dir: &Path, seed: Option<Hex32>, context: &Context) -> anyhow::Result<
         path,
         added: 0,
     };
-    let jobs = chain(&folder, &row, &proof, &identity, seed)?;
+    let jobs = chain(&folder, &row, &proof, &Identity { seed: seed.or(identity.seed), ..identity.clone() }, holds)?;
     Ok(Queued { row, jobs })
 }
 
@@ -107,10 +133,9 @@ fn chain(
     row: &SectorRow,
     proof: &SealProof,
     identity: &Identity,
-    seed: Option<Hex32>,
+    holds: Holds,
 ) -> anyhow::Result<Vec<NewJob>> {
     let feature = proof.config().feature;
-    let seed = seed.or(identity.seed);
     let mut steps = vec![Step::Pc1, Step::Pc2];
     if feature == Feature::Synthetic {
         steps.push(Step::Synth);
@@ -125,10 +150,10 @@ fn chain(
         _ => false,
     };
     steps.retain(|step| !is_done(step));
-    let Identity { prover_id, sector, .. } = *identity;
+    let Identity { prover_id, sector, seed, .. } = *identity;
     let of_sector = |seed| serde_json::to_string(&SectorTask { folder: row.path.clone(), prover_id, sector, seed });
     let jobs = steps.into_iter().enumerate().map(|(place, kind)| {
-        let wants_seed = kind == Step::C1 && feature != Feature::NonInteractive;
+        let wants_seed = feature != Feature::NonInteractive && seed.is_none();
         let task = match kind {
             Step::C2 => serde_json::to_string(&SealTask { prover_id, sector }),
             Step::C1 | Step::Finalize => of_sector(seed),
@@ -144,7 +169,7 @@ fn chain(
             // C2 reads what C1 hands on and nothing else.
             storage: (kind != Step::C2).then(|| row.storage.clone()),
             after: place.checked_sub(1),
-            hold: (wants_seed && seed.is_none()).then(|| SEED.to_owned()),
+            hold: holds.of(kind, wants_seed),
             request: None,
             digest: None,
             task,

@@ -28,7 +28,7 @@ use crate::args::{self, Hex32, Miner};
 use crate::context::Context;
 use crate::files;
 use crate::filler::filler;
-use crate::folder::{Folder, Identity};
+use crate::folder::{self, Described as _, Folder, Identity};
 use crate::measure::{Cost, Meter};
 use crate::params::{self, Origin};
 use crate::phase::{Codec, data_commitment, replica_commitment};
@@ -115,7 +115,7 @@ pub fn run(args: &args::Quickstart, context: &Context) -> anyhow::Result<Report>
         context.job_on_devices(phase, params.size_bytes)?;
     }
     let (folder, number) = match &args.dir {
-        None => Folder::free(),
+        None => folder::free(),
         Some(path) => (Folder::new(path), 1),
     };
     let identity = SectorIdentity { prover_id: MINER.prover_id(), sector_id: number, ticket: TICKET };

@@ -26,7 +26,7 @@ use crate::batch;
 use crate::context::Context;
 use crate::files;
 use crate::filler::filler;
-use crate::folder::{Folder, Identity};
+use crate::folder::{Described as _, Folder, Identity};
 use crate::given::Given;
 use crate::many;
 use crate::measure::Meter;

@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use crate::args;
 use crate::context::Context;
 use crate::deep;
-use crate::folder::Folder;
+use crate::folder::{Described as _, Folder};
 use crate::phase::{Codec, data_commitment, replica_commitment, synthetic_proofs};
 use crate::report::{Failure, Kind, Report, with_causes};
 use crate::text::Align::{Left, Right};
@@ -149,7 +149,7 @@ impl Subject {
             return Err(Failure::new(Kind::Input, format!("{} is not a folder", dir.display())).into());
         }
         let folder = Some(Folder::new(dir)).filter(|folder| folder.cache().is_dir());
-        let identity = folder.as_ref().map(Folder::read_identity).transpose()?.flatten();
+        let identity = folder.as_ref().map(|folder| folder.read_identity()).transpose()?.flatten();
         let cache = folder.as_ref().map_or_else(|| dir.clone(), Folder::cache);
         let sealed = args.sealed.clone().or_else(|| match &folder {
             Some(folder) => Some(folder.sealed()),

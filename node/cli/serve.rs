@@ -1,5 +1,7 @@
 //! `filecash serve …`: doors for miner programs, with a worker behind them that makes the proofs.
 
+mod sealing;
+
 use std::panic::resume_unwind;
 use std::thread;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use filecash_node::{cuzk, remote_c2};
 use serde_json::json;
 
 use crate::args::serve::{Door, Serve, ServeCuzk, ServeRemoteC2};
+use crate::args::worker::Http;
 use crate::context::Context;
 use crate::report::Report;
 use crate::show;
@@ -25,6 +28,7 @@ pub fn run(verb: &Serve, context: &Context) -> anyhow::Result<Report> {
     match verb {
         Serve::Cuzk(args) => serve_cuzk(args, context),
         Serve::RemoteC2(args) => serve_remote_c2(args, context),
+        Serve::Sealing(args) => sealing::run(args, context),
     }
 }
 
@@ -46,7 +50,8 @@ fn serve_cuzk(args: &ServeCuzk, context: &Context) -> anyhow::Result<Report> {
             context.teller.note(&format!("Listening on {listen}, profile {}", server.profile));
         }
     };
-    with_worker("cuzk", &args.door, context, |store, stop| Ok(cuzk::serve(store, &server, stop, ready)?))
+    let worker = behind("cuzk", &args.door, context)?;
+    with_worker(worker, &args.door.http, context, |store, stop| Ok(cuzk::serve(store, &server, stop, ready)?))
 }
 
 fn serve_remote_c2(args: &ServeRemoteC2, context: &Context) -> anyhow::Result<Report> {
@@ -63,7 +68,8 @@ fn serve_remote_c2(args: &ServeRemoteC2, context: &Context) -> anyhow::Result<Re
         warn_of(&args.listen.to_string());
     }
     let ready = || context.teller.note(&format!("Listening on {}, profile {}", server.listen, server.profile));
-    with_worker("remote-c2", &args.door, context, |store, stop| Ok(remote_c2::serve(store, &server, stop, ready)?))
+    let worker = behind("remote-c2", &args.door, context)?;
+    with_worker(worker, &args.door.http, context, |store, stop| Ok(remote_c2::serve(store, &server, stop, ready)?))
 }
 
 fn warn_of(listen: &str) {
@@ -78,18 +84,25 @@ pub fn worker_name(door: &str) -> String {
     format!("{}-{door}", worker::host())
 }
 
-/// Serves a door, with a worker behind it unless others are to do the proofs.
+/// The worker behind a door, unless others are to do the proofs.
+pub fn behind(door: &str, args: &Door, context: &Context) -> anyhow::Result<Option<worker::Options>> {
+    if args.no_worker {
+        return Ok(None);
+    }
+    let options = options(places_for_proofs(args.c2.into()), context)?;
+    Ok(Some(worker::Options { name: worker_name(door), ..options }))
+}
+
+/// Serves a door, with a worker behind it if there is one.
 pub fn with_worker(
-    name: &str,
-    args: &Door,
+    worker: Option<worker::Options>,
+    http: &Http,
     context: &Context,
     serve: impl FnOnce(&Store, &Cancel) -> anyhow::Result<()>,
 ) -> anyhow::Result<Report> {
-    let worker = match args.no_worker {
-        true => None,
-        false => {
-            let worker =
-                worker::Options { name: worker_name(name), ..options(places_for_proofs(args.c2.into()), context)? };
+    let worker = match worker {
+        None => None,
+        Some(worker) => {
             let queue = queue(context)?;
             tell(&worker, &queue, context);
             Some((worker, queue))
@@ -97,7 +110,7 @@ pub fn with_worker(
     };
     let (store, stop) = (store(context)?, context.canceller());
     thread::scope(|scope| {
-        let shown = show::begin(scope, &args.http, store, context, &stop);
+        let shown = show::begin(scope, http, store, context, &stop);
         let stops = &stop;
         let worker = worker.map(|(options, queue)| {
             // Without a worker there is nothing behind the door.
@@ -110,7 +123,7 @@ pub fn with_worker(
         let summary = summary.transpose().map_err(|error: WorkerError| error).context("the worker")?;
         served?;
         let summary = summary.unwrap_or_default();
-        let text = format!("Served; {} proofs made, {} failed\n", summary.done, summary.failed);
+        let text = format!("Served; {} jobs done, {} failed\n", summary.done, summary.failed);
         Ok(Report::done(text, json!({ "done": summary.done, "failed": summary.failed })))
     })
 }

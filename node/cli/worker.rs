@@ -1,6 +1,6 @@
 //! `filecash worker …`: the daemon that does jobs of the queue, and the process that it has for each.
 
-mod attach;
+pub mod attach;
 mod job;
 mod steps;
 
@@ -20,7 +20,7 @@ use filecash_node::size::ByteSize;
 use filecash_node::worker::{self, Folder, Options, host};
 use serde_json::json;
 
-use crate::args::worker::{Attach, Places, Worker, WorkerRun};
+use crate::args::worker::{Attach, Folders, Places, Worker, WorkerRun};
 use crate::context::Context;
 use crate::measure::available_memory;
 use crate::report::{Failure, Kind, Report};
@@ -53,7 +53,7 @@ pub fn queue(context: &Context) -> anyhow::Result<Queue> {
 fn serve(args: &WorkerRun, context: &Context) -> anyhow::Result<Report> {
     let options = Options {
         name: args.name.clone().unwrap_or_else(host),
-        folders: folders(args),
+        folders: folders(&args.folders),
         lease: Duration::from_secs(args.lease),
         until_idle: args.until_idle,
         ..options(places(&args.places)?, context)?
@@ -117,7 +117,7 @@ pub fn memory(context: &Context) -> u64 {
 }
 
 /// What was asked for, else something of everything: PC1 keeps a core busy, the others all of them for part of the time.
-fn places(args: &Places) -> anyhow::Result<BTreeMap<Ability, usize>> {
+pub fn places(args: &Places) -> anyhow::Result<BTreeMap<Ability, usize>> {
     let is_asked = args.pc1.is_some() || args.pc2.is_some() || args.c2.is_some() || args.post;
     let all = [(rayon::current_num_threads() / 2).max(1), 1, 1, 1];
     let asked = [args.pc1, args.pc2, args.c2, args.post.then_some(1)].map(|places| places.unwrap_or(0));
@@ -143,7 +143,7 @@ pub fn places_for_proofs(c2: usize) -> BTreeMap<Ability, usize> {
     [(Ability::C2, c2), (Ability::Window, 1), (Ability::Winning, 1)].into()
 }
 
-fn folders(args: &WorkerRun) -> Vec<Folder> {
+pub fn folders(args: &Folders) -> Vec<Folder> {
     let folder =
         |path: &PathBuf, seals| Folder { path: path.clone(), seals, stores: !seals, reserve_bytes: args.reserve.0 };
     let sealing = args.sealing.iter().map(|path| folder(path, true));
@@ -171,7 +171,7 @@ fn program(context: &Context) -> anyhow::Result<(PathBuf, Vec<OsString>)> {
 }
 
 /// A folder for what a worker has to remember: beside the queue's file, else that of this user.
-fn state(context: &Context) -> anyhow::Result<PathBuf> {
+pub fn state(context: &Context) -> anyhow::Result<PathBuf> {
     if let Store::File(path) = store(context)? {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         return Ok(folder.map_or_else(|| PathBuf::from("."), PathBuf::from));

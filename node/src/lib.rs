@@ -4,6 +4,7 @@
 pub mod config;
 pub mod cuzk;
 pub mod fetch;
+pub mod folder;
 pub mod hex32;
 pub mod http;
 pub mod jobs;

@@ -1,8 +1,9 @@
-//! What a miner that runs Lotus can have from us: a worker ([`worker`]).
+//! What a miner that runs Lotus can have from us: a worker ([`worker`]), and sectors that are sealed here ([`import`]).
 //!
 //! Source: `spec/attach.md` B, C.3.
 
 mod address;
+pub mod import;
 mod rpc;
 mod types;
 pub mod worker;

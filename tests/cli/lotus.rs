@@ -1,11 +1,8 @@
 //! `filecash worker attach lotus`: the miner is a program in Python that knows nothing but the protocol's tables (`spec/attach.md` B.13,
 //! C.3, E.3).
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -14,82 +11,15 @@ use base64::engine::general_purpose::STANDARD;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json as value};
 
+use crate::miner::{Daemon, Miner, http};
 use crate::steps::hex32;
 use crate::support::{FILECASH, Sandbox, data, json, kept_parameters};
 
 const PATIENCE: Duration = Duration::from_secs(240);
 const C2: &str = "seal/v0/commit/2";
 
-/// What a request to a port comes to: status and body.
-fn http(port: u16, head: &str, body: &[u8]) -> (u16, String) {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let length = body.len();
-    let head = format!("{head}Host: x\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-    stream.write_all(head.as_bytes()).unwrap();
-    // Who is turned away early does not read all of it.
-    drop(stream.write_all(body));
-    let mut answer = Vec::new();
-    drop(stream.read_to_end(&mut answer));
-    let answer = String::from_utf8(answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
-}
-
-/// The miner in Python.
-struct Miner {
-    child: Child,
-    port: u16,
-    token: String,
-    flags: Vec<String>,
-}
-
+/// What a miner of workers does.
 impl Miner {
-    /// None where there is no Python and none has to be.
-    fn start(sandbox: &Sandbox, flags: &[&str]) -> Option<Self> {
-        let state = sandbox.path("miner.json");
-        let own = ["--state", state.to_str().unwrap(), "--beat", "1"];
-        let flags: Vec<String> = [&own[..], flags].concat().into_iter().map(str::to_owned).collect();
-        let (child, port, token) = Self::spawn(&flags, 0)?;
-        Some(Self { child, port, token, flags })
-    }
-
-    fn spawn(flags: &[String], port: u16) -> Option<(Child, u16, String)> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign/lotus_miner.py");
-        let mut command = Command::new("python3");
-        command.arg(script).args(["--port", &port.to_string()]).args(flags).stdout(Stdio::piped());
-        let Ok(mut child) = command.spawn() else {
-            drop(writeln!(std::io::stderr(), "left out: there is no python3"));
-            assert!(std::env::var_os("FILECASH_TESTS_NEED_GRPC").is_none(), "there is no python3");
-            return None;
-        };
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let words: Vec<&str> = line.split_whitespace().collect();
-        assert!(words.len() == 3 && words[0] == "ready", "{line:?}");
-        Some((child, words[1].parse().unwrap(), words[2].to_owned()))
-    }
-
-    fn stop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-
-    /// Another process with what the first had written down.
-    fn start_again(&mut self) {
-        self.child = Self::spawn(&self.flags, self.port).unwrap().0;
-    }
-
-    fn state(&self) -> Value {
-        json(&http(self.port, "GET /control/state HTTP/1.1\r\n", b"").1)
-    }
-
-    fn control(&self, what: &str, body: &Value) -> Value {
-        let (status, text) =
-            http(self.port, &format!("POST /control/{what} HTTP/1.1\r\n"), body.to_string().as_bytes());
-        assert_eq!(status, 200, "{text}");
-        json(&text)
-    }
-
     /// Calls a method of the worker.
     fn call(&self, method: &str, params: &Value) -> Value {
         self.control("call", &value!({ "method": method, "params": params }))
@@ -119,7 +49,7 @@ impl Miner {
     }
 
     /// Waits for something, or tells what the worker says.
-    fn wait<T>(&self, worker: &Worker, mut look: impl FnMut(&Self) -> Option<T>) -> T {
+    fn wait<T>(&self, worker: &Daemon, mut look: impl FnMut(&Self) -> Option<T>) -> T {
         let began = Instant::now();
         loop {
             if let Some(found) = look(self) {
@@ -130,19 +60,19 @@ impl Miner {
         }
     }
 
-    fn wait_attached(&self, worker: &Worker, connects: u64) {
+    fn wait_attached(&self, worker: &Daemon, connects: u64) {
         self.wait(worker, |miner| (miner.state()["connects"] == connects).then_some(()));
     }
 
     /// The proof that came of a call.
-    fn proof(&self, worker: &Worker, call: &Value) -> Vec<u8> {
+    fn proof(&self, worker: &Daemon, call: &Value) -> Vec<u8> {
         let returned = self.wait(worker, |miner| miner.returned(call));
         assert!(returned["error"].is_null(), "{returned}");
         STANDARD.decode(returned["value"].as_str().unwrap()).unwrap()
     }
 
     /// Why nothing came of a call.
-    fn error(&self, worker: &Worker, call: &Value) -> String {
+    fn error(&self, worker: &Daemon, call: &Value) -> String {
         let returned = self.wait(worker, |miner| miner.returned(call));
         assert_eq!(returned["error"]["Code"], 0, "{returned}");
         returned["error"]["Message"].as_str().unwrap().to_owned()
@@ -159,56 +89,21 @@ impl Miner {
     }
 }
 
-impl Drop for Miner {
-    fn drop(&mut self) {
-        self.stop();
-    }
+fn start_miner(sandbox: &Sandbox, flags: &[&str]) -> Option<Miner> {
+    Miner::start(sandbox, "lotus_miner.py", &[&["--beat", "1"], flags].concat())
 }
 
-/// The worker.
-struct Worker {
-    child: Child,
-    log: PathBuf,
-    port: u16,
+fn command(sandbox: &Sandbox, miner: &Miner, port: u16, flags: &[&str]) -> Command {
+    let (parameters, store, listen) = (kept_parameters(), sandbox.path("jobs.sqlite"), format!("127.0.0.1:{port}"));
+    let own = ["worker", "attach", "lotus", "--store", store.to_str().unwrap(), "--listen", &listen];
+    let more = ["--parameter-cache", parameters.to_str().unwrap()];
+    let mut command = sandbox.command(Path::new(FILECASH), &[&own[..], &more, flags].concat());
+    command.env("MINER_API_INFO", miner.api());
+    command
 }
 
-impl Worker {
-    fn start(sandbox: &Sandbox, miner: &Miner, port: u16, flags: &[&str]) -> Self {
-        let log = sandbox.path("worker.log");
-        let mut command = Self::command(sandbox, miner, port, flags);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&log).unwrap());
-        let worker = Self { child: command.spawn().unwrap(), log, port };
-        let began = Instant::now();
-        while !worker.log().contains("Listening on") {
-            assert!(began.elapsed() < PATIENCE, "{}", worker.log());
-            sleep(Duration::from_millis(20));
-        }
-        worker
-    }
-
-    fn command(sandbox: &Sandbox, miner: &Miner, port: u16, flags: &[&str]) -> Command {
-        let (parameters, store, listen) = (kept_parameters(), sandbox.path("jobs.sqlite"), format!("127.0.0.1:{port}"));
-        let own = ["worker", "attach", "lotus", "--store", store.to_str().unwrap(), "--listen", &listen];
-        let more = ["--parameter-cache", parameters.to_str().unwrap()];
-        let mut command = sandbox.command(Path::new(FILECASH), &[&own[..], &more, flags].concat());
-        command.env("MINER_API_INFO", format!("{}:/ip4/127.0.0.1/tcp/{}/http", miner.token, miner.port));
-        command
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap()
-    }
-
-    fn kill(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.kill();
-    }
+fn start_worker(sandbox: &Sandbox, miner: &Miner, port: u16, flags: &[&str]) -> Daemon {
+    Daemon::start(sandbox, command(sandbox, miner, port, flags))
 }
 
 fn run(sandbox: &Sandbox, profile: &str, arguments: &[&str]) -> String {
@@ -249,9 +144,9 @@ fn renumbered(params: &Value, number: u64) -> Value {
 #[test]
 fn miner_sends_seals_and_updates() {
     let sandbox = Sandbox::new();
-    let Some(miner) = Miner::start(&sandbox, &[]) else { return };
+    let Some(miner) = start_miner(&sandbox, &[]) else { return };
     let commit = sealed(&sandbox, "filecoin", 5);
-    let worker = Worker::start(&sandbox, &miner, 26100, &[]);
+    let worker = start_worker(&sandbox, &miner, 26100, &[]);
     miner.wait_attached(&worker, 1);
     let state = miner.state();
     let known = &state["workers"][0];
@@ -320,9 +215,9 @@ fn miner_sends_seals_and_updates() {
 #[test]
 fn results_reach_a_miner_in_trouble() {
     let sandbox = Sandbox::new();
-    let Some(miner) = Miner::start(&sandbox, &[]) else { return };
+    let Some(miner) = start_miner(&sandbox, &[]) else { return };
     let commit = sealed(&sandbox, "filecoin", 5);
-    let worker = Worker::start(&sandbox, &miner, 26101, &[]);
+    let worker = start_worker(&sandbox, &miner, 26101, &[]);
     miner.wait_attached(&worker, 1);
     let bad = |number| renumbered(&commit, number);
 
@@ -395,18 +290,18 @@ fn results_reach_a_miner_in_trouble() {
     let methods = miner.result("Discover", &value!([]))["methods"].as_array().unwrap().len();
     assert_eq!(methods, 17);
     // Nothing is here to be fetched, and too much is not read.
-    assert_eq!(http(worker.port, "GET /remote/sealed/s-t01000-5 HTTP/1.1\r\n", b"").0, 404);
+    assert_eq!(http(26101, "GET /remote/sealed/s-t01000-5 HTTP/1.1\r\n", b"").0, 404);
     let head = format!("POST /rpc/v0 HTTP/1.1\r\nAuthorization: Bearer {}\r\n", miner.token);
-    assert_eq!(http(worker.port, &head, &vec![b' '; (100 << 20) + 1]).0, 413);
+    assert_eq!(http(26101, &head, &vec![b' '; (100 << 20) + 1]).0, 413);
     assert!(!worker.log().contains("panicked"), "{}", worker.log());
 }
 
 #[test]
 fn either_side_is_restarted_and_the_proof_arrives() {
     let sandbox = Sandbox::new();
-    let Some(mut miner) = Miner::start(&sandbox, &[]) else { return };
+    let Some(mut miner) = start_miner(&sandbox, &[]) else { return };
     let commit = sealed(&sandbox, "filecoin", 5);
-    let mut worker = Worker::start(&sandbox, &miner, 26102, &[]);
+    let mut worker = start_worker(&sandbox, &miner, 26102, &[]);
     miner.wait_attached(&worker, 1);
 
     // The miner, while the proof is made.
@@ -422,7 +317,7 @@ fn either_side_is_restarted_and_the_proof_arrives() {
     let call = miner.begin("SealCommit2", &commit);
     sleep(Duration::from_millis(700));
     worker.kill();
-    let mut worker = Worker::start(&sandbox, &miner, 26102, &[]);
+    let mut worker = start_worker(&sandbox, &miner, 26102, &[]);
     verify(&sandbox, "filecoin", &miner.proof(&worker, &call));
     let state = miner.state();
     assert_eq!((state["workers"].as_array().unwrap().len(), &state["connects"]), (1, &2.into()), "{state}");
@@ -440,7 +335,7 @@ fn either_side_is_restarted_and_the_proof_arrives() {
         sleep(Duration::from_millis(200));
     }
     worker.kill();
-    let worker = Worker::start(&sandbox, &miner, 26102, &[]);
+    let worker = start_worker(&sandbox, &miner, 26102, &[]);
     miner.start_again();
     verify(&sandbox, "filecoin", &miner.proof(&worker, &call));
     miner.has_no_complaints();
@@ -459,9 +354,9 @@ fn either_side_is_restarted_and_the_proof_arrives() {
 #[test]
 fn miner_of_filecash_sends_seals() {
     let sandbox = Sandbox::new();
-    let Some(miner) = Miner::start(&sandbox, &["--dialect", "filecash"]) else { return };
+    let Some(miner) = start_miner(&sandbox, &["--dialect", "filecash"]) else { return };
     let commit = sealed(&sandbox, "filecash", 0);
-    let worker = Worker::start(&sandbox, &miner, 26103, &["--profile", "filecash", "--group", "west"]);
+    let worker = start_worker(&sandbox, &miner, 26103, &["--profile", "filecash", "--group", "west"]);
     miner.wait_attached(&worker, 1);
     let state = miner.state();
     let known = &state["workers"][0];
@@ -503,9 +398,9 @@ fn miners_that_are_none_or_of_another_network() {
     let message = attach(&["--miner-repo", "nowhere"]).fails(2);
     assert!(message.contains("there is no miner's API in nowhere"), "{message}");
 
-    let Some(miner) = Miner::start(&sandbox, &["--sector-size", "4294967296"]) else { return };
+    let Some(miner) = start_miner(&sandbox, &["--sector-size", "4294967296"]) else { return };
     let run = |flags: &[&str]| {
-        let output = Worker::command(&sandbox, &miner, 26104, flags).stdin(Stdio::null()).output().unwrap();
+        let output = command(&sandbox, &miner, 26104, flags).stdin(Stdio::null()).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
         String::from_utf8(output.stderr).unwrap()
     };
@@ -516,6 +411,6 @@ fn miners_that_are_none_or_of_another_network() {
     let message = run(&["--miner-api", &address]);
     assert!(message.contains("the miner knows no such token"), "{message}");
     // A miner that cannot call us back says so.
-    let worker = Worker::start(&sandbox, &miner, 26105, &["--profile", "filecash", "--announce", "127.0.0.1:9"]);
+    let worker = start_worker(&sandbox, &miner, 26105, &["--profile", "filecash", "--announce", "127.0.0.1:9"]);
     miner.wait(&worker, |_| worker.log().contains("the miner refuses WorkerConnect").then_some(()));
 }

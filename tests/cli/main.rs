@@ -23,10 +23,14 @@ mod lotus;
 mod many;
 #[cfg(target_os = "linux")]
 mod memory;
+#[cfg(unix)]
+mod miner;
 mod plan;
 mod post;
 #[cfg(unix)]
 mod remote_c2;
+#[cfg(unix)]
+mod sealing;
 mod settings;
 mod steps;
 mod support;

@@ -376,37 +376,21 @@ class Worker:
         return {"url": self.url, "enabled": self.enabled} | {name: self.answers[method] for name, method in asked.items()}
 
 
-class Miner:
-    def __init__(self, options):
-        self.fork = options.dialect == "filecash"
-        self.returns, self.results = (RETURNS, FORK_RESULTS) if self.fork else (LOTUS_RETURNS, LOTUS_RESULTS)
-        self.worker_api = 65536 if self.fork else 67328
-        release, api = ("1.5.0", 65537) if self.fork else ("1.36.1+mainnet", 66816)
-        addresses = [f"f0{options.actor}", f"t0{options.actor}"]
-        self.file, self.beat = options.state, options.beat
-        self.lock, self.session, self.workers, self.dropped = threading.RLock(), str(uuid.uuid4()), [], []
-        self.connects = self.sessions_asked = self.beats = self.rejected_returns = self.asked = 0
-        self.script = {"refuse_returns": 0, "lose_return_answers": 0, "slow_returns": 0, "delay_accept": 0}
-        kept = {"calls": [], "unknown": [], "complaints": []}
-        if os.path.exists(self.file):
-            with open(self.file, encoding="utf-8") as file:
-                kept = json.load(file)
-        self.calls, self.unknown = ({key_of(entry["id"]): entry for entry in kept[name]} for name in ("calls", "unknown"))
+class Endpoint:
+    """What answers JSON-RPC, with a file of what it keeps through a restart and a script for a test to make trouble by."""
+
+    paths, controls, script_forms = ["/rpc/v0"], {}, {}
+
+    def __init__(self, file, kept):
+        self.file, self.lock, self.session, self.sessions_asked = file, threading.RLock(), str(uuid.uuid4()), 0
+        if os.path.exists(file):
+            with open(file, encoding="utf-8") as opened:
+                kept.update(json.load(opened))
         self.complaints = kept["complaints"]
-        self.methods = {
-            "Version": ([], lambda: {"Version": release, "APIVersion": api, "BlockDelay": 30}),
-            "Session": ([], self.told_session),
-            "ActorAddress": ([], lambda: addresses[not self.fork]),
-            "ActorSectorSize": ([one_of(*addresses)], lambda _: options.sector_size),
-            "AuthNew": ([[one_of(*LEVELS)]], lambda allow: base64.b64encode(mint(allow).encode()).decode()),
-            "AuthVerify": ([text], self.auth_verify),
-            "StorageAuthVerify": ([text], self.auth_verify),
-            "WorkerConnect": ([text], self.connect)} | Index(self.fork).methods
 
     def save(self):
-        kept = {"calls": list(self.calls.values()), "unknown": list(self.unknown.values()), "complaints": self.complaints}
         with open(self.file + ".new", "w", encoding="utf-8") as file:
-            json.dump(kept, file)
+            json.dump(self.kept(), file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(self.file + ".new", self.file)
@@ -416,13 +400,11 @@ class Miner:
             self.complaints.append(str(complaint))
             self.save()
 
-    # What workers call.
-
-    def answer(self, request, allow):
+    def answer(self, request, allow, path):
         """The answer to one request, or None to a notification."""
         number = request.get("id") if isinstance(request, dict) else None
         try:
-            answer = {"result": self.invoke(request, allow)}
+            answer = {"result": self.invoke(request, allow, path)}
         except Misfit as misfit:
             self.note(f"{request['method']}: {misfit}")
             answer = {"error": {"code": -32602, "message": str(misfit)}}
@@ -436,26 +418,14 @@ class Miner:
         notification = number is None and answer.get("error", {}).get("code") != -32600
         return None if notification else {"jsonrpc": "2.0", "id": number} | answer
 
-    def invoke(self, request, allow):
+    def opened(self, request):
+        """The method, "" where it has another prefix than `Filecoin`, and the parameters."""
         if (type(request) is not dict or request.get("jsonrpc") != "2.0" or type(request.get("method")) is not str
                 or type(request.get("id")) not in (int, type(None)) or type(request.get("params")) not in (list, type(None))):
             self.note(f"invalid request: {brief(request)}")
             raise Trouble("invalid request", -32600)
         prefix, _, method = request["method"].partition(".")
-        returned = method.removeprefix("Return") if method.startswith("Return") else None
-        params = request.get("params") or []
-        if prefix != "Filecoin" or method not in self.methods and returned not in self.returns:
-            raise Trouble(f"method '{request['method']}' not found", -32601)
-        if "admin" not in allow:
-            raise Trouble(f"missing permission to invoke '{method}' (need 'admin')")
-        if returned is not None:
-            return self.take_return(returned, params)
-        forms, function = self.methods[method]
-        fit_params(params, forms)
-        if method == "WorkerConnect":  # calls back, so it must not hold the lock
-            return function(*params)
-        with self.lock:
-            return function(*params)
+        return method if prefix == "Filecoin" else "", request.get("params") or []
 
     def auth_verify(self, token):
         allow = levels_of(token)
@@ -466,6 +436,60 @@ class Miner:
     def told_session(self):
         self.sessions_asked += 1
         return self.session
+
+    def set_script(self, asked):
+        for name, value in asked.items():
+            fit(name, one_of(*self.script), "script")
+            fit(value, self.script_forms.get(name, fraction), name)
+        with self.lock:
+            self.script.update(asked)
+            return dict(self.script)
+
+
+class Miner(Endpoint):
+    def __init__(self, options):
+        self.fork = options.dialect == "filecash"
+        self.returns, self.results = (RETURNS, FORK_RESULTS) if self.fork else (LOTUS_RETURNS, LOTUS_RESULTS)
+        self.worker_api = 65536 if self.fork else 67328
+        release, api = ("1.5.0", 65537) if self.fork else ("1.36.1+mainnet", 66816)
+        addresses = [f"f0{options.actor}", f"t0{options.actor}"]
+        self.beat, self.workers, self.dropped = options.beat, [], []
+        self.connects = self.beats = self.rejected_returns = self.asked = 0
+        self.script = {"refuse_returns": 0, "lose_return_answers": 0, "slow_returns": 0, "delay_accept": 0}
+        kept = {"calls": [], "unknown": [], "complaints": []}
+        super().__init__(options.state, kept)
+        self.calls, self.unknown = ({key_of(entry["id"]): entry for entry in kept[name]} for name in ("calls", "unknown"))
+        self.controls = {"/control/call": self.call, "/control/raw": self.raw, "/control/forget": self.forget}
+        self.methods = {
+            "Version": ([], lambda: {"Version": release, "APIVersion": api, "BlockDelay": 30}),
+            "Session": ([], self.told_session),
+            "ActorAddress": ([], lambda: addresses[not self.fork]),
+            "ActorSectorSize": ([one_of(*addresses)], lambda _: options.sector_size),
+            "AuthNew": ([[one_of(*LEVELS)]], lambda allow: base64.b64encode(mint(allow).encode()).decode()),
+            "AuthVerify": ([text], self.auth_verify),
+            "StorageAuthVerify": ([text], self.auth_verify),
+            "WorkerConnect": ([text], self.connect)} | Index(self.fork).methods
+
+    def kept(self):
+        return {"calls": list(self.calls.values()), "unknown": list(self.unknown.values()), "complaints": self.complaints}
+
+    # What workers call.
+
+    def invoke(self, request, allow, _path):
+        method, params = self.opened(request)
+        returned = method.removeprefix("Return") if method.startswith("Return") else None
+        if method not in self.methods and returned not in self.returns:
+            raise no_method(request)
+        if "admin" not in allow:
+            raise Trouble(f"missing permission to invoke '{method}' (need 'admin')")
+        if returned is not None:
+            return self.take_return(returned, params)
+        forms, function = self.methods[method]
+        fit_params(params, forms)
+        if method == "WorkerConnect":  # calls back, so it must not hold the lock
+            return function(*params)
+        with self.lock:
+            return function(*params)
 
     def take_return(self, name, params):
         with self.lock:
@@ -666,18 +690,14 @@ class Miner:
             return {"status": None, "body": str(trouble)}
         return {"status": status, "body": body.decode(errors="replace")}
 
-    def set_script(self, asked):
-        for name, value in asked.items():
-            fit(name, one_of(*self.script), "script")
-            fit(value, fraction, name)
-        with self.lock:
-            self.script.update(asked)
-            return dict(self.script)
-
     def forget(self, _asked):
         with self.lock:
             self.workers.clear()
         return {}
+
+
+def no_method(request):
+    return Trouble(f"method '{request['method']}' not found", -32601)
 
 
 def fit_params(params, forms):
@@ -699,10 +719,9 @@ class Handler(BaseHTTPRequestHandler):
         self.guarded({"/control/state": self.miner.state})
 
     def do_POST(self):
-        miner = self.miner
-        self.guarded({"/control/call": miner.call, "/control/raw": miner.raw, "/control/script": miner.set_script,
-                      "/control/token": lambda asked: {"token": mint(asked.get("allow", LEVELS))},
-                      "/control/forget": miner.forget, "/control/quit": self.quit})
+        self.guarded(self.miner.controls | {
+            "/control/script": self.miner.set_script, "/control/token": lambda asked: {"token": mint(asked.get("allow", LEVELS))},
+            "/control/quit": self.quit})
 
     def guarded(self, controls):
         path, _, query = self.path.partition("?")
@@ -714,10 +733,10 @@ class Handler(BaseHTTPRequestHandler):
                 except Exception as error:  # whatever a test did wrong, it is told
                     status, answer = 400, {"error": {"code": None, "message": repr(error)}}
                 self.reply(status, answer)
-            elif path == "/rpc/v0" and self.command == "POST":
-                self.rpc(body, query)
+            elif path in self.miner.paths and self.command == "POST":
+                self.rpc(body, query, path)
             else:
-                self.reply(405 if path == "/rpc/v0" else 404)
+                self.reply(405 if path in self.miner.paths else 404)
         except (Drop, OSError, ValueError):
             self.close_connection = True
 
@@ -743,7 +762,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def rpc(self, body, query):
+    def rpc(self, body, query, path):
         bearer, allow = self.headers.get("Authorization") or "", []
         if not bearer and "token" in urllib.parse.parse_qs(query):
             bearer = "Bearer " + urllib.parse.parse_qs(query)["token"][0]
@@ -758,9 +777,9 @@ class Handler(BaseHTTPRequestHandler):
         except (ValueError, RecursionError) as error:
             return self.reply(500, {"jsonrpc": "2.0", "id": None, "error": {"code": -32700, "message": str(error)}})
         if isinstance(request, list) and request:
-            answers = [self.miner.answer(one, allow) for one in request]
+            answers = [self.miner.answer(one, allow, path) for one in request]
             return self.reply(200, [answer for answer in answers if answer is not None] or None)
-        answer = self.miner.answer(request, allow)
+        answer = self.miner.answer(request, allow, path)
         self.reply(STATUS.get(answer["error"]["code"], 200) if answer is not None and "error" in answer else 200, answer)
 
     def quit(self, _asked):
@@ -776,6 +795,13 @@ class Server(ThreadingHTTPServer):
         pass  # a connection that broke is the other side's affair
 
 
+def serve(miner, port):
+    Handler.miner = miner
+    server = Server(("127.0.0.1", port), Handler)
+    print("ready", server.server_address[1], mint(LEVELS), flush=True)
+    server.serve_forever(poll_interval=0.1)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, required=True)
@@ -785,10 +811,7 @@ def main():
     parser.add_argument("--sector-size", type=int, default=2048)
     parser.add_argument("--beat", type=float, default=10)
     options = parser.parse_args()
-    Handler.miner = Miner(options)
-    server = Server(("127.0.0.1", options.port), Handler)
-    print("ready", server.server_address[1], mint(LEVELS), flush=True)
-    server.serve_forever(poll_interval=0.1)
+    serve(Miner(options), options.port)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::Hex32;
+use super::worker::MinerOf;
+use super::{Feature, Hex32};
 
 /// `filecash jobs`.
 #[derive(Debug, Subcommand)]
@@ -74,4 +75,23 @@ pub struct SectorsStatus {
     /// What happened to it, from the beginning
     #[arg(long)]
     pub log: bool,
+}
+
+/// `filecash sectors pledge`.
+#[derive(Debug, Args)]
+pub struct SectorsPledge {
+    #[command(flatten)]
+    pub miner: MinerOf,
+    /// A full node, for tickets: TOKEN:ADDRESS [env: FULLNODE_API_INFO]
+    #[arg(long, value_name = "TOKEN:ADDRESS")]
+    pub node_api: Option<String>,
+    /// Folder in which they are sealed: a --sealing folder of a worker
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub sealing: PathBuf,
+    /// How many sectors
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub count: u64,
+    /// How the seal's proof draws its challenges: interactive or synthetic
+    #[arg(long, value_name = "NAME", default_value = "interactive")]
+    pub feature: Feature,
 }

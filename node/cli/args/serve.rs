@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use clap::{Args, Subcommand};
 use filecash_node::cuzk::Listen;
 
-use super::worker::Http;
+use super::worker::{Folders, Http, MinerOf, Places};
 
 /// `filecash serve`.
 #[derive(Debug, Subcommand)]
@@ -14,6 +14,8 @@ pub enum Serve {
     Cuzk(ServeCuzk),
     /// C2 for Filecash's miners and workers that are given FFI_REMOTE_COMMIT2_BASE_URL (HTTP)
     RemoteC2(ServeRemoteC2),
+    /// Sectors that are sealed here, C1 and C2 too, for a lotus-miner that takes them over (SectorReceive)
+    Sealing(ServeSealing),
 }
 
 /// What doors have in common.
@@ -50,6 +52,28 @@ pub struct ServeRemoteC2 {
     pub pending: Pending,
     #[command(flatten)]
     pub door: Door,
+}
+
+/// `filecash serve sealing`.
+#[derive(Debug, Args)]
+pub struct ServeSealing {
+    #[command(flatten)]
+    pub miner: MinerOf,
+    /// Where the miner comes for files and proofs: IP:PORT
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6300")]
+    pub listen: SocketAddr,
+    /// HOST:PORT at which the miner reaches that, where it is another
+    #[arg(long, value_name = "ADDRESS")]
+    pub announce: Option<String>,
+    #[command(flatten)]
+    pub folders: Folders,
+    #[command(flatten)]
+    pub places: Places,
+    /// Only serve: workers elsewhere that share the queue and the folders seal and prove
+    #[arg(long)]
+    pub no_worker: bool,
+    #[command(flatten)]
+    pub http: Http,
 }
 
 /// `filecash serve cuzk`.

@@ -32,15 +32,22 @@ pub enum Attach {
     Lotus(AttachLotus),
 }
 
-/// `filecash worker attach lotus`.
+/// Which miner.
 #[derive(Debug, Args)]
-pub struct AttachLotus {
+pub struct MinerOf {
     /// The miner: TOKEN:ADDRESS, where the token may do everything; the variable does not show in lists of processes [env: MINER_API_INFO]
     #[arg(long, value_name = "TOKEN:ADDRESS")]
     pub miner_api: Option<String>,
     /// The miner's own folder, for its address and token, where nothing else names them [default: ~/.lotusminer]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "miner_api")]
     pub miner_repo: Option<PathBuf>,
+}
+
+/// `filecash worker attach lotus`.
+#[derive(Debug, Args)]
+pub struct AttachLotus {
+    #[command(flatten)]
+    pub miner: MinerOf,
     /// Where the miner's calls come in: IP:PORT
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3456")]
     pub listen: SocketAddr,
@@ -68,6 +75,21 @@ pub struct WorkerRun {
     pub name: Option<String>,
     #[command(flatten)]
     pub places: Places,
+    #[command(flatten)]
+    pub folders: Folders,
+    #[command(flatten)]
+    pub http: Http,
+    /// End when nothing is left that this worker could do
+    #[arg(long)]
+    pub until_idle: bool,
+    /// Seconds after which another takes over the jobs of a worker that is not heard of
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(2..=86_400), hide_short_help = true)]
+    pub lease: u64,
+}
+
+/// Where a worker's sectors are.
+#[derive(Debug, Args)]
+pub struct Folders {
     /// Folder in which sectors are sealed, on a fast disk; several may be given
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub sealing: Vec<PathBuf>,
@@ -77,14 +99,6 @@ pub struct WorkerRun {
     /// Bytes that stay free on each of these disks
     #[arg(long, value_name = "SIZE", default_value = "1GiB")]
     pub reserve: ByteSize,
-    #[command(flatten)]
-    pub http: Http,
-    /// End when nothing is left that this worker could do
-    #[arg(long)]
-    pub until_idle: bool,
-    /// Seconds after which another takes over the jobs of a worker that is not heard of
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(2..=86_400), hide_short_help = true)]
-    pub lease: u64,
 }
 
 /// How many jobs of each sort a worker does at a time.

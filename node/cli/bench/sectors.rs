@@ -29,7 +29,7 @@ use crate::args::Hex32;
 use crate::args::bench::{SealPhase, Sectors as Args};
 use crate::context::Context;
 use crate::files;
-use crate::folder::{Folder, Identity};
+use crate::folder::{Described as _, Folder, Identity};
 use crate::params;
 use crate::phase::Codec;
 use crate::report::{Failure, Kind};

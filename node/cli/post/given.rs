@@ -13,7 +13,7 @@ use crate::args::Registered;
 use crate::args::post::{CommR, Round, SectorEntry, Sectors};
 use crate::context::Context;
 use crate::files;
-use crate::folder::{Folder, Identity};
+use crate::folder::{Described as _, Folder, Identity};
 use crate::given::by_id_or_name;
 use crate::phase::Codec;
 use crate::report::{Failure, Kind, with_causes};

@@ -9,10 +9,10 @@ use filecash_node::lotus::{AddressError, MinerApi};
 use filecash_node::worker;
 
 use super::memory;
-use crate::args::worker::AttachLotus;
+use crate::args::worker::{AttachLotus, MinerOf};
 use crate::context::Context;
 use crate::report::{Failure, Kind, Report};
-use crate::serve::{with_worker, worker_name};
+use crate::serve::{behind, with_worker, worker_name};
 
 /// What the worker behind it is called.
 const DOOR: &str = "lotus";
@@ -38,7 +38,7 @@ pub fn lotus(args: &AttachLotus, context: &Context) -> anyhow::Result<Report> {
     };
     let table = table(&basis).map_err(|error| Failure::new(Kind::Settings, error.to_string()))?;
     let options = Options {
-        miner: miner(args)?,
+        miner: miner_of(&args.miner)?,
         listen: args.listen,
         announce: args.announce.clone(),
         profile,
@@ -53,11 +53,12 @@ pub fn lotus(args: &AttachLotus, context: &Context) -> anyhow::Result<Report> {
     };
     let (note, miner) = (&context.teller, &options.miner);
     let ready = || note.note(&format!("Listening on {} for {miner}, profile {profile}", options.listen));
-    with_worker(DOOR, &args.door, context, |store, stop| Ok(attach(store, &options, stop, ready)?))
+    let worker = behind(DOOR, &args.door, context)?;
+    with_worker(worker, &args.door.http, context, |store, stop| Ok(attach(store, &options, stop, ready)?))
 }
 
 /// The miner that was named, in the order in which names count.
-fn miner(args: &AttachLotus) -> anyhow::Result<MinerApi> {
+pub fn miner_of(args: &MinerOf) -> anyhow::Result<MinerApi> {
     let bad = |error: AddressError| Failure::new(Kind::Usage, error.to_string());
     if let Some(text) = &args.miner_api {
         return Ok(text.parse().map_err(bad)?);

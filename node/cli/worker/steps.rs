@@ -33,7 +33,7 @@ use serde::de::DeserializeOwned;
 use super::job::{Speaker, telling};
 use crate::context::Context;
 use crate::files;
-use crate::folder::{Folder, Identity};
+use crate::folder::{Described as _, Folder, Identity};
 use crate::phase::Codec;
 use crate::report::{Failure, Kind as Sort};
 

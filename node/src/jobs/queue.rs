@@ -688,6 +688,58 @@ impl Queue {
         })
     }
 
+    /// Lets a job wait for something else than before.
+    ///
+    /// # Errors
+    /// [`QueueError::NoJob`], [`QueueError::State`] where it waits for something else; [`StoreError`].
+    pub fn hold(&self, id: JobId, before: &str, hold: &str, what: &str) -> Result<(), QueueError> {
+        let update = "UPDATE filecash_jobs SET hold = $1 WHERE id = $2 AND hold = $3";
+        self.change(id, "expected one that waits for that", |transaction, _| {
+            if transaction.execute(update, &[hold.into(), id.into(), before.into()])? == 0 {
+                return Ok(false);
+            }
+            tell_of(transaction, id, None, what)?;
+            Ok(true)
+        })
+    }
+
+    /// Queues again a job that is over or waits, with another task, and those after it: what came of them is of the task before.
+    ///
+    /// # Errors
+    /// [`QueueError::NoJob`], [`QueueError::State`] where one of them runs; [`StoreError`].
+    pub fn again(&self, id: JobId, task: &str, what: &str) -> Result<(), QueueError> {
+        let run = "SELECT id FROM filecash_jobs WHERE id = $1 AND state = 'running'";
+        let update = "UPDATE filecash_jobs SET state = 'waiting', attempts = 0, not_before = 0, started = NULL,
+            finished = NULL, delivered = NULL, error = NULL, cancel = 0 WHERE id = $1 AND state <> 'running'";
+        let retask = "UPDATE filecash_jobs SET task = $1 WHERE id = $2";
+        self.change(id, "expected one that does not run, nor those after it", |transaction, _| {
+            let all: Vec<JobId> = [id].into_iter().chain(followers(transaction, id)?).collect();
+            for id in &all {
+                if !transaction.query(run, &[(*id).into()])?.is_empty() {
+                    return Ok(false);
+                }
+            }
+            for id in &all {
+                transaction.execute(update, &[(*id).into()])?;
+                for role in [OUTPUT, CHECKPOINT] {
+                    let sql = "DELETE FROM filecash_blobs WHERE job = $1 AND role = $2";
+                    transaction.execute(sql, &[(*id).into(), role.into()])?;
+                }
+            }
+            transaction.execute(retask, &[task.into(), id.into()])?;
+            tell_of(transaction, id, None, what)?;
+            Ok(true)
+        })
+    }
+
+    /// Notes what happened to a sector.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn tell_of_sector(&self, row: &SectorRow, what: &str) -> Result<(), StoreError> {
+        self.transaction(|transaction| tell(transaction, None, Some((row.profile.name(), &row.name)), None, what))
+    }
+
     fn change(
         &self,
         id: JobId,
