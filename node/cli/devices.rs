@@ -1,6 +1,6 @@
 //! `filecash devices`, and opening the devices that a run is to use.
 
-use filecash_engine::backend::{DeviceChoice, SharedBackend};
+use filecash_engine::backend::{DeviceChoice, Phase, SharedBackend};
 use filecash_node::config::Settings;
 
 use crate::context::Context;
@@ -32,19 +32,32 @@ fn without_gpus() -> Failure {
 }
 
 /// Names of the devices that make proofs, and bytes of their memory that are used at most.
-#[cfg(feature = "gpu")]
 pub fn names(context: &Context) -> Vec<(String, u64)> {
-    use filecash_engine::backend::Phase;
+    let of_c2 = by_phase(context).into_iter().find(|(phase, _)| *phase == Phase::C2);
+    of_c2.into_iter().flat_map(|(_, names)| names).map(|name| (name, context.settings.max_vram.value)).collect()
+}
+
+/// Names of the devices that take part in each phase.
+#[cfg(feature = "gpu")]
+pub fn by_phase(context: &Context) -> Vec<(Phase, Vec<String>)> {
     use filecash_engine::backend::gpu::{Adapter, select};
 
-    let adapters = Adapter::all();
-    let chosen = select::chosen(context.settings.device.value.of(Phase::C2), &adapters).unwrap_or_default();
-    chosen.iter().map(|adapter| (adapter.info().name, context.settings.max_vram.value)).collect()
+    let plan = &context.settings.device.value;
+    // Nobody is asked who is not wanted.
+    let adapters = match Phase::ALL.iter().all(|phase| *plan.of(*phase) == DeviceChoice::Cpu) {
+        true => Vec::new(),
+        false => Adapter::all(),
+    };
+    let names = |phase| {
+        let chosen = select::chosen(plan.of(phase), &adapters).unwrap_or_default();
+        chosen.iter().map(|adapter| adapter.info().name).collect()
+    };
+    Phase::ALL.iter().map(|phase| (*phase, names(*phase))).collect()
 }
 
 /// Without GPUs there are none.
 #[cfg(not(feature = "gpu"))]
-pub fn names(_context: &Context) -> Vec<(String, u64)> {
+pub fn by_phase(_context: &Context) -> Vec<(Phase, Vec<String>)> {
     Vec::new()
 }
 
@@ -57,7 +70,6 @@ pub fn run(_context: &Context) -> anyhow::Result<Report> {
 /// Runs the verb.
 #[cfg(feature = "gpu")]
 pub fn run(context: &Context) -> anyhow::Result<Report> {
-    use filecash_engine::backend::Phase;
     use filecash_engine::backend::gpu::{Adapter, GpuLimits, select};
 
     let limits = GpuLimits { max_vram: context.settings.max_vram.value, ..GpuLimits::default() };

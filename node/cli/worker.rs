@@ -13,10 +13,12 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use filecash_engine::backend::Phase;
 use filecash_engine::sector::Profile;
 use filecash_node::config::{NONE, Source};
 use filecash_node::jobs::{Ability, Queue, Store};
 use filecash_node::size::ByteSize;
+use filecash_node::worker::needs::vram_shares;
 use filecash_node::worker::{self, Folder, Options, host};
 use serde_json::json;
 
@@ -76,8 +78,12 @@ fn serve(args: &WorkerRun, context: &Context) -> anyhow::Result<Report> {
 
 /// A worker with the settings in force, without folders.
 pub fn options(places: BTreeMap<Ability, usize>, context: &Context) -> anyhow::Result<Options> {
+    let devices = crate::devices::by_phase(context);
+    let uses_devices =
+        |ability: Ability| devices.iter().any(|(phase, names)| phases(ability).contains(phase) && !names.is_empty());
     Ok(Options {
         name: host(),
+        vram: vram_shares(context.settings.max_vram.value, &places, uses_devices),
         places,
         profile: context.asked_profile(),
         memory_bytes: memory(context),
@@ -91,6 +97,16 @@ pub fn options(places: BTreeMap<Ability, usize>, context: &Context) -> anyhow::R
     })
 }
 
+/// The phases of the jobs of an ability that devices may take part in.
+fn phases(ability: Ability) -> &'static [Phase] {
+    match ability {
+        Ability::Pc1 => &[Phase::Pc1],
+        Ability::Pc2 => &[Phase::Pc2],
+        Ability::C2 => &[Phase::C2, Phase::Update],
+        Ability::Window | Ability::Winning => &[Phase::PoSt],
+    }
+}
+
 /// Says what a worker will do.
 pub fn tell(options: &Options, queue: &Queue, context: &Context) {
     let all: Vec<String> = options.places.iter().map(|(ability, places)| format!("{places} {ability}")).collect();
@@ -101,6 +117,11 @@ pub fn tell(options: &Options, queue: &Queue, context: &Context) {
         all.join(", "),
         ByteSize(options.memory_bytes)
     ));
+    if !options.vram.is_empty() {
+        let all: Vec<String> =
+            options.vram.iter().map(|(ability, bytes)| format!("{} for a {ability}", ByteSize(*bytes))).collect();
+        context.teller.note(&format!("  of each device's memory {}", all.join(", ")));
+    }
     for folder in &options.folders {
         let use_of_it = if folder.seals { "seals in" } else { "stores in" };
         context.teller.note(&format!("  {use_of_it} {}", folder.path.display()));
@@ -158,7 +179,6 @@ fn program(context: &Context) -> anyhow::Result<(PathBuf, Vec<OsString>)> {
     flag("--log-level", "warn".into());
     flag("--threads", settings.threads.value.to_string().into());
     flag("--device", settings.device.value.to_string().into());
-    flag("--max-vram", settings.max_vram.value.to_string().into());
     flag("--rows-to-discard", settings.rows_to_discard.value.to_string().into());
     flag("--parameter-cache", settings.parameter_cache.value.clone().into());
     flag("--parent-cache", settings.parent_cache.value.clone().into());

@@ -57,6 +57,8 @@ pub struct Options {
     pub profile: Option<Profile>,
     /// Memory for all of its jobs.
     pub memory_bytes: u64,
+    /// Of each device's memory what a job of an ability may have, where it uses devices ([`needs::vram_shares`]).
+    pub vram: BTreeMap<Ability, u64>,
     /// Threads of a process.
     pub threads: usize,
     /// Where sectors are.
@@ -65,7 +67,7 @@ pub struct Options {
     pub lease: Duration,
     /// Whether it ends when there is nothing left to do.
     pub until_idle: bool,
-    /// What does a job: a program and its arguments, to which the memory is added.
+    /// What does a job: a program and its arguments, to which the memory and that of devices are added.
     pub program: (PathBuf, Vec<OsString>),
     /// Folder for its lock.
     pub state: PathBuf,
@@ -349,6 +351,7 @@ impl Worker<'_> {
             memory_bytes: self.options.memory_bytes,
             reserved_bytes: self.active.iter().map(|active| active.memory_bytes).sum(),
             kept_bytes: self.kept_bytes(&taken),
+            vram: self.options.vram.clone(),
             taken,
             stops: self.stops,
             devices: self.options.devices.clone(),
@@ -429,6 +432,7 @@ impl Worker<'_> {
         let start = Start {
             program: &self.options.program,
             memory_bytes,
+            vram_bytes: self.options.vram.get(&job.kind.ability()).copied(),
             assignment: wire::Assignment {
                 profile: job.profile,
                 kind: job.kind,

@@ -102,3 +102,23 @@ fn plans_count_the_devices_that_take_part() {
     let text = sandbox.run(&["plan", "--sector-size", "2KiB", "--rates", "mine.json", "--device", "gpu"]).succeeds();
     assert!(text.contains(&format!("the CPU and on {}", devices[0]["name"].as_str().unwrap())), "{text}");
 }
+
+/// What a worker's jobs may have of a GPU is no more together than what one run may have.
+#[test]
+fn memory_of_gpus_is_divided_among_a_workers_places() {
+    let sandbox = Sandbox::new();
+    let worker = ["worker", "run", "--store", "jobs.sqlite", "--until-idle", "--max-vram", "800MiB"];
+    let run = sandbox.run(&[&worker[..], &["--device", "cpu"]].concat());
+    assert!(!run.stderr.contains("device's memory"), "{}", run.stderr);
+    run.succeeds();
+    let run = sandbox.run(&[&worker[..], &["--device", "gpu; pc1=cpu", "--c2", "1", "--pc2", "1", "--post"]].concat());
+    if has_adapter(&sandbox) {
+        assert!(
+            run.stderr.contains("100 MiB for a winning-post") && run.stderr.contains("MiB for a c2"),
+            "{}",
+            run.stderr
+        );
+        assert!(!run.stderr.contains("for a pc1"), "{}", run.stderr);
+    }
+    run.succeeds();
+}

@@ -38,6 +38,9 @@ pub struct Worker {
     pub reserved_bytes: u64,
     /// How much of it only winning proofs may have.
     pub kept_bytes: u64,
+    /// Of each device's memory what a job of an ability has.
+    #[serde(default)]
+    pub vram: BTreeMap<Ability, u64>,
     /// Whether it takes no more jobs.
     pub stops: bool,
     /// Its devices.
@@ -155,6 +158,14 @@ impl Worker {
     fn all_bytes(&self, kind: Kind) -> u64 {
         let kept = if kind.ability() == Ability::Winning { 0 } else { self.kept_bytes };
         self.memory_bytes.saturating_sub(kept)
+    }
+
+    /// Of each device's memory what it has for all jobs, and what running ones have.
+    pub fn vram_bytes(&self) -> (u64, u64) {
+        let of = |places: &BTreeMap<Ability, usize>| {
+            self.vram.iter().map(|(ability, bytes)| bytes * places.get(ability).copied().unwrap_or(0) as u64).sum()
+        };
+        (of(&self.places), of(&self.taken))
     }
 
     /// Kinds of jobs that it has free places for.

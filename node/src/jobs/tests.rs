@@ -473,6 +473,7 @@ fn worker() -> Worker {
         storages: [("here".to_owned(), storage)].into(),
         memory_bytes: 1000,
         reserved_bytes: 0,
+        vram: BTreeMap::new(),
         kept_bytes: 0,
         stops: false,
         devices: "cpu".into(),

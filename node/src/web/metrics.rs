@@ -100,6 +100,20 @@ pub fn text(now: &[Tally], ever: &[Tally], workers: &Workers, rows: &[WorkerRow]
     for (name, worker) in workers.iter() {
         promised.value(&[("worker", name), ("host", &worker.host)], worker.reserved_bytes as f64);
     }
+    let mut vram = Metric::new(
+        &mut text,
+        "filecash_worker_vram_bytes",
+        "gauge",
+        "Memory of each device that a worker has for its jobs.",
+    );
+    for (name, worker) in workers.iter() {
+        vram.value(&[("worker", name), ("host", &worker.host)], worker.vram_bytes().0 as f64);
+    }
+    let mut promised =
+        Metric::new(&mut text, "filecash_worker_vram_reserved_bytes", "gauge", "What running jobs have of it.");
+    for (name, worker) in workers.iter() {
+        promised.value(&[("worker", name), ("host", &worker.host)], worker.vram_bytes().1 as f64);
+    }
     let mut places = Metric::new(&mut text, "filecash_worker_places", "gauge", "Jobs that a worker does at a time.");
     for (name, worker) in workers.iter() {
         for (ability, number) in &worker.places {

@@ -20,6 +20,7 @@ const LAST_LINES: usize = 8;
 pub(super) struct Start<'a> {
     pub program: &'a (PathBuf, Vec<OsString>),
     pub memory_bytes: u64,
+    pub vram_bytes: Option<u64>,
     pub assignment: Assignment,
     pub input: Vec<u8>,
     pub kept: Vec<u8>,
@@ -64,6 +65,9 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if let Some(bytes) = start.vram_bytes {
+            command.arg("--max-vram").arg(bytes.to_string());
+        }
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn()?;
