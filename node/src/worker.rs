@@ -148,6 +148,8 @@ enum Stopped {
 struct Place {
     storage: Storage,
     folder: Folder,
+    /// Of its disk, which others may be on too.
+    disk: Option<u64>,
 }
 
 struct Worker<'a> {
@@ -183,7 +185,8 @@ pub fn run(queue: &Queue, options: &Options, stop: &Cancel) -> Result<Summary, W
             let (first, second) = (other.storage.path.clone(), storage.path);
             return Err(WorkerError::SameStorage { first, second });
         }
-        places.push(Place { storage, folder: folder.clone() });
+        let disk = storage::disk_of(&storage.path);
+        places.push(Place { storage, folder: folder.clone(), disk });
     }
     let mut worker = Worker {
         queue,
@@ -329,11 +332,10 @@ impl Worker<'_> {
         for active in &self.active {
             *taken.entry(active.job.kind.ability()).or_default() += 1;
         }
-        let storages = self.places.iter().map(|Place { storage, folder }| {
-            let running = self.active.iter().filter(|active| active.job.storage.as_ref() == Some(&storage.id));
-            // What they have written is not free any more, and what they will write is promised.
-            let promised: u64 = running.map(|active| self.missing_bytes(&active.job, active.needs.disk_bytes)).sum();
+        let storages = self.places.iter().map(|place| {
+            let Place { storage, folder, .. } = place;
             let free = storage::free_bytes(&storage.path).unwrap_or(u64::MAX);
+            let promised = self.promised_bytes(place);
             let state = choose::Storage {
                 path: storage.path.display().to_string(),
                 seals: folder.seals,
@@ -356,6 +358,18 @@ impl Worker<'_> {
             stops: self.stops,
             devices: self.options.devices.clone(),
         }
+    }
+
+    /// What running jobs will yet write to the disk of a place. What they have written is not free any more.
+    fn promised_bytes(&self, place: &Place) -> u64 {
+        let is_on_it =
+            |other: &&Place| other.storage.id == place.storage.id || (place.disk.is_some() && other.disk == place.disk);
+        let on_it: Vec<&str> = self.places.iter().filter(is_on_it).map(|other| other.storage.id.as_str()).collect();
+        let running = self
+            .active
+            .iter()
+            .filter(|active| active.job.storage.as_deref().is_some_and(|storage| on_it.contains(&storage)));
+        running.map(|active| self.missing_bytes(&active.job, active.needs.disk_bytes)).sum()
     }
 
     /// Memory that only a winning proof may take.

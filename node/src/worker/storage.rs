@@ -108,6 +108,19 @@ impl Storage {
     }
 }
 
+/// A number of the disk that a folder is on, where the system has such.
+pub fn disk_of(folder: &Path) -> Option<u64> {
+    #[cfg(unix)]
+    {
+        fs::metadata(folder).ok().map(|metadata| std::os::unix::fs::MetadataExt::dev(&metadata))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = folder;
+        None
+    }
+}
+
 /// Bytes that are free on a folder's disk for such as us; `None` where the system does not say.
 pub fn free_bytes(folder: &Path) -> Option<u64> {
     #[cfg(unix)]
