@@ -9,6 +9,8 @@
 mod adverse;
 mod bench;
 #[cfg(unix)]
+mod browser;
+#[cfg(unix)]
 mod cuzk;
 mod damocles;
 mod devices;

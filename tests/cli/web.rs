@@ -13,14 +13,15 @@ use serde_json::Value;
 use crate::steps::hex32;
 use crate::support::{FILECASH, Sandbox, data, json};
 
-struct Worker {
+/// A worker that shows its queue.
+pub struct Worker {
     child: Child,
     log: PathBuf,
-    address: String,
+    pub address: String,
 }
 
 impl Worker {
-    fn start(sandbox: &Sandbox, port: u16, flags: &[&str]) -> Self {
+    pub fn start(sandbox: &Sandbox, port: u16, flags: &[&str]) -> Self {
         let address = format!("127.0.0.1:{port}");
         let run = ["worker", "run", "--store", "jobs.sqlite", "--reserve", "0", "--sealing", "ssd", "--http", &address];
         let log = sandbox.path("worker.log");
@@ -49,7 +50,7 @@ impl Worker {
         (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
     }
 
-    fn json(&self, path: &str) -> Value {
+    pub fn json(&self, path: &str) -> Value {
         let (status, _, body) = self.get(path, "");
         assert_eq!(status, 200, "{body}");
         json(&body)
