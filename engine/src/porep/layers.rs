@@ -442,7 +442,7 @@ fn fill(
             digests.push(digest);
         }
         labels_lockstep::fill(&sectors, &mut labels, block.clone())?;
-        // Nodes of a layer are a power of two, and more than one.
+        // Nodes of a layer are a power of two, and more than one; those of a block are even.
         let blocks: Vec<_> = labels.iter().map(|labels| bytemuck::cast_slice(&labels[block.clone()])).collect();
         BlockDigest::update_all(&mut digests, &blocks);
         going.iter_mut().for_each(|sector| sector.write(block.clone()));

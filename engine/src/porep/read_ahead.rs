@@ -81,9 +81,9 @@ impl<'a> ReadAhead<'a> {
         Reading(self)
     }
 
-    /// Nodes to label before the readers are told.
+    /// Nodes to label before the readers are told: whole chunks, for digests take two nodes at a time.
     pub(super) fn block(&self) -> usize {
-        self.ahead / 4
+        self.ahead / 4 / CHUNK * CHUNK
     }
 
     /// Says that nodes before this one have their labels.
@@ -188,6 +188,11 @@ mod tests {
         let previous = || vec![InFile { file: &file, nodes: &layer }];
         let read_ahead = ReadAhead::new(table.rows(), previous(), vec![file.try_clone().unwrap()], 0);
         assert_eq!((read_ahead.ahead, read_ahead.block()), (READERS * CHUNK, READERS * CHUNK / 4));
+        for mib in 0..5000 {
+            let read_ahead = ReadAhead::new(table.rows(), previous(), vec![], mib << 20);
+            let block = read_ahead.block();
+            assert!(block > 0 && block % CHUNK == 0 && block <= read_ahead.ahead, "{mib} MiB: {block}");
+        }
         // All at once are as far as they may be.
         for chunk in 0..READERS {
             assert_eq!(read_ahead.take(), Some(chunk * CHUNK));
