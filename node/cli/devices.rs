@@ -13,7 +13,7 @@ pub fn open(choice: &DeviceChoice, settings: &Settings, require_gpu: bool) -> an
 
     let limits = GpuLimits { max_vram: settings.max_vram.value, ..GpuLimits::default() };
     select::open(choice, limits, settings.pipeline_cache.value.as_deref(), require_gpu).map_err(|error| {
-        Failure::new(Kind::Usage, error.to_string()).hint("filecash devices lists what there is").into()
+        Failure::new(Kind::Device, error.to_string()).hint("filecash devices lists what there is").into()
     })
 }
 

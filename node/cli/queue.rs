@@ -34,7 +34,7 @@ use crate::worker::{profiles, queue};
 /// What C1 waits for.
 const SEED: &str = "its seed (filecash sectors seed)";
 
-/// Who says what jobs wait for.
+/// Who says what jobs wait for: the miner, of a sector whose ticket's epoch is known, as `sectors pledge` writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Holds {
     /// Somebody at the command line.
@@ -77,7 +77,7 @@ struct Queued {
 
 fn add(args: &SectorsAdd, context: &Context) -> anyhow::Result<Report> {
     // All of them make sense before any is queued.
-    let sectors = args.dirs.iter().map(|dir| queued(dir, args.seed, Holds::People, context));
+    let sectors = args.dirs.iter().map(|dir| queued(dir, args.seed, context));
     let sectors = sectors.collect::<anyhow::Result<Vec<_>>>()?;
     let queue = queue(context)?;
     let (mut text, mut json) = (String::new(), Vec::new());
@@ -91,7 +91,7 @@ fn add(args: &SectorsAdd, context: &Context) -> anyhow::Result<Report> {
 }
 
 /// Checks a folder and says what is to be done in it.
-fn queued(dir: &Path, seed: Option<Hex32>, holds: Holds, context: &Context) -> anyhow::Result<Queued> {
+fn queued(dir: &Path, seed: Option<Hex32>, context: &Context) -> anyhow::Result<Queued> {
     let folder = Folder::new(dir);
     let identity = folder.require_identity(context)?;
     let proof = identity.proof()?;
@@ -123,6 +123,7 @@ fn queued(dir: &Path, seed: Option<Hex32>, holds: Holds, context: &Context) -> a
         path,
         added: 0,
     };
+    let holds = if identity.ticket_epoch.is_some() { Holds::Miner } else { Holds::People };
     let jobs = chain(&folder, &row, &proof, &Identity { seed: seed.or(identity.seed), ..identity.clone() }, holds)?;
     Ok(Queued { row, jobs })
 }
@@ -170,7 +171,7 @@ fn chain(
             storage: (kind != Step::C2).then(|| row.storage.clone()),
             after: place.checked_sub(1),
             hold: holds.of(kind, wants_seed),
-            request: None,
+            request: (holds == Holds::Miner && kind == Step::Finalize).then(import::name_with_token),
             digest: None,
             task,
             input: None,

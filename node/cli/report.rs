@@ -50,6 +50,8 @@ pub enum Kind {
     Exists,
     /// An input is missing, of the wrong size or not what it should be.
     Input,
+    /// A device that was asked for is not there or does not compute rightly.
+    Device,
     /// The system refused to read or write.
     Io,
     /// Somebody pressed Ctrl-C.
@@ -67,6 +69,7 @@ impl Kind {
             Self::Settings => "settings",
             Self::Exists => "exists",
             Self::Input => "input",
+            Self::Device => "device",
             Self::Io => "io",
             Self::Cancelled => "cancelled",
             Self::Rejected => "rejected",
@@ -159,11 +162,12 @@ pub fn code_word(error: &anyhow::Error) -> &'static str {
     known.unwrap_or(match Kind::of(error) {
         Kind::Input | Kind::Rejected => "bad-input",
         Kind::Usage | Kind::Settings => "unsupported",
+        Kind::Device => "gpu-lost",
         _ => "failed",
     })
 }
 
-/// Whether a failure may be the moment's: a disk that is full, a machine that erred, somebody in the way.
+/// Whether a failure may be the moment's: a disk that is full, a machine that erred, a device that is gone, somebody in the way.
 pub fn is_momentary(error: &anyhow::Error) -> bool {
     use io::ErrorKind::{
         AlreadyExists, InvalidData, InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied,
@@ -180,11 +184,12 @@ pub fn is_momentary(error: &anyhow::Error) -> bool {
         ReadOnlyFilesystem,
         UnexpectedEof,
     ];
-    error.chain().any(|cause| {
-        let io = cause.downcast_ref::<io::Error>();
-        io.is_some_and(|error| !lasting.contains(&error.kind()))
-            || matches!(cause.downcast_ref(), Some(Error::Snark(SnarkError::Rejected { .. })))
-    })
+    Kind::of(error) == Kind::Device
+        || error.chain().any(|cause| {
+            let io = cause.downcast_ref::<io::Error>();
+            io.is_some_and(|error| !lasting.contains(&error.kind()))
+                || matches!(cause.downcast_ref(), Some(Error::Snark(SnarkError::Rejected { .. })))
+        })
 }
 
 /// Prints what came of a verb and gives the exit status.

@@ -191,7 +191,7 @@ fn program(context: &Context) -> anyhow::Result<(PathBuf, Vec<OsString>)> {
 }
 
 /// A folder for what a worker has to remember: beside the queue's file, else that of this user.
-pub fn state(context: &Context) -> anyhow::Result<PathBuf> {
+fn state(context: &Context) -> anyhow::Result<PathBuf> {
     if let Store::File(path) = store(context)? {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         return Ok(folder.map_or_else(|| PathBuf::from("."), PathBuf::from));

@@ -96,9 +96,8 @@ fn start_miner(sandbox: &Sandbox, flags: &[&str]) -> Option<Miner> {
 fn command(sandbox: &Sandbox, miner: &Miner, port: u16, flags: &[&str]) -> Command {
     let (parameters, store, listen) = (kept_parameters(), sandbox.path("jobs.sqlite"), format!("127.0.0.1:{port}"));
     let own = ["worker", "attach", "lotus", "--store", store.to_str().unwrap(), "--listen", &listen];
-    let more = ["--parameter-cache", parameters.to_str().unwrap()];
-    let mut command = sandbox.command(Path::new(FILECASH), &[&own[..], &more, flags].concat());
-    command.env("MINER_API_INFO", miner.api());
+    let mut command = sandbox.command(Path::new(FILECASH), &[&own[..], flags].concat());
+    command.env("MINER_API_INFO", miner.api()).env("FIL_PROOFS_PARAMETER_CACHE", parameters);
     command
 }
 
@@ -244,7 +243,7 @@ fn results_reach_a_miner_in_trouble() {
     verify(&sandbox, "filecoin", &proof);
     let state = miner.state();
     assert!(state["beats"].as_u64().unwrap() > before);
-    assert_eq!((&state["workers"][0]["enabled"], &state["dropped"]), (&true.into(), &value!([])));
+    assert_eq!((&state["late_beats"], &state["dropped"]), (&0.into(), &value!([])));
 
     // As long as a large sector's.
     let long = value!([commit[0], base64(&vec![7; 67 << 20])]);
@@ -350,6 +349,42 @@ fn either_side_is_restarted_and_the_proof_arrives() {
     assert_eq!(worker.child.wait().unwrap().code(), Some(0), "{}", worker.log());
 }
 
+/// A failure that is not the call's own costs the miner nothing.
+#[test]
+fn call_stays_open_until_it_can_be_done() {
+    let sandbox = Sandbox::new();
+    let Some(miner) = start_miner(&sandbox, &[]) else { return };
+    let commit = sealed(&sandbox, "filecoin", 5);
+    // Neither the parameters nor the device are there.
+    let empty = ["--parameter-cache", "none-yet"];
+    let mut worker = start_worker(&sandbox, &miner, 26106, &empty);
+    miner.wait_attached(&worker, 1);
+    let call = miner.begin("SealCommit2", &commit);
+    let store = sandbox.path("jobs.sqlite");
+    let jobs = || {
+        let list = ["jobs", "list", "--json", "--store", store.to_str().unwrap()];
+        json(&run(&sandbox, "filecoin", &list))["jobs"].as_array().unwrap().clone()
+    };
+    let failed = |why: &str| {
+        let is =
+            |job: &Value| job["state"] == "waiting" && job["error"].as_str().is_some_and(|error| error.contains(why));
+        jobs().iter().any(is).then_some(())
+    };
+    miner.wait(&worker, |_| failed("no-params"));
+    assert_eq!((miner.returned(&call), jobs().len()), (None, 1));
+    worker.kill();
+    let mut worker = start_worker(&sandbox, &miner, 26106, &["--device", "nosuch"]);
+    let id = jobs()[0]["id"].to_string();
+    run(&sandbox, "filecoin", &["jobs", "retry", &id, "--store", store.to_str().unwrap()]);
+    miner.wait(&worker, |_| failed("gpu-lost"));
+    assert_eq!(miner.returned(&call), None);
+    worker.kill();
+    let worker = start_worker(&sandbox, &miner, 26106, &[]);
+    run(&sandbox, "filecoin", &["jobs", "retry", &id, "--store", store.to_str().unwrap()]);
+    verify(&sandbox, "filecoin", &miner.proof(&worker, &call));
+    miner.has_no_complaints();
+}
+
 /// C.3: the older dialect, and what Filecash's miners ask besides.
 #[test]
 fn miner_of_filecash_sends_seals() {
@@ -394,7 +429,9 @@ fn miners_that_are_none_or_of_another_network() {
     let message = attach(&[]).fails(2);
     assert!(message.contains("no miner to attach to") && message.contains("--miner-api"), "{message}");
     let message = attach(&["--miner-api", "secret:/ip4/1.2.3"]).fails(2);
-    assert!(message.contains("is no address") && !message.contains("secret"), "{message}");
+    assert!(message.contains("this is no address") && !message.contains("secret"), "{message}");
+    let message = attach(&["--miner-api", "x:http://127.0.0.1:9", "--announce", "here"]).fails(2);
+    assert!(message.contains("\"here\" is not HOST:PORT"), "{message}");
     let message = attach(&["--miner-repo", "nowhere"]).fails(2);
     assert!(message.contains("there is no miner's API in nowhere"), "{message}");
 

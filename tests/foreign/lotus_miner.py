@@ -454,7 +454,7 @@ class Miner(Endpoint):
         release, api = ("1.5.0", 65537) if self.fork else ("1.36.1+mainnet", 66816)
         addresses = [f"f0{options.actor}", f"t0{options.actor}"]
         self.beat, self.workers, self.dropped = options.beat, [], []
-        self.connects = self.beats = self.rejected_returns = self.asked = 0
+        self.connects = self.beats = self.late_beats = self.rejected_returns = self.asked = 0
         self.script = {"refuse_returns": 0, "lose_return_answers": 0, "slow_returns": 0, "delay_accept": 0}
         kept = {"calls": [], "unknown": [], "complaints": []}
         super().__init__(options.state, kept)
@@ -606,6 +606,7 @@ class Miner(Endpoint):
                 if worker not in self.workers:
                     return
                 worker.enabled = session is not None
+                self.late_beats += session is None
                 if session not in (None, worker.answers["Session"]):
                     return self.drop(worker, "closed" if session == ZERO_UUID else "another session")
 
@@ -634,7 +635,7 @@ class Miner(Endpoint):
 
     def state(self, _asked):
         with self.lock:
-            shown = ["session", "dropped", "complaints", "connects", "sessions_asked", "beats", "rejected_returns", "script"]
+            shown = ["session", "dropped", "complaints", "connects", "sessions_asked", "beats", "late_beats", "rejected_returns", "script"]
             state = {name: getattr(self, name) for name in shown} | {"workers": [worker.told() for worker in self.workers]}
             state |= {"calls": list(self.calls.values()), "unknown": list(self.unknown.values())}
             return json.loads(json.dumps(state))  # a copy, to be sent without the lock

@@ -8,14 +8,14 @@ use anyhow::Context as _;
 use filecash_engine::api::SectorIdentity;
 use filecash_engine::sector::id::prover_id;
 use filecash_engine::sector::piece::{PaddedLen, PieceInfo, zero_commitment};
-use filecash_engine::sector::{Profile, SealProof};
+use filecash_engine::sector::{Feature, Profile, SealProof};
 use filecash_engine::store::atomic::sync_folder;
 use filecash_node::lotus::MinerApi;
 use filecash_node::lotus::import::pledge::{self, Ticket, Who};
 use filecash_node::worker::storage::Storage;
 use serde_json::json;
 
-use super::{Holds, Queued, failure, queued};
+use super::{Queued, failure, queued};
 use crate::args::jobs::SectorsPledge;
 use crate::context::Context;
 use crate::files;
@@ -34,6 +34,9 @@ pub fn run(args: &SectorsPledge, context: &Context) -> anyhow::Result<Report> {
         let message = format!("miners of {profile} take no sectors over");
         return Err(Failure::new(Kind::Usage, message).into());
     }
+    if args.feature == Feature::NonInteractive {
+        return Err(Failure::new(Kind::Usage, "a miner that takes a sector over gives it a seed").into());
+    }
     let (miner, node) = (miner_of(&args.miner)?, node(args)?);
     // Nothing is asked for that cannot be used.
     let queue = queue(context)?;
@@ -47,7 +50,7 @@ pub fn run(args: &SectorsPledge, context: &Context) -> anyhow::Result<Report> {
         let identity = SectorIdentity { prover_id: prover_id(who.actor), sector_id: number, ticket: value.0 };
         let identity = Identity { ticket_epoch: Some(epoch), ..Identity::of(&proof, &identity) };
         let folder = stage(&storage.path, &who, &identity)?;
-        let Queued { row, jobs } = queued(folder.path(), None, Holds::Miner, context)?;
+        let Queued { row, jobs } = queued(folder.path(), None, context)?;
         let ids = queue.add_sector(&row, &jobs).map_err(failure)?;
         let (first, last) = (ids.first().copied().unwrap_or(0), ids.last().copied().unwrap_or(0));
         text += &format!("Queued {} of {profile} in {}: jobs {first} to {last}\n", row.name, folder.path().display());
@@ -63,7 +66,7 @@ fn node(args: &SectorsPledge) -> anyhow::Result<MinerApi> {
         let hint = format!("give --node-api, or {NODE_API} as a full node's `auth api-info --perm read` prints it");
         return Err(Failure::new(Kind::Usage, "no full node to ask for a ticket").hint(hint).into());
     };
-    Ok(text.parse().map_err(|error| Failure::new(Kind::Usage, format!("{error}")))?)
+    Ok(MinerApi::of_node(&text).map_err(|error| Failure::new(Kind::Usage, error.to_string()))?)
 }
 
 /// A folder with a sector of zeros, which appears whole.

@@ -26,6 +26,7 @@ use filecash_node::hex32::Hex32;
 use filecash_node::jobs::Kind;
 use filecash_node::size::ByteSize;
 use filecash_node::worker::storage::free_bytes;
+use filecash_node::worker::storage::inner_path;
 use filecash_node::worker::task::{Moved, PoStTask, SealTask, SectorTask, UpdateTask, split};
 use filecash_node::worker::wire::{Assignment, Said};
 use serde::de::DeserializeOwned;
@@ -95,9 +96,7 @@ impl Step<'_> {
     fn path(&self, folder: &str) -> anyhow::Result<PathBuf> {
         let storage = self.assignment.storage.as_ref().context("the job names no storage")?;
         // What was queued elsewhere does not lead out of the storage.
-        let inner = Path::new(folder);
-        let is_inner = inner.components().all(|part| matches!(part, std::path::Component::Normal(_)));
-        ensure!(is_inner && !folder.is_empty(), "{folder:?} is no folder in a storage");
+        let inner = inner_path(folder).with_context(|| format!("{folder:?} is no folder in a storage"))?;
         Ok(storage.join(inner))
     }
 

@@ -31,6 +31,7 @@ const TABLES: &str = "
     CREATE INDEX IF NOT EXISTS filecash_jobs_state ON filecash_jobs (state, priority, deadline, id);
     CREATE INDEX IF NOT EXISTS filecash_jobs_sector ON filecash_jobs (profile, sector);
     CREATE INDEX IF NOT EXISTS filecash_jobs_after ON filecash_jobs (after);
+    CREATE INDEX IF NOT EXISTS filecash_jobs_untold ON filecash_jobs (request) WHERE request IS NOT NULL AND delivered IS NULL;
     CREATE TABLE IF NOT EXISTS filecash_blobs (
         job BIGINT NOT NULL, role TEXT NOT NULL, bytes {bytes} NOT NULL, PRIMARY KEY (job, role));
     CREATE TABLE IF NOT EXISTS filecash_sectors (
@@ -52,6 +53,8 @@ const JOB: &str = "j.id, j.profile, j.kind, j.sector, j.proof, j.priority, j.dea
     j.request, j.task, j.state, j.not_before, j.attempts, j.owner, j.lease, j.lease_until, j.cancel, j.created, j.started,
     j.finished, j.delivered, j.stage, j.unit, j.done, j.total, j.stage_began, j.device, j.error, p.finished, {now}
     FROM filecash_jobs j LEFT JOIN filecash_jobs p ON p.id = j.after";
+
+const SECTOR: &str = "SELECT profile, name, proof, storage, path, added FROM filecash_sectors";
 
 /// How long a result stays that nobody fetches: nobody will, after a week.
 pub const UNFETCHED: Duration = Duration::from_secs(7 * 86_400);
@@ -224,15 +227,15 @@ impl Queue {
     }
 
     /// Forgets jobs that somebody asked for and whose results he has had for so long, or that failed or were cancelled that long
-    /// ago. Results that nobody has fetched stay for [`UNFETCHED`], and so do failures whose asker is yet to be told ([`TOLD`]).
+    /// ago. Results that nobody has fetched stay for [`UNFETCHED`], those whose asker is to be told until he is ([`TOLD`]).
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn forget_delivered(&self, after: Duration) -> Result<u64, StoreError> {
         let old = "FROM filecash_jobs WHERE sector IS NULL AND
             (delivered < {now} - $1
-                OR state IN ('failed', 'cancelled') AND finished < {now} - $1 AND COALESCE(request, '') NOT LIKE $3
-                OR state IN ('done', 'failed', 'cancelled') AND finished < {now} - $2)";
+                OR COALESCE(request, '') NOT LIKE $3 AND (state IN ('failed', 'cancelled') AND finished < {now} - $1
+                    OR state = 'done' AND finished < {now} - $2))";
         self.transaction(|transaction| {
             let after = [millis(after).into(), millis(UNFETCHED).into(), format!("{TOLD}%").into()];
             transaction.execute(&format!("DELETE FROM filecash_blobs WHERE job IN (SELECT id {old})"), &after)?;
@@ -291,20 +294,17 @@ impl Queue {
     /// # Errors
     /// [`StoreError`].
     pub fn sectors(&self) -> Result<Vec<SectorRow>, StoreError> {
-        let sql =
-            "SELECT profile, name, proof, storage, path, added FROM filecash_sectors ORDER BY profile, added, name";
-        self.reading(|transaction| {
-            transaction.read(sql, &[], |row| {
-                Ok(SectorRow {
-                    profile: row.parsed()?,
-                    name: row.text()?,
-                    proof: row.text()?,
-                    storage: row.text()?,
-                    path: row.text()?,
-                    added: row.integer()?,
-                })
-            })
-        })
+        let sql = format!("{SECTOR} ORDER BY profile, added, name");
+        self.reading(|transaction| transaction.read(&sql, &[], read_sector))
+    }
+
+    /// A sector.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn sector(&self, profile: Profile, name: &str) -> Result<Option<SectorRow>, StoreError> {
+        let sql = format!("{SECTOR} WHERE profile = $1 AND name = $2");
+        self.reading(|transaction| transaction.first(&sql, &[profile.name().into(), name.into()], read_sector))
     }
 
     /// A job.
@@ -390,7 +390,9 @@ impl Queue {
             "UPDATE filecash_jobs SET state = 'running', owner = $1, lease = lease + 1, lease_until = {now} + $2,
             attempts = attempts + 1, started = {now}, finished = NULL, cancel = 0, stage = NULL, done = 0, total = 0,
             stage_began = NULL, device = NULL
-            WHERE id = $3 AND state = 'waiting' RETURNING lease";
+            WHERE id = $3 AND state = 'waiting' AND hold IS NULL AND not_before <= {now}
+                AND (after IS NULL OR after IN (SELECT p.id FROM filecash_jobs p WHERE p.state = 'done'))
+            RETURNING lease";
         self.transaction(|transaction| {
             let values = [owner.into(), millis(lease).into(), id.into()];
             let Some(number) = transaction.first(update, &values, Row::integer)? else { return Ok(None) };
@@ -538,7 +540,7 @@ impl Queue {
     /// # Errors
     /// [`StoreError`].
     pub fn untold(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        let sql = "SELECT request FROM filecash_jobs WHERE request LIKE $1 AND delivered IS NULL ORDER BY id";
+        let sql = "SELECT request FROM filecash_jobs WHERE request LIKE $1 AND request IS NOT NULL AND delivered IS NULL ORDER BY id";
         self.reading(|transaction| transaction.read(sql, &[format!("{prefix}%").into()], Row::text))
     }
 
@@ -548,8 +550,8 @@ impl Queue {
     /// [`StoreError`].
     pub fn over_and_untold(&self, prefix: &str) -> Result<Vec<Job>, StoreError> {
         let sql = format!(
-            "SELECT {JOB} WHERE j.request LIKE $1 AND j.delivered IS NULL AND j.state IN ('done', 'failed', 'cancelled')
-                ORDER BY j.finished, j.id LIMIT {PAGE}"
+            "SELECT {JOB} WHERE j.request LIKE $1 AND j.request IS NOT NULL AND j.delivered IS NULL
+                AND j.state IN ('done', 'failed', 'cancelled') ORDER BY j.finished, j.id LIMIT {PAGE}"
         );
         self.reading(|transaction| transaction.read(&sql, &[format!("{prefix}%").into()], read_job))
     }
@@ -569,11 +571,11 @@ impl Queue {
     /// # Errors
     /// [`StoreError`].
     pub fn rename(&self, prefix: &str, digest: &str, request: &str) -> Result<Option<JobId>, StoreError> {
-        let find = "SELECT id FROM filecash_jobs WHERE digest = $1 AND request LIKE $2 AND cancel = 0
+        let find = "SELECT id FROM filecash_jobs WHERE request LIKE $1 AND digest = $2 AND cancel = 0
             AND state IN ('waiting', 'running', 'done') ORDER BY id LIMIT 1";
         let update = "UPDATE filecash_jobs SET request = $1, delivered = NULL WHERE id = $2";
         self.transaction(|transaction| {
-            let known = [digest.into(), format!("{prefix}%").into()];
+            let known = [format!("{prefix}%").into(), digest.into()];
             let Some(id) = transaction.first(find, &known, Row::integer)? else { return Ok(None) };
             transaction.execute(update, &[request.into(), id.into()])?;
             tell_of(transaction, id, None, "asked for again")?;
@@ -708,14 +710,15 @@ impl Queue {
     /// # Errors
     /// [`QueueError::NoJob`], [`QueueError::State`] where one of them runs; [`StoreError`].
     pub fn again(&self, id: JobId, task: &str, what: &str) -> Result<(), QueueError> {
-        let run = "SELECT id FROM filecash_jobs WHERE id = $1 AND state = 'running'";
+        // Nobody takes one of them between this and the end.
+        let ours = "UPDATE filecash_jobs SET lease = lease WHERE id = $1 AND state <> 'running'";
         let update = "UPDATE filecash_jobs SET state = 'waiting', attempts = 0, not_before = 0, started = NULL,
-            finished = NULL, delivered = NULL, error = NULL, cancel = 0 WHERE id = $1 AND state <> 'running'";
+            finished = NULL, delivered = NULL, error = NULL, cancel = 0 WHERE id = $1";
         let retask = "UPDATE filecash_jobs SET task = $1 WHERE id = $2";
         self.change(id, "expected one that does not run, nor those after it", |transaction, _| {
             let all: Vec<JobId> = [id].into_iter().chain(followers(transaction, id)?).collect();
             for id in &all {
-                if !transaction.query(run, &[(*id).into()])?.is_empty() {
+                if transaction.execute(ours, &[(*id).into()])? == 0 {
                     return Ok(false);
                 }
             }
@@ -730,6 +733,32 @@ impl Queue {
             tell_of(transaction, id, None, what)?;
             Ok(true)
         })
+    }
+
+    /// Tries a job again that failed, after a while; why it failed is still told.
+    ///
+    /// # Errors
+    /// [`QueueError::NoJob`], [`QueueError::State`] where it did not fail; [`StoreError`].
+    pub fn postpone(&self, id: JobId, wait: Duration) -> Result<(), QueueError> {
+        let update =
+            "UPDATE filecash_jobs SET state = 'waiting', attempts = 0, not_before = {now} + $1, finished = NULL
+            WHERE id = $2 AND state = 'failed'";
+        self.change(id, "expected one that failed", |transaction, _| {
+            if transaction.execute(update, &[millis(wait).into(), id.into()])? == 0 {
+                return Ok(false);
+            }
+            tell_of(transaction, id, None, &format!("tried again in {} s: who asked for it waits", wait.as_secs()))?;
+            Ok(true)
+        })
+    }
+
+    /// Jobs that wait for something.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn held(&self, hold: &str) -> Result<Vec<Job>, StoreError> {
+        let sql = format!("SELECT {JOB} WHERE j.state = 'waiting' AND j.hold = $1 ORDER BY j.id");
+        self.reading(|transaction| transaction.read(&sql, &[hold.into()], read_job))
     }
 
     /// Notes what happened to a sector.
@@ -935,6 +964,17 @@ fn read_tally(row: &mut Row) -> Result<Tally, Unlike> {
         jobs: row.integer()?.unsigned_abs(),
         took: row.integer()?.max(0).unsigned_abs(),
         oldest: row.integer()?.max(0).unsigned_abs(),
+    })
+}
+
+fn read_sector(row: &mut Row) -> Result<SectorRow, Unlike> {
+    Ok(SectorRow {
+        profile: row.parsed()?,
+        name: row.text()?,
+        proof: row.text()?,
+        storage: row.text()?,
+        path: row.text()?,
+        added: row.integer()?,
     })
 }
 

@@ -55,6 +55,8 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("by_hand", by_hand),
     ("holds", holds),
     ("requests", requests),
+    ("askers_are_told", askers_are_told),
+    ("done_again", done_again),
     ("sectors", sectors),
     ("workers", workers),
     ("pages", pages),
@@ -327,6 +329,94 @@ fn requests(queue: &dyn Fn() -> Queue) {
     let totals = queue.totals().unwrap();
     assert_eq!((sum(totals.clone(), State::Done), sum(totals, State::Failed)), (1, 1));
     assert_eq!(queue.days(2).unwrap(), [(0, Kind::C2, 1)]);
+}
+
+/// Somebody who is told of results, and forgets what he asked for.
+fn askers_are_told(queue: &dyn Fn() -> Queue) {
+    let queue = queue();
+    let prefix = format!("{TOLD}filecoin/1000/");
+    let name = |call: &str| format!("{prefix}5/{call}");
+    let ask = |call: &str, digest: &str| {
+        let job = NewJob { request: Some(name(call)), digest: Some(digest.to_owned()), ..new(Kind::C2) };
+        match queue.ask(&job).unwrap() {
+            Asked::Queued(id) => id,
+            other => unreachable!("{other:?}"),
+        }
+    };
+    let (one, two) = (ask("a", "x"), ask("b", "y"));
+    // Another miner's.
+    let other = NewJob { request: Some(format!("{TOLD}filecoin/10001/5/a")), ..new(Kind::C2) };
+    queue.ask(&other).unwrap();
+    assert_eq!(queue.untold(&prefix).unwrap(), [name("a"), name("b")]);
+    assert!(queue.over_and_untold(&prefix).unwrap().is_empty());
+    let finish = |id, outcome| {
+        let lease = queue.take(id, "w", LONG).unwrap().unwrap();
+        assert!(queue.finish(&lease, &outcome).unwrap());
+    };
+    finish(one, Outcome::Done(b"proof".to_vec()));
+    finish(two, Outcome::Failed("gpu-lost".to_owned()));
+    assert_eq!(ids(&queue.over_and_untold(&prefix).unwrap()), [one, two]);
+    // What failed waits, and can be cancelled; who asks for the same again gets the same job.
+    queue.postpone(two, LONG).unwrap();
+    assert!(matches!(queue.postpone(two, LONG), Err(QueueError::State { state: State::Waiting, .. })));
+    let job = queue.job(two).unwrap();
+    assert_eq!((job.state, job.error.as_deref()), (State::Waiting, Some("gpu-lost")));
+    assert!(job.not_before > job.now && queue.take(two, "w", LONG).unwrap().is_none());
+    assert_eq!(queue.rename(&prefix, "y", &name("c")).unwrap(), Some(two));
+    assert_eq!(queue.rename(&prefix, "z", &name("d")).unwrap(), None);
+    queue.cancel(two).unwrap();
+    assert_eq!(queue.rename(&prefix, "y", &name("d")).unwrap(), None);
+    // Told under a name that it has no more, it is told anew.
+    assert_eq!(queue.rename(&prefix, "x", &name("e")).unwrap(), Some(one));
+    queue.told(one, &name("a")).unwrap();
+    assert_eq!(ids(&queue.over_and_untold(&prefix).unwrap()), [one, two]);
+    queue.told(one, &name("e")).unwrap();
+    assert_eq!(queue.untold(&prefix).unwrap(), [name("c")]);
+    assert_eq!(queue.rename(&prefix, "x", &name("f")).unwrap(), Some(one));
+    assert_eq!(ids(&queue.over_and_untold(&prefix).unwrap()), [one, two]);
+    // What nobody was told of stays however old it is.
+    queue.told(one, &name("f")).unwrap();
+    thread::sleep(Duration::from_millis(5));
+    assert_eq!(queue.forget_delivered(Duration::ZERO).unwrap(), 1);
+    assert!(matches!(queue.job(one), Err(QueueError::NoJob(_))));
+    assert_eq!(ids(&queue.over_and_untold(&prefix).unwrap()), [two]);
+}
+
+/// A job is to be done again with another task, and those after it.
+fn done_again(queue: &dyn Fn() -> Queue) {
+    let queue = queue();
+    let after = |kind, place| NewJob { after: Some(place), ..new(kind) };
+    let held = NewJob { hold: Some("one".to_owned()), ..new(Kind::C1) };
+    let last = NewJob { hold: Some("word".to_owned()), ..after(Kind::Finalize, 1) };
+    let [c1, c2, finalize] = queue.add(&[held, after(Kind::C2, 0), last]).unwrap()[..] else { unreachable!() };
+    assert_eq!(ids(&queue.held("one").unwrap()), [c1]);
+    assert!(queue.take(c1, "w", LONG).unwrap().is_none());
+    assert!(matches!(queue.hold(c1, "two", "three", "x"), Err(QueueError::State { .. })));
+    queue.hold(c1, "one", "two", "it has begun").unwrap();
+    assert!(queue.held("one").unwrap().is_empty());
+    queue.lift(c1, "{\"seed\":1}", "the first seed").unwrap();
+    // The second does not begin before the first is done.
+    assert!(queue.take(c2, "w", LONG).unwrap().is_none());
+    let finish = |id, output: &[u8]| {
+        let lease = queue.take(id, "w", LONG).unwrap().unwrap();
+        assert!(queue.finish(&lease, &Outcome::Done(output.to_vec())).unwrap());
+    };
+    finish(c1, b"first");
+    let lease = queue.take(c2, "w", LONG).unwrap().unwrap();
+    // While one of them runs nothing changes.
+    assert!(matches!(queue.again(c1, "{}", "x"), Err(QueueError::State { .. })));
+    assert_eq!((queue.job(c1).unwrap().state, queue.output(c1).unwrap()), (State::Done, Some(b"first".to_vec())));
+    queue.cancel(c2).unwrap();
+    assert!(queue.finish(&lease, &Outcome::Cancelled).unwrap());
+    queue.again(c1, "{\"seed\":2}", "another seed").unwrap();
+    let states = [c1, c2, finalize].map(|id| queue.job(id).unwrap().state);
+    assert_eq!(states, [State::Waiting; 3]);
+    assert_eq!((queue.job(c1).unwrap().task.as_str(), queue.output(c1).unwrap()), ("{\"seed\":2}", None));
+    finish(c1, b"second");
+    assert_eq!(queue.input(&queue.job(c2).unwrap()).unwrap(), b"second");
+    finish(c2, b"proof");
+    assert_eq!(queue.job(finalize).unwrap().hold.as_deref(), Some("word"));
+    assert_eq!(whats(&queue.events(c1).unwrap()).last(), Some(&"done"));
 }
 
 fn sectors(queue: &dyn Fn() -> Queue) {

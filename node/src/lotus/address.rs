@@ -8,10 +8,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// The port where an address names none.
-const PORT: u16 = 2345;
+/// Ports of a miner and of a full node, where an address names none.
+const MINER_PORT: u16 = 2345;
+const NODE_PORT: u16 = 1234;
+/// That of what is encrypted.
+const HTTPS_PORT: u16 = 443;
+/// What an address may end in.
+const PATHS: [&str; 4] = ["", "/", "/rpc/v0", "/rpc/v1"];
 
-/// A miner's API.
+/// The API of a miner, or of a full node.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MinerApi {
     /// `http://HOST:PORT` or `https://HOST:PORT`.
@@ -38,8 +43,11 @@ impl fmt::Display for MinerApi {
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the messages are the docs")]
 pub enum AddressError {
-    #[error("{0:?} is no address: expected one such as /ip4/10.0.0.5/tcp/2345/http or http://10.0.0.5:2345")]
-    Address(String),
+    /// Without the text, which may hold a token.
+    #[error(
+        "this is no address: expected TOKEN:/ip4/10.0.0.5/tcp/2345/http or TOKEN:http://10.0.0.5:2345, or that without the token"
+    )]
+    Address,
     #[error("there is no miner's API in {}", path.display())]
     Folder { path: PathBuf, source: io::Error },
 }
@@ -47,8 +55,22 @@ pub enum AddressError {
 impl FromStr for MinerApi {
     type Err = AddressError;
 
-    /// `TOKEN:ADDRESS` or `ADDRESS`; of several, separated by commas, the first.
+    /// A miner's `TOKEN:ADDRESS` or `ADDRESS`; of several, separated by commas, the first.
     fn from_str(text: &str) -> Result<Self, AddressError> {
+        Self::with_port(text, MINER_PORT)
+    }
+}
+
+impl MinerApi {
+    /// That of a full node.
+    ///
+    /// # Errors
+    /// [`AddressError::Address`].
+    pub fn of_node(text: &str) -> Result<Self, AddressError> {
+        Self::with_port(text, NODE_PORT)
+    }
+
+    fn with_port(text: &str, port: u16) -> Result<Self, AddressError> {
         let text = text.split(',').next().unwrap_or_default().trim();
         let (token, address) = match text.split_once(':') {
             _ if text.starts_with('/') => (None, text),
@@ -56,13 +78,11 @@ impl FromStr for MinerApi {
             Some((token, address)) => (Some(token.to_owned()), address),
             None => (None, text),
         };
-        let bad = || AddressError::Address(address.to_owned());
-        let base = if address.starts_with('/') { of_multiaddr(address) } else { of_url(address) }.ok_or_else(bad)?;
+        let base = if address.starts_with('/') { of_multiaddr(address) } else { of_url(address, port) };
+        let base = base.ok_or(AddressError::Address)?;
         Ok(Self { base, token: token.filter(|token| !token.is_empty()) })
     }
-}
 
-impl MinerApi {
     /// That of a miner's own folder, from its files `api` and `token`.
     ///
     /// # Errors
@@ -100,19 +120,29 @@ fn of_multiaddr(text: &str) -> Option<String> {
     Some(format!("{scheme}://{host}:{}", port.parse::<u16>().ok()?))
 }
 
-/// `http://HOST:PORT` and the like; a path says nothing new.
-fn of_url(text: &str) -> Option<String> {
+/// Whether a text is `HOST:PORT`.
+pub fn is_authority(text: &str) -> bool {
+    let url = format!("http://{text}");
+    of_url(&url, 0) == Some(url)
+}
+
+/// `http://HOST:PORT` and the like.
+fn of_url(text: &str, port: u16) -> Option<String> {
     let (scheme, rest) = text.split_once("://")?;
     let scheme = match scheme {
         "http" | "ws" => "http",
         "https" | "wss" => "https",
         _ => return None,
     };
-    let authority = rest.split('/').next()?;
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    if !PATHS.contains(&path) {
+        return None;
+    }
+    let port = if scheme == "https" { HTTPS_PORT } else { port };
     let bracket = authority.find(']').map_or(0, |end| end + 1);
     let (host, port) = match authority[bracket..].split_once(':') {
         Some((before, port)) => (&authority[..bracket + before.len()], port.parse::<u16>().ok()?),
-        None => (authority, PORT),
+        None => (authority, port),
     };
     let is_good = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(host) => host.parse::<std::net::Ipv6Addr>().is_ok(),
@@ -147,7 +177,13 @@ mod tests {
         assert_eq!(of("t:/dns/miner/tcp/1/tls/http").0, "https://miner:1");
         assert_eq!(of("t:/ip6/::1/tcp/2345/ws").0, "http://[::1]:2345");
         assert_eq!(of("t:wss://[fe80::1]:77/").0, "https://[fe80::1]:77");
-        assert_eq!(of("t:https://[fe80::1]").0, "https://[fe80::1]:2345");
+        assert_eq!(of("t:https://[fe80::1]").0, "https://[fe80::1]:443");
+        assert_eq!(of("t:http://miner").0, "http://miner:2345");
+        let node = |text| MinerApi::of_node(text).unwrap().base;
+        assert_eq!(node("t:http://node/rpc/v1"), "http://node:1234");
+        assert_eq!(node("https://api.node.example"), "https://api.node.example:443");
+        assert!(["a:1", "10.0.0.5:80", "[::1]:7"].into_iter().all(is_authority));
+        assert!(!["", "a", "a:", "http://a:1", "a:1/x", "a b:1", "::1:7", ":7"].into_iter().any(is_authority));
     }
 
     #[test]
@@ -167,9 +203,13 @@ mod tests {
             "t:http://a:b",
             "t:http://[::1",
             "t:http://user@host:1",
+            "t:https://host/miner/rpc/v0",
+            "/ip4/1.2.3.4/tcp/1/http:ey.J.x",
+            "ey.J.x",
         ] {
             let error = text.parse::<MinerApi>().unwrap_err().to_string();
-            assert!(error.contains("is no address") && !error.contains("token:"), "{error}");
+            assert!(error.starts_with("this is no address: "), "{error}");
+            assert!(!error.contains("ey.J.x"), "{error}");
         }
     }
 

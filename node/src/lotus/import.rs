@@ -5,7 +5,7 @@
 //! ([`OFFER`]) and then until it gives the seed ([`SEED`]), and finalize until it says that the sector is proven ([`WORD`]). So
 //! everything that there is to remember is in the queue, and a miner or a service that is restarted goes on.
 //!
-//! A sector's addresses hold a token that is derived from a secret, since the miner comes without a password.
+//! A sector's addresses hold a token, since the miner comes without a password: it is the name of its finalize job.
 //!
 //! Source: `spec/attach.md` B.15.
 
@@ -25,16 +25,17 @@ use filecash_engine::job::Cancel;
 use filecash_engine::porep::outputs::PreCommit2Output;
 use filecash_engine::sector::piece::PieceInfo;
 use filecash_engine::sector::{Profile, SealProof, cid};
+use rand_core::{OsRng, RngCore};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::address::MinerApi;
-use super::announced;
 use super::rpc::{CallError, Miner};
 use super::types::actor_of;
+use super::{AnnounceError, announced, unless_gone};
 use crate::folder::{Folder, Identity};
 use crate::http::{self, HttpError};
-use crate::jobs::{Job, JobId, Kind, Queue, QueueError, SectorRow, State, Store, StoreError};
+use crate::jobs::{Job, Kind, Queue, SectorRow, State, Store, StoreError};
 use crate::worker::storage::Storage;
 
 /// What C1 waits for at first.
@@ -43,6 +44,8 @@ pub const OFFER: &str = "the miner to take the sector (filecash serve sealing)";
 pub const SEED: &str = "the miner's seed";
 /// What finalize waits for.
 pub const WORD: &str = "the miner's word that the sector is proven";
+/// What the name of a finalize job begins with; the token comes after it.
+const TOKEN: &str = "import/";
 
 /// Between two looks for sectors that can be offered.
 const LOOK: Duration = Duration::from_secs(2);
@@ -62,8 +65,6 @@ pub struct Options {
     pub announce: Option<String>,
     /// The network.
     pub profile: Profile,
-    /// What tokens are derived from.
-    pub secret: [u8; 32],
     /// Where sectors are.
     pub storages: Vec<Storage>,
 }
@@ -79,6 +80,10 @@ pub enum ImportError {
     Miner(#[from] CallError),
     #[error("the miner's address is {0:?}, expected one such as f01000")]
     Actor(String),
+    #[error(transparent)]
+    Announce(#[from] AnnounceError),
+    #[error("{sector} cannot be handed over: {reason}")]
+    Sector { sector: String, reason: String },
 }
 
 impl From<StoreError> for ImportError {
@@ -93,6 +98,13 @@ struct Inner {
     miner: Miner,
     actor: Mutex<Option<u64>>,
     uploads: tokio::sync::Semaphore,
+}
+
+/// The name of a new sector's finalize job, which nobody guesses.
+pub fn name_with_token() -> String {
+    let mut token = [0; 32];
+    OsRng.fill_bytes(&mut token);
+    format!("{TOKEN}{}", hex::encode(token))
 }
 
 /// Serves until `stop` is thrown. `ready` is called once the miner can come in.
@@ -148,35 +160,30 @@ impl Inner {
         *self.actor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What only the miner and we know of a sector.
-    fn token(&self, sector: &str) -> String {
-        let mut state = blake2b_simd::Params::new().hash_length(32).key(&self.options.secret).to_state();
-        state.update(self.options.profile.name().as_bytes()).update(b"/").update(sector.as_bytes());
-        hex::encode(state.finalize().as_bytes())
-    }
-
-    /// The sectors of the miner in the queue, and their numbers.
-    fn sectors(&self) -> Result<Vec<(SectorRow, u64)>, StoreError> {
-        let Some(actor) = self.actor() else { return Ok(Vec::new()) };
-        let prefix = format!("f0{actor}/");
-        let number = |row: &SectorRow| row.name.strip_prefix(&prefix)?.parse().ok();
-        let ours = self.queue.sectors()?.into_iter().filter(|row| row.profile == self.options.profile);
-        Ok(ours.filter_map(|row| number(&row).map(|number| (row, number))).collect())
-    }
-
-    /// Those of its jobs that are held at one time or another; none of a sector that is not for import.
-    fn steps(&self, row: &SectorRow) -> Result<Option<Steps>, StoreError> {
-        let jobs = self.queue.jobs_of(row.profile, &row.name)?;
+    /// A sector and those of its jobs that are held at one time or another.
+    fn sector(&self, profile: Profile, name: &str) -> Result<Option<(SectorRow, Steps)>, StoreError> {
+        let Some(row) = self.queue.sector(profile, name)? else { return Ok(None) };
+        let jobs = self.queue.jobs_of(profile, name)?;
         let of = |kind| jobs.iter().find(|job| job.kind == kind).cloned();
         let (Some(c1), Some(c2), Some(finalize)) = (of(Kind::C1), of(Kind::C2), of(Kind::Finalize)) else {
             return Ok(None);
         };
-        Ok(Some(Steps { c1, c2, finalize }))
+        Ok(Some((row, Steps { c1, c2, finalize })))
+    }
+
+    /// The sector of a token.
+    fn of_token(&self, token: &str) -> Result<Option<(SectorRow, Steps)>, StoreError> {
+        match self.queue.requested(&format!("{TOKEN}{token}"))? {
+            Some(Job { profile, sector: Some(name), .. }) if profile == self.options.profile => {
+                self.sector(profile, &name)
+            }
+            _ => Ok(None),
+        }
     }
 
     fn folder(&self, row: &SectorRow) -> Option<Folder> {
         let storage = self.options.storages.iter().find(|storage| storage.id == row.storage)?;
-        Some(Folder::new(storage.path.join(&row.path)))
+        storage.folder(&row.path).map(Folder::new)
     }
 
     fn sealed(&self, row: &SectorRow) -> Result<Sealed, String> {
@@ -196,12 +203,13 @@ impl Inner {
         let mut not_before = Instant::now();
         while !stops() {
             if Instant::now() >= not_before {
-                match self.offer_some() {
+                match self.offer_some(stops) {
                     Ok(()) => {
                         trouble = None;
                         not_before = Instant::now() + LOOK;
                     }
                     Err(error @ ImportError::Actor(_)) => return Err(error),
+                    Err(ImportError::Announce(error)) if error.is_final() => return Err(error.into()),
                     Err(error @ ImportError::Miner(CallError::Token)) if self.actor().is_none() => return Err(error),
                     Err(error) => {
                         let told = error.to_string();
@@ -219,23 +227,40 @@ impl Inner {
         Ok(())
     }
 
-    fn offer_some(&self) -> Result<(), ImportError> {
+    fn offer_some(&self, stops: &dyn Fn() -> bool) -> Result<(), ImportError> {
+        let Options { listen, announce, miner, profile, .. } = &self.options;
+        let base = format!("http://{}/sector", announced(*listen, announce.as_deref(), miner)?);
         if self.actor().is_none() {
             let address: String = self.miner.call("ActorAddress", &json!([]), ANSWER)?;
             let Some(actor) = actor_of(&address) else { return Err(ImportError::Actor(address)) };
             *self.actor.lock().unwrap_or_else(PoisonError::into_inner) = Some(actor);
             tracing::info!(miner = address, "handing sectors over");
         }
+        let Some(actor) = self.actor() else { return Ok(()) };
+        let prefix = format!("f0{actor}/");
         let mut outcome = Ok(());
-        for (row, number) in self.sectors()? {
-            let Some(Steps { c1, .. }) = self.steps(&row)? else { continue };
-            if c1.hold.as_deref() != Some(OFFER) || c1.after_state != Some(State::Done) && c1.after.is_some() {
+        for c1 in self.queue.held(OFFER)? {
+            let name = c1.sector.as_deref().unwrap_or_default();
+            let number = name.strip_prefix(&prefix).and_then(|number| number.parse().ok());
+            let (Some(number), true) = (number, c1.profile == *profile) else { continue };
+            if c1.after.is_some() && c1.after_state != Some(State::Done) {
                 continue;
             }
-            let meta = match self.sealed(&row).and_then(|sealed| self.meta(&row, number, &sealed)) {
+            if stops() {
+                break;
+            }
+            let Some((row, steps)) = self.sector(*profile, name)? else { continue };
+            // Another service has its files.
+            if self.folder(&row).is_none() {
+                continue;
+            }
+            let token = steps.finalize.request.as_deref().and_then(|name| name.strip_prefix(TOKEN));
+            let Some(token) = token else { continue };
+            let sealed = self.sealed(&row);
+            let meta = match sealed.and_then(|sealed| self.meta(&format!("{base}/{token}"), number, &sealed)) {
                 Ok(meta) => meta,
-                Err(error) => {
-                    tracing::error!(sector = row.name, "cannot be handed over: {error}");
+                Err(reason) => {
+                    outcome = Err(ImportError::Sector { sector: row.name, reason });
                     continue;
                 }
             };
@@ -257,15 +282,11 @@ impl Inner {
         if c1.hold.as_deref() != Some(OFFER) {
             return Ok(());
         }
-        match self.queue.hold(c1.id, OFFER, SEED, "the miner has taken the sector") {
-            Err(QueueError::Store(error)) => Err(error),
-            // It was noted meanwhile.
-            _ => Ok(()),
-        }
+        unless_gone(self.queue.hold(c1.id, OFFER, SEED, "the miner has taken the sector"))
     }
 
     /// What `SectorReceive` is told of a sector.
-    fn meta(&self, row: &SectorRow, number: u64, sealed: &Sealed) -> Result<Value, String> {
+    fn meta(&self, base: &str, number: u64, sealed: &Sealed) -> Result<Value, String> {
         let Sealed { folder, identity, proof, pc2 } = sealed;
         let epoch = identity.ticket_epoch.ok_or("the epoch of its ticket is not in sector.json")?;
         let pieces: Vec<PieceInfo> = read_json(folder.pieces())?;
@@ -274,9 +295,6 @@ impl Inner {
             let link = json!({ "/": cid::of_data(&piece.commitment).to_string() });
             json!({ "Piece": { "Size": piece.size.padded().get(), "PieceCID": link }, "DealInfo": null })
         });
-        let Options { listen, announce, miner, .. } = &self.options;
-        let base =
-            format!("http://{}/sector/{}", announced(*listen, announce.as_deref(), miner), self.token(&row.name));
         let at = |what: &str| json!({ "Local": false, "URL": format!("{base}/{what}"), "Headers": [] });
         Ok(json!({
             "State": "PreCommitting",
@@ -295,13 +313,5 @@ impl Inner {
             "RemoteCommit2Endpoint": format!("{base}/c2"),
             "RemoteSealingDoneEndpoint": format!("{base}/done"),
         }))
-    }
-
-    /// Whether a job that failed is tried again; `what` says why.
-    fn retry(&self, id: JobId) -> Result<(), StoreError> {
-        match self.queue.retry(id) {
-            Err(QueueError::Store(error)) => Err(error),
-            _ => Ok(()),
-        }
     }
 }

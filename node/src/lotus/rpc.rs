@@ -17,6 +17,8 @@ use super::address::MinerApi;
 const NAMESPACE: &str = "Filecoin.";
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
+/// The most calls of one request.
+const MOST_CALLS: usize = 1000;
 /// The longest answer of a miner.
 const ANSWER_BYTES: u64 = 4 << 20;
 
@@ -59,8 +61,8 @@ pub fn answer(body: &[u8], serve: impl Fn(&str, &[&RawValue]) -> Result<Value, F
         return answer_one(body, &serve).unwrap_or((200, String::new()));
     }
     let Ok(calls) = serde_json::from_slice::<Vec<&RawValue>>(body) else { return parse_error() };
-    if calls.is_empty() {
-        return invalid("an empty batch");
+    if calls.is_empty() || calls.len() > MOST_CALLS {
+        return invalid("an empty batch, or too long a one");
     }
     let answers = calls.iter().filter_map(|call| answer_one(call.get().as_bytes(), &serve));
     let answers: Vec<String> = answers.map(|(_, text)| text).collect();
@@ -273,6 +275,7 @@ mod tests {
         let (status, answer) =
             ask(r#" [{"method":"Filecoin.Add","params":[1,1],"id":1}, {"method":"Filecoin.Nothing"}, 7]"#);
         assert_eq!(status, 200);
+        assert_eq!(ask(&format!("[{}7]", "7,".repeat(MOST_CALLS))).0, 400);
         let answers = answer.as_array().unwrap();
         assert_eq!(
             (answers.len(), &answers[0]["result"], &answers[1]["error"]["code"]),

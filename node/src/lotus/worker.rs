@@ -41,11 +41,11 @@ use self::resources::{Table, Task};
 pub use self::versions::ApiVersion;
 use self::versions::MinerVersion;
 use super::address::MinerApi;
-use super::announced;
 use super::rpc::{self, CallError, Fault, Miner};
 use super::types::{Bytes, CallId, actor_of, prefix};
+use super::{AnnounceError, announced, unless_gone};
 use crate::http::{self, HttpError};
-use crate::jobs::{Kind, Millis, Queue, State, Store, StoreError};
+use crate::jobs::{Kind, Queue, State, Store, StoreError};
 
 /// The largest request: what a miner's own server takes.
 const MOST_BYTES: usize = 100 << 20;
@@ -63,14 +63,15 @@ const AGAIN: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(500);
 /// How long a miner may take for an answer, and for calling us back.
 const ANSWER: Duration = Duration::from_secs(30);
-const CONNECT: Duration = Duration::from_secs(120);
-/// How long what a token may do is believed, and how long that it may do nothing.
+const CONNECT: Duration = Duration::from_secs(60);
+/// How long what a token may do is believed, at most where the miner does not answer, and how long that it may do nothing.
 const BELIEVED: Duration = Duration::from_secs(60);
+const BELIEVED_AT_MOST: Duration = Duration::from_secs(600);
 const DOUBTED: Duration = Duration::from_secs(5);
 /// Tokens that are remembered.
 const TOKENS: usize = 64;
 /// Between a failure that is not the call's own and the next attempt.
-const PAUSE: Millis = 60_000;
+const PAUSE: Duration = Duration::from_secs(60);
 /// How long a stopping worker waits for the miner to notice.
 const GOODBYE: Duration = Duration::from_secs(12);
 /// How long results stay that were told.
@@ -120,6 +121,8 @@ pub enum LotusError {
     Actor(String),
     #[error("{profile} has no sectors of {bytes} bytes, as the miner's are")]
     SectorSize { profile: Profile, bytes: u64 },
+    #[error(transparent)]
+    Announce(#[from] AnnounceError),
 }
 
 impl From<StoreError> for LotusError {
@@ -146,6 +149,8 @@ enum Pass {
 
 struct Inner {
     queue: Queue,
+    /// For what is asked while something large is queued.
+    looks: Queue,
     options: Options,
     miner: Miner,
     session: Uuid,
@@ -155,7 +160,7 @@ struct Inner {
     fork: Mutex<Fork>,
     tokens: Mutex<HashMap<[u8; 32], (Pass, Instant)>>,
     uploads: Semaphore,
-    /// Tokens that are being asked for.
+    /// Tokens that are being asked about.
     questions: Semaphore,
     /// Whether we end, and whether the miner has seen that.
     closing: AtomicBool,
@@ -178,6 +183,7 @@ pub fn attach(store: &Store, options: &Options, stop: &Cancel, ready: impl FnOnc
     OsRng.fill_bytes(&mut random);
     let inner = Arc::new(Inner {
         queue: Queue::open(store)?,
+        looks: Queue::open(store)?,
         miner: Miner::new(&options.miner),
         session: uuid::Builder::from_random_bytes(random).into_uuid(),
         identity: Mutex::new(None),
@@ -259,7 +265,7 @@ impl Inner {
     /// Memory that the worker behind us has promised to running jobs.
     fn reserved_bytes(&self) -> u64 {
         let Some(name) = &self.options.worker else { return 0 };
-        let rows = self.queue.workers().unwrap_or_default();
+        let rows = self.looks.workers().unwrap_or_default();
         let about = rows.into_iter().find(|row| row.lives && row.name == *name).map(|row| row.about);
         let state = about.and_then(|about| serde_json::from_str::<crate::jobs::choose::Worker>(&about).ok());
         state.map_or(0, |state| state.reserved_bytes)
@@ -267,6 +273,11 @@ impl Inner {
 
     /// Registers, and again whenever the miner is another process; returns whether the miner knew us in the end.
     fn stay_attached(&self, stop: &Cancel) -> Result<bool, LotusError> {
+        let Options { listen, announce, miner, .. } = &self.options;
+        match announced(*listen, announce.as_deref(), miner) {
+            Err(error) if error.is_final() => return Err(error.into()),
+            _ => {}
+        }
         // The miner's session in which it knows us.
         let mut known: Option<Uuid> = None;
         // What was last wrong, to tell it once.
@@ -278,6 +289,7 @@ impl Inner {
                     BEAT
                 }
                 Err(error @ (LotusError::Actor(_) | LotusError::SectorSize { .. })) => return Err(error),
+                Err(LotusError::Announce(error)) if error.is_final() => return Err(error.into()),
                 // Wrong from the beginning is a mistake of settings; later it is a miner that starts.
                 Err(error @ LotusError::Miner(CallError::Token)) if known.is_none() => return Err(error),
                 Err(error) => {
@@ -322,7 +334,7 @@ impl Inner {
         // Tokens of a miner that is gone.
         locked(&self.tokens).clear();
         let Options { listen, announce, miner, .. } = &self.options;
-        let url = format!("http://{}/rpc/v0", announced(*listen, announce.as_deref(), miner));
+        let url = format!("http://{}/rpc/v0", announced(*listen, announce.as_deref(), miner)?);
         self.miner.tell("WorkerConnect", &json!([url]), CONNECT)?;
         // Where the miner was restarted again meanwhile, the next look tells.
         *known = Some(session);
@@ -372,24 +384,20 @@ impl Inner {
         for job in self.queue.over_and_untold(&prefix(self.options.profile, miner))? {
             let Some(request) = &job.request else { continue };
             let Some(call) = CallId::of_request(request) else { continue };
-            let age = job.now - job.finished.unwrap_or(0);
-            let told = match verdict(job.state, job.error.as_deref(), age) {
+            let (proof, error) = match verdict(job.state, job.error.as_deref()) {
                 Verdict::Again => {
                     tracing::warn!(job = job.id, error = job.error, "the miner's call stays open; it is tried again");
-                    drop(self.queue.retry(job.id));
+                    unless_gone(self.queue.postpone(job.id, PAUSE))?;
                     continue;
                 }
-                Verdict::Later => continue,
-                Verdict::Done => {
-                    // A result that is gone is made again.
-                    let Some(proof) = self.queue.output(job.id)? else { continue };
-                    self.tell(job.kind, &json!([call, Bytes(proof), Value::Null]))
-                }
-                Verdict::Failed(message) => {
-                    let error = json!({ "Code": 0, "Message": message });
-                    self.tell(job.kind, &json!([call, "", error]))
-                }
+                Verdict::Done => match self.queue.output(job.id)? {
+                    Some(proof) => (proof, None),
+                    None => (Vec::new(), Some("failed: the proof is not in the queue any more".to_owned())),
+                },
+                Verdict::Failed(message) => (Vec::new(), Some(message)),
             };
+            let error = error.map(|message| json!({ "Code": 0, "Message": message }));
+            let told = self.tell(job.kind, &json!([call, Bytes(proof), error]));
             match told {
                 Ok(()) => {
                     self.queue.told(job.id, request)?;
@@ -415,16 +423,16 @@ impl Inner {
         }
     }
 
-    /// What a token may do.
-    fn pass(&self, token: &str) -> Result<Pass, CallError> {
-        let mut key = [0; 32];
-        key.copy_from_slice(blake2b_simd::Params::new().hash_length(32).hash(token.as_bytes()).as_bytes());
-        if let Some((pass, since)) = locked(&self.tokens).get(&key) {
-            let lasts = if *pass == Pass::Admin { BELIEVED } else { DOUBTED };
-            if since.elapsed() < lasts {
-                return Ok(*pass);
-            }
-        }
+    /// What a token may do, as far as that is known; `at_most` for one that may do everything.
+    fn known_pass(&self, token: &str, at_most: Duration) -> Option<Pass> {
+        let tokens = locked(&self.tokens);
+        let (pass, since) = tokens.get(&digest_of(token))?;
+        let lasts = if *pass == Pass::Admin { at_most } else { DOUBTED };
+        (since.elapsed() < lasts).then_some(*pass)
+    }
+
+    /// Asks the miner what a token may do.
+    fn ask_for_pass(&self, token: &str) -> Result<Pass, CallError> {
         let pass = match self.miner.call::<Option<Vec<String>>>("AuthVerify", &json!([token]), ANSWER) {
             Ok(levels) if levels.iter().flatten().any(|level| level == "admin") => Pass::Admin,
             Ok(_) => Pass::Some,
@@ -433,11 +441,20 @@ impl Inner {
         };
         let mut tokens = locked(&self.tokens);
         if tokens.len() >= TOKENS {
-            tokens.clear();
+            // Strangers do not push out who may.
+            tokens.retain(|_, (pass, since)| *pass == Pass::Admin && since.elapsed() < BELIEVED_AT_MOST);
         }
-        tokens.insert(key, (pass, Instant::now()));
+        if tokens.len() < TOKENS || pass == Pass::Admin {
+            tokens.insert(digest_of(token), (pass, Instant::now()));
+        }
         Ok(pass)
     }
+}
+
+fn digest_of(token: &str) -> [u8; 32] {
+    let mut digest = [0; 32];
+    digest.copy_from_slice(blake2b_simd::Params::new().hash_length(32).hash(token.as_bytes()).as_bytes());
+    digest
 }
 
 /// What the miner is to hear of a job that is over.
@@ -446,21 +463,14 @@ enum Verdict {
     Done,
     Failed(String),
     /// Nothing: another attempt may do better, in a while.
-    Later,
-    /// As before, and the while is over.
     Again,
 }
 
-/// `age`: for how long it has been over.
-fn verdict(state: State, error: Option<&str>, age: Millis) -> Verdict {
-    let error = error.unwrap_or_default();
-    match state {
-        State::Done => Verdict::Done,
-        State::Cancelled => Verdict::Failed("cancelled by the worker's operator".to_owned()),
-        _ if ["bad-input:", "unsupported:"].iter().any(|word| error.starts_with(word)) => {
-            Verdict::Failed(error.to_owned())
-        }
-        _ if age < PAUSE => Verdict::Later,
+fn verdict(state: State, error: Option<&str>) -> Verdict {
+    match (state, error.unwrap_or_default()) {
+        (State::Done, _) => Verdict::Done,
+        (State::Cancelled, _) => Verdict::Failed("cancelled by the worker's operator".to_owned()),
+        (_, error) if error.starts_with("bad-input:") => Verdict::Failed(error.to_owned()),
         _ => Verdict::Again,
     }
 }
@@ -471,32 +481,44 @@ struct Token {
     token: Option<String>,
 }
 
+/// What a token may do. Strangers wait for nobody, so that nobody waits for them.
+async fn pass(inner: &Arc<Inner>, token: String) -> Result<Pass, StatusCode> {
+    if let Some(pass) = inner.known_pass(&token, BELIEVED) {
+        return Ok(pass);
+    }
+    let Ok(_question) = inner.questions.try_acquire() else {
+        return inner.known_pass(&token, BELIEVED_AT_MOST).ok_or(StatusCode::SERVICE_UNAVAILABLE);
+    };
+    let asks = Arc::clone(inner);
+    let asked = spawn_blocking(move || {
+        asks.ask_for_pass(&token).or_else(|error| {
+            // A miner that is busy has not taken anything back.
+            asks.known_pass(&token, BELIEVED_AT_MOST).ok_or(error)
+        })
+    });
+    asked.await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?.map_err(|error| {
+        tracing::warn!("cannot ask whether a caller may call: {error}");
+        StatusCode::SERVICE_UNAVAILABLE
+    })
+}
+
 async fn rpc(Shared(inner): Shared<Arc<Inner>>, Query(asked): Query<Token>, request: Request<Body>) -> Response {
     let token = http::bearer(request.headers()).map(str::to_owned).or(asked.token);
     let Some(token) = token else { return StatusCode::UNAUTHORIZED.into_response() };
-    let pass = {
-        let Ok(_question) = inner.questions.acquire().await else {
-            return StatusCode::SERVICE_UNAVAILABLE.into_response();
-        };
-        let inner = Arc::clone(&inner);
-        spawn_blocking(move || inner.pass(&token)).await
+    let pass = match pass(&inner, token).await {
+        Ok(Pass::Unknown) => return StatusCode::UNAUTHORIZED.into_response(),
+        Ok(pass) => pass,
+        Err(status) => return status.into_response(),
     };
-    let pass = match pass {
-        Ok(Ok(Pass::Unknown)) => return StatusCode::UNAUTHORIZED.into_response(),
-        Ok(Ok(pass)) => pass,
-        Ok(Err(error)) => {
-            tracing::warn!("cannot ask whether a caller may call: {error}");
-            return StatusCode::SERVICE_UNAVAILABLE.into_response();
-        }
-        Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    };
+    // Who may do nothing does not keep us busy.
+    let most_bytes = if pass == Pass::Admin { MOST_BYTES } else { SMALL_BYTES };
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if length.is_some_and(|bytes: usize| bytes > MOST_BYTES) {
+    if length.is_some_and(|bytes: usize| bytes > most_bytes) {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     }
     let is_small = length.is_some_and(|bytes| bytes <= SMALL_BYTES);
-    let upload = if is_small { None } else { inner.uploads.acquire().await.ok() };
-    let body = match tokio::time::timeout(UPLOAD, to_bytes(request.into_body(), MOST_BYTES)).await {
+    let upload = if is_small || pass != Pass::Admin { None } else { inner.uploads.acquire().await.ok() };
+    let body = match tokio::time::timeout(UPLOAD, to_bytes(request.into_body(), most_bytes)).await {
         Ok(Ok(body)) => body,
         Ok(Err(_)) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
         Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
@@ -521,15 +543,12 @@ mod tests {
 
     #[test]
     fn only_what_is_the_calls_own_fault_is_told() {
-        let failed = |error, age| verdict(State::Failed, Some(error), age);
-        assert_eq!(verdict(State::Done, None, 0), Verdict::Done);
-        for error in ["bad-input: another sector", "unsupported: no such proof"] {
-            assert_eq!(failed(error, 0), Verdict::Failed(error.to_owned()));
+        let failed = |error| verdict(State::Failed, Some(error));
+        assert_eq!(verdict(State::Done, None), Verdict::Done);
+        assert_eq!(failed("bad-input: another sector"), Verdict::Failed("bad-input: another sector".to_owned()));
+        for error in ["gpu-lost: x", "no-params: x", "self-check: x", "unsupported: x", "failed: x", "was killed", ""] {
+            assert_eq!(failed(error), Verdict::Again, "{error}");
         }
-        for error in ["gpu-lost: x", "no-params: x", "self-check: x", "failed: x", "was killed", ""] {
-            assert_eq!(failed(error, PAUSE - 1), Verdict::Later, "{error}");
-            assert_eq!(failed(error, PAUSE), Verdict::Again, "{error}");
-        }
-        assert!(matches!(verdict(State::Cancelled, None, 0), Verdict::Failed(_)));
+        assert!(matches!(verdict(State::Cancelled, None), Verdict::Failed(_)));
     }
 }

@@ -77,6 +77,11 @@ impl Storage {
         Self::open(&path)?.ok_or(StorageError::Content { path })
     }
 
+    /// A folder in it by its path there, unless that leads out: what was queued elsewhere is not trusted.
+    pub fn folder(&self, inner: &str) -> Option<PathBuf> {
+        inner_path(inner).map(|inner| self.path.join(inner))
+    }
+
     fn open(folder: &Path) -> Result<Option<Self>, StorageError> {
         let path = folder.join(FILE);
         let text = match fs::read(&path) {
@@ -106,6 +111,13 @@ impl Storage {
         }
         Err(StorageError::Outside { path })
     }
+}
+
+/// A path that goes down and nowhere else.
+pub fn inner_path(text: &str) -> Option<&Path> {
+    let path = Path::new(text);
+    let is_inner = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    (is_inner && !text.is_empty()).then_some(path)
 }
 
 /// A number of the disk that a folder is on, where the system has such.

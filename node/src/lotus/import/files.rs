@@ -14,6 +14,7 @@ use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::folder::Folder;
+use crate::lotus::leb128;
 
 /// Bytes that go out at a time.
 const CHUNK: usize = 1 << 20;
@@ -109,14 +110,8 @@ pub fn cache(folder: &Folder, proof: &SealProof) -> io::Result<Body> {
 pub fn trailer(size_bytes: u64) -> Vec<u8> {
     // Version 00, the first run is of ones, then a run: 1 for one, 01 and 4 bits for less than 16, 00 and a varint.
     let mut bits = vec![false, false, true, false, false];
-    let mut rest = size_bytes;
-    loop {
-        let byte = (rest & 0x7f) as u8 | if rest > 0x7f { 0x80 } else { 0 };
+    for byte in leb128(size_bytes) {
         bits.extend((0..8).map(|bit| byte >> bit & 1 == 1));
-        rest >>= 7;
-        if rest == 0 {
-            break;
-        }
     }
     let byte = |bits: &[bool]| bits.iter().enumerate().fold(0, |byte, (place, bit)| byte | u8::from(*bit) << place);
     let mut list: Vec<u8> = bits.chunks(8).map(byte).collect();

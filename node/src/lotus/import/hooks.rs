@@ -14,19 +14,21 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use filecash_engine::porep::outputs::Commit1Output;
 use serde::Deserialize;
-use serde_json::Value;
 use tokio::task::spawn_blocking;
 
 use super::{Inner, Sealed, Steps, WORD, files};
 use crate::hex32::Hex32;
-use crate::jobs::{Job, QueueError, SectorRow, State, StoreError};
+use crate::jobs::{Job, SectorRow, State, StoreError};
 use crate::lotus::types::{Bytes as Base64, Link, SectorId};
+use crate::lotus::unless_gone;
 use crate::worker::task::SectorTask;
 
 /// Outputs of C1 that come in at a time.
 pub const UPLOADS: usize = 2;
 /// The largest.
 const MOST_BYTES: usize = 256 << 20;
+/// The largest of other requests.
+const SMALL_BYTES: usize = 64 << 10;
 /// How long one may take.
 const UPLOAD: Duration = Duration::from_secs(600);
 /// Between two looks whether a job is over.
@@ -50,7 +52,11 @@ struct Refusal(StatusCode, String);
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let Self(status, message) = self;
-        tracing::warn!(status = status.as_u16(), "refused the miner: {message}");
+        // Whoever scans ports is no news.
+        match status {
+            StatusCode::NOT_FOUND => tracing::debug!("refused: {message}"),
+            _ => tracing::warn!(status = status.as_u16(), "refused the miner: {message}"),
+        }
         (status, format!("{message}\n")).into_response()
     }
 }
@@ -89,9 +95,7 @@ async fn ask<T: Send + 'static>(
 /// The sector of a token.
 fn find(inner: &Inner, token: &str) -> Answer<(SectorRow, Steps)> {
     let none = || Refusal(StatusCode::NOT_FOUND, "there is no such sector".to_owned());
-    let found = inner.sectors()?.into_iter().find(|(row, _)| inner.token(&row.name) == token);
-    let (row, _) = found.ok_or_else(none)?;
-    let steps = inner.steps(&row)?.ok_or_else(none)?;
+    let (row, steps) = inner.of_token(token)?.ok_or_else(none)?;
     // Who has the token has the sector.
     inner.note_taken(&steps.c1)?;
     Ok((row, steps))
@@ -131,9 +135,15 @@ async fn cache(Shared(inner): Shared<Arc<Inner>>, Path(token): Path<String>) -> 
     Ok(streamed("application/x-tar", None, files::cache(&sector.folder, &sector.proof)?))
 }
 
-async fn read(inner: &Inner, request: Request<Body>) -> Answer<Bytes> {
-    let _upload = inner.uploads.acquire().await.map_err(|_| failed("no more uploads"))?;
-    match tokio::time::timeout(UPLOAD, to_bytes(request.into_body(), MOST_BYTES)).await {
+/// What the miner sends for a sector; who does not know its token is not listened to.
+async fn read(inner: &Arc<Inner>, token: &str, request: Request<Body>, most_bytes: usize) -> Answer<Bytes> {
+    let asked = token.to_owned();
+    ask(inner, move |inner| find(inner, &asked).map(drop)).await?;
+    let _upload = match most_bytes {
+        SMALL_BYTES => None,
+        _ => Some(inner.uploads.acquire().await.map_err(|_| failed("no more uploads"))?),
+    };
+    match tokio::time::timeout(UPLOAD, to_bytes(request.into_body(), most_bytes)).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(error)) => Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())),
         Err(_) => Err(Refusal(StatusCode::REQUEST_TIMEOUT, "the upload took too long".to_owned())),
@@ -176,6 +186,8 @@ impl WantsC1 {
 enum Look {
     Over,
     Wait,
+    /// What is done for another seed stops first.
+    Stopping,
 }
 
 /// Whether a job is done. One that failed is tried again for who comes anew, and told to who has waited for it.
@@ -183,7 +195,7 @@ fn look(inner: &Inner, job: &Job, is_new: bool) -> Answer<Look> {
     match job.state {
         State::Done => Ok(Look::Over),
         State::Failed | State::Cancelled if is_new => {
-            inner.retry(job.id)?;
+            unless_gone(inner.queue.retry(job.id))?;
             Ok(Look::Wait)
         }
         State::Failed | State::Cancelled => {
@@ -196,15 +208,15 @@ fn look(inner: &Inner, job: &Job, is_new: bool) -> Answer<Look> {
 /// Gives C1 the seed, again if it had another, and looks whether it is done.
 fn seeded(inner: &Inner, steps: &Steps, seed: Hex32, is_new: bool) -> Answer<Look> {
     let Steps { c1, c2, finalize } = steps;
-    let changed = |outcome: Result<(), QueueError>| match outcome {
-        Err(QueueError::Store(error)) => Err(Refusal::from(error)),
-        // Somebody was faster; the next look tells.
-        _ => Ok(Look::Wait),
-    };
+    // Where somebody was faster the next look tells.
+    let changed = |outcome| unless_gone(outcome).map(|()| Look::Wait).map_err(Refusal::from);
     let task: SectorTask = serde_json::from_str(&c1.task).map_err(|error| failed(error.to_string()))?;
     let is_held = c1.hold.is_some();
     if task.seed == Some(seed) && !is_held {
         return look(inner, c1, is_new);
+    }
+    if !is_new && !is_held && task.seed != Some(seed) {
+        return Err(Refusal(StatusCode::CONFLICT, "another seed came in meanwhile".to_owned()));
     }
     let task = SectorTask { seed: Some(seed), ..task };
     let task = serde_json::to_string(&task).map_err(|error| failed(error.to_string()))?;
@@ -217,7 +229,8 @@ fn seeded(inner: &Inner, steps: &Steps, seed: Hex32, is_new: bool) -> Answer<Loo
     // Neither may be at it when the seed changes.
     for job in [c1, c2] {
         if job.state == State::Running {
-            return changed(inner.queue.cancel(job.id));
+            unless_gone(inner.queue.cancel(job.id))?;
+            return Ok(Look::Stopping);
         }
     }
     changed(inner.queue.again(c1.id, &task, "the miner gave another seed"))
@@ -228,18 +241,19 @@ async fn commit1(
     Path(token): Path<String>,
     request: Request<Body>,
 ) -> Answer<Response> {
-    let body = read(&inner, request).await?;
+    let body = read(&inner, &token, request, SMALL_BYTES).await?;
     let wanted: WantsC1 = serde_json::from_slice(&body).map_err(|error| bad(format!("no request of C1: {error}")))?;
     let wanted = Arc::new(wanted);
     let mut is_new = true;
     loop {
         let (token, asked) = (token.clone(), Arc::clone(&wanted));
-        let path = ask(&inner, move |inner| {
+        let looked = ask(&inner, move |inner| {
             let (row, steps) = find(inner, &token)?;
             let sector = inner.sealed(&row).map_err(failed)?;
             let seed = asked.seed_of(&sector)?;
             match seeded(inner, &steps, seed, is_new)? {
-                Look::Wait => Ok(None),
+                Look::Wait => Ok((false, None)),
+                Look::Stopping => Ok((is_new, None)),
                 Look::Over => {
                     let path = sector.folder.c1();
                     let bytes = std::fs::read(&path).map_err(|error| failed(format!("{}: {error}", path.display())))?;
@@ -248,14 +262,15 @@ async fn commit1(
                     if output.seed != seed.0 {
                         return Err(failed("the output of C1 is of another seed"));
                     }
-                    Ok(Some(bytes))
+                    Ok((false, Some(bytes)))
                 }
             }
         });
-        if let Some(bytes) = path.await? {
+        let (is_still_new, bytes) = looked.await?;
+        if let Some(bytes) = bytes {
             return Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response());
         }
-        is_new = false;
+        is_new = is_still_new;
         tokio::time::sleep(LOOK).await;
     }
 }
@@ -288,19 +303,20 @@ async fn commit2(
     Path(token): Path<String>,
     request: Request<Body>,
 ) -> Answer<Response> {
-    let body = read(&inner, request).await?;
-    let wanted = ask(&inner, move |_| {
-        serde_json::from_slice::<WantsC2>(&body).map_err(|error| bad(format!("no request of C2: {error}")))
-    });
-    let wanted = Arc::new(wanted.await?);
+    let body = read(&inner, &token, request, MOST_BYTES).await?;
+    let asked = token.clone();
+    // What came in is large, and is not needed while we wait.
+    ask(&inner, move |inner| {
+        let wanted = serde_json::from_slice(&body).map_err(|error| bad(format!("no request of C2: {error}")))?;
+        let (row, steps) = find(inner, &asked)?;
+        if steps.finalize.state == State::Done { Ok(()) } else { expect_ours(inner, &row, &wanted) }
+    })
+    .await?;
     let mut is_new = true;
     loop {
-        let (token, asked) = (token.clone(), Arc::clone(&wanted));
+        let token = token.clone();
         let proof = ask(&inner, move |inner| {
             let (row, steps) = find(inner, &token)?;
-            if is_new && steps.finalize.state != State::Done {
-                expect_ours(inner, &row, &asked)?;
-            }
             if !matches!(look(inner, &steps.c2, is_new)?, Look::Over) {
                 return Ok(None);
             }
@@ -329,7 +345,7 @@ struct Done {
     #[serde(default)]
     state: String,
     #[serde(default)]
-    commit_message: Option<Value>,
+    commit_message: Option<Link>,
 }
 
 async fn done(
@@ -337,7 +353,7 @@ async fn done(
     Path(token): Path<String>,
     request: Request<Body>,
 ) -> Answer<Response> {
-    let body = read(&inner, request).await?;
+    let body = read(&inner, &token, request, SMALL_BYTES).await?;
     let told: Done = serde_json::from_slice(&body).map_err(|error| bad(format!("no notice: {error}")))?;
     ask(&inner, move |inner| {
         let (row, Steps { finalize, .. }) = find(inner, &token)?;
@@ -347,15 +363,13 @@ async fn done(
             inner.queue.tell_of_sector(&row, &format!("the miner gave it up: {state}"))?;
             return Ok(());
         }
-        let message = commit_message.as_ref().and_then(|link| link["/"].as_str()).unwrap_or("no message");
+        let message = commit_message.as_ref().map_or("no message", |link| link.cid.as_str());
         tracing::info!(sector = row.name, state, message, "proven, says the miner");
         if finalize.hold.as_deref() != Some(WORD) {
             return Ok(());
         }
-        match inner.queue.lift(finalize.id, &finalize.task, &format!("the miner says {state}: {message}")) {
-            Err(QueueError::Store(error)) => Err(error.into()),
-            _ => Ok(()),
-        }
+        let what = format!("the miner says {state}: {message}");
+        Ok(unless_gone(inner.queue.lift(finalize.id, &finalize.task, &what))?)
     })
     .await?;
     Ok(StatusCode::OK.into_response())

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::hex32::Hex32;
-use crate::lotus::MinerApi;
 use crate::lotus::rpc::{CallError, Miner};
 use crate::lotus::types::{Bytes, actor_of};
+use crate::lotus::{MinerApi, leb128};
 
 /// Randomness for sealing.
 const SEAL_RANDOMNESS: u64 = 5;
@@ -132,19 +132,9 @@ pub fn ticket(node: &MinerApi, actor: u64) -> Result<Ticket, PledgeError> {
 
 /// The address of an actor in CBOR: a byte string of its protocol, 0, and its number as LEB128.
 fn address_cbor(actor: u64) -> Vec<u8> {
-    let mut address = vec![0];
-    let mut rest = actor;
-    loop {
-        address.push((rest & 0x7f) as u8 | if rest > 0x7f { 0x80 } else { 0 });
-        rest >>= 7;
-        if rest == 0 {
-            break;
-        }
-    }
-    // At most eleven bytes: their number is in the head.
-    let mut cbor = vec![0x40 | address.len() as u8];
-    cbor.append(&mut address);
-    cbor
+    let number = leb128(actor);
+    // At most eleven bytes: how many is in the head.
+    [&[0x41 + number.len() as u8, 0][..], &number].concat()
 }
 
 #[cfg(test)]

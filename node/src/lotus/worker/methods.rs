@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use filecash_engine::sector::id::prover_id;
 use filecash_engine::sector::{Profile, SealProof};
@@ -18,13 +18,17 @@ use uuid::Uuid;
 use super::resources::Task;
 use super::{Inner, Options};
 use crate::hex32::Hex32;
-use crate::jobs::{Kind, NewJob, Priority};
+use crate::jobs::{Asked, Kind, NewJob, Priority, StoreError};
 use crate::lotus::rpc::{Fault, parameter};
 use crate::lotus::types::{Bytes, CallId, Link, SectorId, SectorRef, prefix};
 use crate::worker::task::{SealTask, UpdateTask};
 
 /// Between two looks whether nothing is left to do.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long a call waits for a queue that does not answer: an error would cost the miner's sector a failure.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Between two tries.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The methods of every miner, with the number of parameters that they have at most.
 const METHODS: [(&str, usize); 17] = [
@@ -181,11 +185,11 @@ fn task_of(inner: &Inner, name: &str) -> Result<Task, Fault> {
 /// Sectors whose results the miner does not have yet.
 fn queued(inner: &Inner) -> Result<BTreeSet<SectorId>, Fault> {
     let Some(miner) = inner.miner_id() else { return Ok(BTreeSet::new()) };
-    let requests = inner.queue.untold(&prefix(inner.options.profile, miner)).map_err(gone)?;
+    let requests = inner.looks.untold(&prefix(inner.options.profile, miner)).map_err(gone)?;
     Ok(requests.iter().filter_map(|request| CallId::of_request(request)).map(|call| call.sector).collect())
 }
 
-fn gone(error: crate::jobs::StoreError) -> Fault {
+fn gone(error: StoreError) -> Fault {
     Fault::Refused(format!("the queue does not answer: {error}"))
 }
 
@@ -282,14 +286,24 @@ fn take(inner: &Inner, wanted: &Wanted) -> Result<Value, Fault> {
         input: Some(input.clone()),
     };
     // Who asks for the same again has lost what he was told the first time.
-    let known = inner.queue.rename(&prefix(profile, sector.miner), &digest, &request).map_err(gone)?;
-    let id = match known {
-        Some(id) => id,
-        None => match inner.queue.ask(&job).map_err(gone)? {
-            crate::jobs::Asked::Queued(id) | crate::jobs::Asked::Known(id) | crate::jobs::Asked::Other(id) => id,
-        },
+    let queued = || match inner.queue.rename(&prefix(profile, sector.miner), &digest, &request)? {
+        Some(id) => Ok((id, true)),
+        None => inner.queue.ask(&job).map(|asked| match asked {
+            Asked::Queued(id) | Asked::Known(id) | Asked::Other(id) => (id, false),
+        }),
     };
-    tracing::info!(job = id, kind = %kind, sector = sector.number, again = known.is_some(), "taken from the miner");
+    let began = Instant::now();
+    let (id, again) = loop {
+        match queued() {
+            Ok(queued) => break queued,
+            Err(error) if began.elapsed() < PATIENCE && !inner.closes() => {
+                tracing::warn!(sector = sector.number, "a call waits for the queue: {error}");
+                thread::sleep(AGAIN);
+            }
+            Err(error) => return Err(gone(error)),
+        }
+    };
+    tracing::info!(job = id, kind = %kind, sector = sector.number, again, "taken from the miner");
     Ok(json!(call))
 }
 
