@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::hex32::Hex32;
 
+/// Name of the file whose lock has him who works in a folder.
+pub const LOCK: &str = ".filecash-lock";
+
 /// A folder that holds one sector.
 #[derive(Clone, Debug)]
 pub struct Folder(PathBuf);
@@ -77,6 +80,11 @@ impl Folder {
     /// A window proof of space-time.
     pub fn window(&self) -> PathBuf {
         self.0.join("window.bin")
+    }
+
+    /// Whose lock has him who works in the folder.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join(LOCK)
     }
 
     /// [`Identity`].

@@ -55,9 +55,13 @@ impl Rig {
     }
 
     fn serve(&self) -> Daemon {
+        self.serve_with(&[])
+    }
+
+    fn serve_with(&self, flags: &[&str]) -> Daemon {
         let listen = format!("127.0.0.1:{}", self.port);
         let own = ["serve", "sealing", "--listen", &listen, "--sealing", "ssd", "--storing", "hdd", "--reserve", "0"];
-        Daemon::start(&self.sandbox, self.arguments(&own))
+        Daemon::start(&self.sandbox, self.arguments(&[&own[..], flags].concat()))
     }
 
     fn jobs(&self) -> Vec<Value> {
@@ -113,6 +117,16 @@ fn miner_takes_sectors_over() {
     let reserved = rig.miner.state()["reserved"].clone();
     let numbers: Vec<u64> = reserved.as_array().unwrap().iter().map(|number| number.as_u64().unwrap()).collect();
     assert_eq!(names, numbers.iter().map(|number| format!("f01000/{number}")).collect::<Vec<_>>());
+    // One whose ticket became old before anybody had time for it.
+    let path = format!("ssd/f01000-{}/sector.json", numbers[0]);
+    let identity = || json(&String::from_utf8(rig.sandbox.read(&path)).unwrap());
+    let fresh = identity();
+    let mut old = fresh.clone();
+    (old["ticket"], old["ticket_epoch"]) = ("00".repeat(32).into(), 1000.into());
+    rig.sandbox.write(&path, old.to_string().as_bytes());
+    let service = rig.serve_with(&["--no-worker"]);
+    service.wait(|| (identity() == fresh).then_some(()));
+    drop(service);
     let service = rig.serve();
     for number in &numbers {
         rig.is_taken_over(&service, *number);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::worker::MinerOf;
+use super::worker::{MinerOf, NodeOf};
 use super::{Feature, Hex32};
 
 /// `filecash jobs`.
@@ -82,9 +82,8 @@ pub struct SectorsStatus {
 pub struct SectorsPledge {
     #[command(flatten)]
     pub miner: MinerOf,
-    /// A full node, for tickets: TOKEN:ADDRESS [env: FULLNODE_API_INFO]
-    #[arg(long, value_name = "TOKEN:ADDRESS")]
-    pub node_api: Option<String>,
+    #[command(flatten)]
+    pub node: NodeOf,
     /// Folder in which they are sealed: a --sealing folder of a worker
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub sealing: PathBuf,

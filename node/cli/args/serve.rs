@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use clap::{Args, Subcommand};
 use filecash_node::cuzk::Listen;
 
-use super::worker::{Folders, Http, MinerOf, Places};
+use super::worker::{Folders, Http, MinerOf, NodeOf, Places};
 
 /// `filecash serve`.
 #[derive(Debug, Subcommand)]
@@ -59,6 +59,8 @@ pub struct ServeRemoteC2 {
 pub struct ServeSealing {
     #[command(flatten)]
     pub miner: MinerOf,
+    #[command(flatten)]
+    pub node: NodeOf,
     /// Where the miner comes for files and proofs: IP:PORT
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6300")]
     pub listen: SocketAddr,

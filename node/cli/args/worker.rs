@@ -43,6 +43,14 @@ pub struct MinerOf {
     pub miner_repo: Option<PathBuf>,
 }
 
+/// Which full node.
+#[derive(Debug, Args)]
+pub struct NodeOf {
+    /// A full node, for tickets: TOKEN:ADDRESS [env: FULLNODE_API_INFO]
+    #[arg(long, value_name = "TOKEN:ADDRESS")]
+    pub node_api: Option<String>,
+}
+
 /// `filecash worker attach lotus`.
 #[derive(Debug, Args)]
 pub struct AttachLotus {

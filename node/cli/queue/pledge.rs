@@ -1,6 +1,5 @@
 //! `filecash sectors pledge`: sectors without deals for a miner that takes them over when they are sealed.
 
-use std::env;
 use std::fs::{self, File};
 use std::path::Path;
 
@@ -10,7 +9,6 @@ use filecash_engine::sector::id::prover_id;
 use filecash_engine::sector::piece::{PaddedLen, PieceInfo, zero_commitment};
 use filecash_engine::sector::{Feature, Profile, SealProof};
 use filecash_engine::store::atomic::sync_folder;
-use filecash_node::lotus::MinerApi;
 use filecash_node::lotus::import::pledge::{self, Ticket, Who};
 use filecash_node::worker::storage::Storage;
 use serde_json::json;
@@ -21,11 +19,8 @@ use crate::context::Context;
 use crate::files;
 use crate::folder::{Described as _, Folder, Identity};
 use crate::report::{Failure, Kind, Report};
-use crate::worker::attach::miner_of;
+use crate::worker::attach::{miner_of, node_of};
 use crate::worker::queue;
-
-/// The variable that names the full node.
-const NODE_API: &str = "FULLNODE_API_INFO";
 
 /// Runs the verb.
 pub fn run(args: &SectorsPledge, context: &Context) -> anyhow::Result<Report> {
@@ -37,7 +32,11 @@ pub fn run(args: &SectorsPledge, context: &Context) -> anyhow::Result<Report> {
     if args.feature == Feature::NonInteractive {
         return Err(Failure::new(Kind::Usage, "a miner that takes a sector over gives it a seed").into());
     }
-    let (miner, node) = (miner_of(&args.miner)?, node(args)?);
+    let Some(node) = node_of(&args.node)? else {
+        let hint = "give --node-api, or FULLNODE_API_INFO as a full node's `auth api-info --perm read` prints it";
+        return Err(Failure::new(Kind::Usage, "no full node to ask for a ticket").hint(hint).into());
+    };
+    let miner = miner_of(&args.miner)?;
     // Nothing is asked for that cannot be used.
     let queue = queue(context)?;
     let storage = Storage::open_or_make(&args.sealing)?;
@@ -58,15 +57,6 @@ pub fn run(args: &SectorsPledge, context: &Context) -> anyhow::Result<Report> {
     }
     text += &format!("The ticket is of epoch {epoch}. filecash serve sealing hands them over.\n");
     Ok(Report::done(text, json!({ "sectors": json, "ticket_epoch": epoch })))
-}
-
-fn node(args: &SectorsPledge) -> anyhow::Result<MinerApi> {
-    let text = args.node_api.clone().or_else(|| env::var(NODE_API).ok()).filter(|text| !text.is_empty());
-    let Some(text) = text else {
-        let hint = format!("give --node-api, or {NODE_API} as a full node's `auth api-info --perm read` prints it");
-        return Err(Failure::new(Kind::Usage, "no full node to ask for a ticket").hint(hint).into());
-    };
-    Ok(MinerApi::of_node(&text).map_err(|error| Failure::new(Kind::Usage, error.to_string()))?)
 }
 
 /// A folder with a sector of zeros, which appears whole.

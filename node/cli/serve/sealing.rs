@@ -9,7 +9,7 @@ use super::{with_worker, worker_name};
 use crate::args::serve::ServeSealing;
 use crate::context::Context;
 use crate::report::{Failure, Kind, Report};
-use crate::worker::attach::miner_of;
+use crate::worker::attach::{miner_of, node_of};
 use crate::worker::{folders, options, places};
 
 /// What the worker behind it is called.
@@ -34,6 +34,7 @@ pub fn run(args: &ServeSealing, context: &Context) -> anyhow::Result<Report> {
         announce: args.announce.clone(),
         profile,
         storages: storages.collect::<Result<_, _>>()?,
+        node: node_of(&args.node)?,
     };
     let worker = match args.no_worker {
         true => None,

@@ -9,7 +9,7 @@ use filecash_node::lotus::{AddressError, MinerApi};
 use filecash_node::worker;
 
 use super::memory;
-use crate::args::worker::{AttachLotus, MinerOf};
+use crate::args::worker::{AttachLotus, MinerOf, NodeOf};
 use crate::context::Context;
 use crate::report::{Failure, Kind, Report};
 use crate::serve::{behind, with_worker, worker_name};
@@ -18,6 +18,8 @@ use crate::serve::{behind, with_worker, worker_name};
 const DOOR: &str = "lotus";
 /// Variables that name the miner, the older one last.
 const MINER_API: [&str; 2] = ["MINER_API_INFO", "STORAGE_API_INFO"];
+/// The variable that names a full node.
+const NODE_API: &str = "FULLNODE_API_INFO";
 /// A miner's folder, in that of its user.
 const MINER_FOLDER: &str = ".lotusminer";
 
@@ -76,4 +78,11 @@ pub fn miner_of(args: &MinerOf) -> anyhow::Result<MinerApi> {
     }
     let hint = "give --miner-api, or MINER_API_INFO as the miner's `auth api-info --perm admin` prints it";
     Err(Failure::new(Kind::Usage, "no miner to attach to").hint(hint).into())
+}
+
+/// The full node that was named, if one was.
+pub fn node_of(args: &NodeOf) -> anyhow::Result<Option<MinerApi>> {
+    let text = args.node_api.clone().or_else(|| env::var(NODE_API).ok()).filter(|text| !text.is_empty());
+    let node = text.map(|text| MinerApi::of_node(&text)).transpose();
+    Ok(node.map_err(|error| Failure::new(Kind::Usage, error.to_string()))?)
 }

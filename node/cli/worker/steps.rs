@@ -22,6 +22,7 @@ use filecash_engine::store::files::{self as store, P_AUX, SYNTHETIC_PROOFS, T_AU
 use filecash_engine::store::lock::FileLock;
 use filecash_engine::update::UpdateCommitments;
 use filecash_engine::update::{PartitionProof, UpdateProof};
+use filecash_node::folder::LOCK;
 use filecash_node::hex32::Hex32;
 use filecash_node::jobs::Kind;
 use filecash_node::size::ByteSize;
@@ -38,8 +39,6 @@ use crate::folder::{Described as _, Folder, Identity};
 use crate::phase::Codec;
 use crate::report::{Failure, Kind as Sort};
 
-/// Who works in a sector's folder holds the lock of this file.
-const LOCK: &str = ".filecash-lock";
 /// How long the process of a worker that has just died may hold it.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 /// Of the names of folders that are being copied and deleted.
@@ -102,7 +101,7 @@ impl Step<'_> {
 
     fn open(&self, path: PathBuf) -> anyhow::Result<Sector> {
         let folder = Folder::new(path);
-        let lock = folder.path().join(LOCK);
+        let lock = folder.lock();
         let begun = Instant::now();
         let lock = loop {
             match FileLock::acquire(&lock).with_context(|| format!("cannot lock {}", lock.display()))? {

@@ -25,10 +25,13 @@ use filecash_engine::job::Cancel;
 use filecash_engine::porep::outputs::PreCommit2Output;
 use filecash_engine::sector::piece::PieceInfo;
 use filecash_engine::sector::{Profile, SealProof, cid};
+use filecash_engine::store::atomic;
+use filecash_engine::store::lock::FileLock;
 use rand_core::{OsRng, RngCore};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use self::pledge::PledgeError;
 use super::address::MinerApi;
 use super::rpc::{CallError, Miner};
 use super::types::actor_of;
@@ -49,6 +52,10 @@ const TOKEN: &str = "import/";
 
 /// Between two looks for sectors that can be offered.
 const LOOK: Duration = Duration::from_secs(2);
+/// Between two looks for old tickets.
+const RENEWING: Duration = Duration::from_secs(600);
+/// A ticket of a sector that is not begun is old after so many epochs: an hour. A miner can use one for about a day.
+const OLD_EPOCHS: i64 = 120;
 /// Between two offers that the miner refused.
 const REFUSED: Duration = Duration::from_secs(60);
 /// How long the miner may take for an answer.
@@ -67,6 +74,8 @@ pub struct Options {
     pub profile: Profile,
     /// Where sectors are.
     pub storages: Vec<Storage>,
+    /// A full node, for new tickets of sectors that are not begun.
+    pub node: Option<MinerApi>,
 }
 
 /// Why the service did not begin, or ended.
@@ -82,7 +91,9 @@ pub enum ImportError {
     Actor(String),
     #[error(transparent)]
     Announce(#[from] AnnounceError),
-    #[error("{sector} cannot be handed over: {reason}")]
+    #[error(transparent)]
+    Pledge(#[from] PledgeError),
+    #[error("{sector}: {reason}")]
     Sector { sector: String, reason: String },
 }
 
@@ -150,6 +161,11 @@ struct Steps {
     finalize: Job,
 }
 
+/// Whether nobody has ever begun a job.
+fn is_untouched(job: &Job) -> bool {
+    job.state == State::Waiting && job.lease == 0
+}
+
 fn read_json<T: DeserializeOwned>(path: PathBuf) -> Result<T, String> {
     let bytes = std::fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", path.display()))
@@ -201,7 +217,14 @@ impl Inner {
         // What was last wrong, to tell it once.
         let mut trouble: Option<String> = None;
         let mut not_before = Instant::now();
+        let mut renewed: Option<Instant> = None;
         while !stops() {
+            if renewed.is_none_or(|renewed| renewed.elapsed() >= RENEWING) && self.actor().is_some() {
+                renewed = Some(Instant::now());
+                if let Err(error) = self.renew_tickets() {
+                    tracing::warn!("tickets are not renewed: {error}");
+                }
+            }
             if Instant::now() >= not_before {
                 match self.offer_some(stops) {
                     Ok(()) => {
@@ -275,6 +298,41 @@ impl Inner {
             }
         }
         outcome
+    }
+
+    /// Gives sectors that wait for PC1 a new ticket in place of an old one.
+    fn renew_tickets(&self) -> Result<(), ImportError> {
+        let (Some(node), Some(actor)) = (&self.options.node, self.actor()) else { return Ok(()) };
+        let prefix = format!("f0{actor}/");
+        let mut ticket = None;
+        for c1 in self.queue.held(OFFER)? {
+            let name =
+                c1.sector.as_deref().filter(|name| name.starts_with(&prefix) && c1.profile == self.options.profile);
+            let Some(name) = name else { continue };
+            let jobs = self.queue.jobs_of(c1.profile, name)?;
+            let Some(pc1) = jobs.iter().find(|job| job.kind == Kind::Pc1 && is_untouched(job)) else { continue };
+            let Some(folder) = self.queue.sector(c1.profile, name)?.and_then(|row| self.folder(&row)) else { continue };
+            let ticket = match ticket {
+                Some(ticket) => ticket,
+                None => *ticket.insert(pledge::ticket(node, actor)?),
+            };
+            // Who begins PC1 meanwhile waits for us, or we leave it to him.
+            let unusable = |reason: String| ImportError::Sector { sector: name.to_owned(), reason };
+            let lock = FileLock::acquire(&folder.lock()).map_err(|error| unusable(error.to_string()))?;
+            let Some(_lock) = lock else { continue };
+            let is_still =
+                self.queue.jobs_of(c1.profile, name)?.iter().any(|job| job.id == pc1.id && is_untouched(job));
+            let identity: Identity = read_json(folder.identity()).map_err(unusable)?;
+            let age = identity.ticket_epoch.map_or(0, |epoch| ticket.epoch - epoch);
+            if !is_still || age < OLD_EPOCHS {
+                continue;
+            }
+            let identity = Identity { ticket: ticket.value, ticket_epoch: Some(ticket.epoch), ..identity };
+            let text = serde_json::to_string(&identity).map_err(|error| unusable(error.to_string()))? + "\n";
+            atomic::write(&folder.identity(), text.as_bytes()).map_err(|error| unusable(error.to_string()))?;
+            tracing::info!(sector = name, epoch = ticket.epoch, "has a new ticket");
+        }
+        Ok(())
     }
 
     /// The miner has the sector: it said so, or comes for its files.
