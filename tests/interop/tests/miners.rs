@@ -5,7 +5,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 use std::collections::BTreeMap;
-use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,6 +16,7 @@ use filecash_interop::case::{Rules, full};
 use filecash_interop::features::copy;
 use filecash_interop::ours::Ours;
 use filecash_interop::params;
+use filecash_interop::program::program;
 use filecash_interop::side::{Maker, Reference, Side, Statement};
 use filecash_interop::snapshot::Snapshot;
 use filecoin_proofs_api::seal::{
@@ -37,17 +37,6 @@ fn prover() -> ProverId {
     let mut id = [0; 32];
     id[..2].copy_from_slice(&[0xe8, 7]);
     id
-}
-
-/// Our program, built beside this test if it is not there or older than its source.
-fn program() -> PathBuf {
-    let test = env::current_exe().unwrap();
-    let folder = test.ancestors().nth(2).unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
-    let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--locked", "--release", "--target-dir"]).arg(folder.parent().unwrap());
-    assert!(build.current_dir(root).status().unwrap().success());
-    folder.parent().unwrap().join("release/filecash")
 }
 
 /// A folder with the staged data of a sector, and its pieces.
@@ -144,7 +133,7 @@ fn damocles_workers_are_served() {
         parents: folder.path().join("parents-reference"),
     };
     let parameters = params::made_by(Maker::Us, &Ours::new(&folder.path().join("parents")), &reference).unwrap();
-    let program = program();
+    let program = program().unwrap();
 
     let (ours, theirs) = (copied(folder.path()), copied(folder.path()));
     let [cache, sealed, staged] = ["cache", "sealed", "staged"].map(|name| ours.path().join(name));
@@ -202,7 +191,7 @@ fn lotus_is_served(proof: RegisteredSealProof, number: u64) {
     let mut json = serde_json::to_value(&pc1).unwrap();
     json["_lotus_SealRandomness"] = STANDARD.encode(TICKET).into();
 
-    let line = format!("'{}' --quiet ext pc2", program().display());
+    let line = format!("'{}' --quiet ext pc2", program().unwrap().display());
     let mut lotus = Command::new("/bin/sh");
     lotus.arg("-c").arg(line).env_clear().current_dir("/");
     for (name, value) in [
