@@ -108,6 +108,11 @@ impl Client {
         self.next
     }
 
+    /// Takes a call back.
+    fn cancel(&mut self, id: u64) {
+        writeln!(self.input.as_mut().unwrap(), "{}", value!({ "cancel": id })).unwrap();
+    }
+
     /// The answer to a call.
     fn answer(&mut self, id: u64) -> Value {
         loop {
@@ -438,10 +443,17 @@ fn calls_that_make_no_sense_and_clients_that_go_away() {
     let cancelled = client.answer(running)["response"]["result"].clone();
     assert_eq!(cancelled["status"], 3, "{cancelled}");
     // Begun and nobody waits: it is finished all the same, and asked for again it is there.
-    let left = client.send("Prove", &value!({ "submit": sector.window("f") }), &value!({ "cancel_after": 0.4 }));
-    client.answer(left);
-    let found = client.prove(&sector.window("f"));
-    sector.verify_post("window", &found);
+    let left = client.send("Prove", &value!({ "submit": sector.porep("f", "03") }), &value!({}));
+    let in_progress = |client: &mut Client| client.does("GetStatus", &value!({}))["queues"][0]["in_progress"].clone();
+    while in_progress(&mut client) == 0 {
+        assert!(began.elapsed() < PATIENCE);
+        sleep(Duration::from_millis(20));
+    }
+    client.cancel(left);
+    assert_eq!(client.answer(left)["code"], "CANCELLED");
+    assert_eq!(in_progress(&mut client), 1);
+    let found = client.prove(&sector.porep("f", "03"));
+    sector.verify_seal(&found, "03");
     assert!(!server.log().contains("panicked"), "{}", server.log());
 }
 

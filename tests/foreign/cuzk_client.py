@@ -1,7 +1,7 @@
 """A client of cuzk.v1 that shares no code with ours: grpcio, from cuzk.proto.
 
 Reads a call a line of JSON, {"id", "call", "request", "timeout"?, "cancel_after"?}, makes each in a thread of its own, and answers
-each with a line, {"id", "code", "details", "response", "seconds"}. In a request, {"file": PATH} stands for a file's bytes and
+each with a line, {"id", "code", "details", "response", "seconds"}; {"cancel": ID} takes a call back. In a request, {"file": PATH} stands for a file's bytes and
 {"hex": DIGITS} for bytes; bytes are answered as hex digits. The only argument is the server's address.
 """
 
@@ -74,6 +74,7 @@ def main():
     stub = services.ProvingEngineStub(channel)
     methods = messages.DESCRIPTOR.services_by_name["ProvingEngine"].methods_by_name
     lock = threading.Lock()
+    running = {}
 
     def call(asked):
         begun = time.monotonic()
@@ -82,7 +83,7 @@ def main():
             request = getattr(messages, methods[asked["call"]].input_type.name)()
             fill(request, asked["request"])
             method = getattr(stub, asked["call"])
-            pending = method.future(request, timeout=asked.get("timeout"))
+            pending = running[asked["id"]] = method.future(request, timeout=asked.get("timeout"))
             if "cancel_after" in asked:
                 time.sleep(asked["cancel_after"])
                 pending.cancel()
@@ -97,7 +98,11 @@ def main():
 
     threads = []
     for line in sys.stdin:
-        thread = threading.Thread(target=call, args=(json.loads(line),))
+        asked = json.loads(line)
+        if "cancel" in asked:
+            running[asked["cancel"]].cancel()
+            continue
+        thread = threading.Thread(target=call, args=(asked,))
         thread.start()
         threads.append(thread)
     for thread in threads:

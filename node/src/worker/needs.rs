@@ -84,15 +84,15 @@ fn phase_of(profile: Profile, kind: Kind, proof: &str) -> Option<(Phase, PoRepCo
     Some((phase, proof.config()))
 }
 
-/// The seal of a network's large sectors, in place of an update: its circuit is larger than that of any update
+/// A seal in place of an update, whose circuit is larger: of the same size below 8 MiB, of the network's large sectors from there on
 /// (`spec/snark.md` 2.8).
 fn of_update(profile: Profile, name: &str) -> Option<SealProof> {
-    UpdateProof::by_name(profile, name).ok()?;
+    let size_bytes = UpdateProof::by_name(profile, name).ok()?.config().params.size_bytes;
     let large = match profile {
         Profile::Filecoin => 32 << 30,
         Profile::Filecash => 16 << 30,
     };
-    SealProof::for_size(profile, large).ok()
+    SealProof::for_size(profile, if size_bytes < 8 << 20 { size_bytes } else { large }).ok()
 }
 
 #[cfg(test)]
