@@ -191,7 +191,7 @@ mod tests {
         for mib in 0..5000 {
             let read_ahead = ReadAhead::new(table.rows(), previous(), vec![], mib << 20);
             let block = read_ahead.block();
-            assert!(block > 0 && block % CHUNK == 0 && block <= read_ahead.ahead, "{mib} MiB: {block}");
+            assert!(block > 0 && block.is_multiple_of(CHUNK) && block <= read_ahead.ahead, "{mib} MiB: {block}");
         }
         // All at once are as far as they may be.
         for chunk in 0..READERS {
