@@ -5,7 +5,7 @@
 //! results reach the miner whichever of the two was restarted in between. A result may take as long as it likes, while an error costs
 //! the miner's sector a failure: only what is wrong with the call itself is told as one, everything else is tried again.
 //!
-//! Filecash's miners speak an older dialect and ask more; a worker of their network answers that ([`fork`]).
+//! Filecash's miners speak an older dialect and ask more; a worker of their network answers that (`fork.rs`).
 //!
 //! Source: `spec/attach.md` B.1 to B.9, B.12, B.13, C.3.
 
