@@ -170,9 +170,14 @@ fn profile_is_the_servers() {
     assert!(failed["Err"].as_str().unwrap().starts_with("bad-input: "), "{failed}");
     drop(server);
     let server = Server::start(&sandbox, 26001, &["--c2", "1", "--profile", "filecash"]);
-    let outcome = server.done(server.submit(&body));
-    // Only parameters of its own are missing.
-    assert!(outcome["Err"].as_str().is_some_and(|text| text.starts_with("no-params: ")), "{outcome}");
+    let parameters = kept_parameters();
+    let of_network = ["--profile", "filecash", "--parameter-cache", parameters.to_str().unwrap()];
+    let setup = ["params", "setup", "--sector-size", "2KiB", "--circuit", "all"];
+    sandbox.run(&[&setup[..], &of_network].concat()).succeeds();
+    let done = server.done(server.submit(&body));
+    let proof: Vec<u8> = serde_json::from_value(done["Ok"]["proof"].clone()).unwrap();
+    sandbox.write("proof", &proof);
+    sandbox.run(&[&["seal", "verify", "--dir", "s", "--proof", "proof"][..], &of_network].concat()).succeeds();
 }
 
 #[test]
