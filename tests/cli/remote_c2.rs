@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json as value};
 
+use crate::miner::http;
 use crate::steps::hex32;
 use crate::support::{FILECASH, Sandbox, data, json, kept_parameters};
 
@@ -19,6 +20,7 @@ struct Server {
     child: Child,
     log: PathBuf,
     address: String,
+    port: u16,
 }
 
 impl Server {
@@ -30,7 +32,7 @@ impl Server {
         let log = sandbox.path("server.log");
         let mut command = sandbox.command(Path::new(FILECASH), &arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&log).unwrap());
-        let server = Self { child: command.spawn().unwrap(), log, address };
+        let server = Self { child: command.spawn().unwrap(), log, address, port };
         let began = Instant::now();
         while !server.log().contains("Listening on") {
             assert!(began.elapsed() < PATIENCE, "{}", server.log());
@@ -45,21 +47,8 @@ impl Server {
 
     /// Status and body of a request.
     fn http(&self, method: &str, path: &str, body: &[u8]) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
-             Connection: close\r\n\r\n",
-            self.address,
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        // Who is turned away early does not read all of it.
-        drop(stream.write_all(body));
-        let mut answer = Vec::new();
-        drop(stream.read_to_end(&mut answer));
-        let answer = String::from_utf8(answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+        let head = format!("{method} {path} HTTP/1.1\r\nContent-Type: application/json\r\n");
+        http(self.port, &head, body)
     }
 
     fn post(&self, path: &str, body: &Value) -> Value {
