@@ -136,8 +136,8 @@ pub fn parameter<'a, T: Deserialize<'a>>(params: &[&'a RawValue], place: usize) 
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the messages are the docs")]
 pub enum CallError {
-    #[error("the miner is not reached: {0}")]
-    Unreachable(String),
+    #[error("{address} is not reached: {reason}")]
+    Unreachable { address: String, reason: String },
     #[error("the miner knows no such token")]
     Token,
     #[error("the miner answers {method} with status {status}")]
@@ -198,7 +198,10 @@ impl Miner {
     /// [`CallError`].
     pub fn call<T: DeserializeOwned>(&self, name: &str, params: &Value, limit: Duration) -> Result<T, CallError> {
         let method = || name.to_owned();
-        let unreachable = |error: ureq::Error| CallError::Unreachable(error.to_string());
+        let unreachable = |error: ureq::Error| {
+            let address = self.url.trim_end_matches("/rpc/v0").to_owned();
+            CallError::Unreachable { address, reason: error.to_string() }
+        };
         let id = self.calls.fetch_add(1, Ordering::Relaxed);
         let call = json!({ "jsonrpc": "2.0", "method": format!("{NAMESPACE}{name}"), "params": params, "id": id });
         let mut request = self.agent.post(&self.url).header("content-type", "application/json");
