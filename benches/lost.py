@@ -9,7 +9,8 @@ at random moments and started anew, over and over from the same beginning, until
 it is counted what was done and has to be done again:
 
 - PC1 and PC2 write what they compute into files as they go. Counted are the nodes in files of this attempt that the manifest does not
-  vouch for (PC1 layers, PC2 tree-c), and of the new replica (PC2 encoding), which has no notes. PC1 writes 16,384 nodes at a time,
+  vouch for (PC1 layers, PC2 tree-c), and of the new replica (PC2 encoding), which at these sizes
+  is a single part and noted when it is whole. PC1 writes 16,384 nodes at a time,
   PC2 65,536 at the most; of PC2 the processor time since the last note is told as well.
 - C2 tells the queue which partitions are proven. Counted is the processor time of its process since then. The proof
   is a non-interactive one of 2 KiB, for it has thirteen partitions.

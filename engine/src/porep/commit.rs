@@ -4,8 +4,9 @@
 //! the replica)`, `comm_r = H_2(comm_c, comm_r_last)`.
 //!
 //! Data is read from row 0 of TreeD, not from the file that becomes the replica: the phase can be repeated after a
-//! stop at any point, and replaces whatever an earlier attempt left. While data streams by, its tree is recomputed and
-//! compared with the root of TreeD, so that a damaged file is noticed before anything is replaced.
+//! stop at any point. Where phase 1 left a manifest, what is finished is noted in it, a base tree of TreeC or one of TreeR-last
+//! with the part of the replica below it, and a later attempt goes on from there. While data streams by, its tree is
+//! recomputed and compared with TreeD, so that a damaged file is noticed before the replica is replaced.
 //!
 //! Source: `spec/replication.md` 6.3, 6.4, 6.6.
 
@@ -15,10 +16,9 @@ use crate::backend::Backend;
 use crate::field::{Node, NonCanonical};
 use crate::hash::poseidon::hash2;
 use crate::job::{Cancelled, Job, Unit};
-use crate::merkle::build::{BuildError, Cascade, NodeHash, batch_nodes, stream, tree_c, tree_r_last};
+use crate::merkle::build::{BuildError, tree_c};
 use crate::merkle::node_file::{NodeFile, NodeFileError};
 use crate::merkle::tree_file::Joined;
-use crate::porep::encode::{EncodeError, Operand, encode};
 use crate::sector::PoRepConfig;
 use crate::sector::geometry::Geometry;
 use crate::sector::params::NODE_SIZE;
@@ -39,7 +39,7 @@ pub struct Commitments {
     pub comm_r: Node,
 }
 
-/// Why phase 2 failed. Nothing was replaced unless the disk failed while files got their names.
+/// Why phase 2 failed. The replica was not replaced unless the disk failed while files got their names.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the messages are the docs")]
@@ -48,8 +48,11 @@ pub enum CommitError {
     Build(BuildError),
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
-    #[error("the leaves of {} hash to {}, its root is {}", path.display(), hex::encode(computed), hex::encode(stored))]
-    Data { path: PathBuf, stored: Node, computed: Node },
+    #[error(
+        "leaves {first} to {last} of {} hash to {}, the node above them is {}",
+        path.display(), hex::encode(computed), hex::encode(stored)
+    )]
+    Data { path: PathBuf, first: u64, last: u64, stored: Node, computed: Node },
     #[error("a root of a tree")]
     Root(#[from] NonCanonical),
 }
@@ -77,8 +80,8 @@ impl From<WriteError> for CommitError {
 
 /// Commits to the layers in `cache` and encodes the data of TreeD there into `replica`.
 ///
-/// Writes the TreeC and TreeR-last files into `cache` and replaces `replica`, each under a temporary name first. Base trees of
-/// TreeC, where most of the work is, are noted in the manifest, if there is one, and found there by the next attempt.
+/// Writes the TreeC and TreeR-last files into `cache` and replaces `replica`, each under a temporary name first. Base trees are
+/// noted in the manifest, if there is one, and found there by the next attempt.
 ///
 /// # Errors
 /// [`CommitError`] names the file that is missing, has another length, holds a node that is no field element, or
@@ -113,17 +116,17 @@ fn commit_noted(
     geometry: Geometry,
     cache: &Path,
     replica: &Path,
-    manifest: Option<Manifest>,
+    mut manifest: Option<Manifest>,
 ) -> Result<Commitments, CommitError> {
     let data = NodeFile::open(&files::tree_d(cache), geometry.data().stored())?;
-    let roots_c = noted_tree_c(backend, job, geometry, cache, manifest)?;
+    let roots_c = noted_tree_c(backend, job, geometry, cache, &mut manifest)?;
     let comm_c = Joined::new(geometry.shape(), roots_c)?.root();
-    let (comm_d, roots_r_last, replica) = encode_sector(backend, job, geometry, &data, cache, replica)?;
-    let comm_r_last = Joined::new(geometry.shape(), roots_r_last)?.root();
+    let encoded = replica::encode_sector(backend, job, geometry, &data, cache, replica, &mut manifest)?;
+    let comm_r_last = Joined::new(geometry.shape(), encoded.roots)?.root();
     let comm_r = hash2(&comm_c, &comm_r_last)?;
     // No replica has been replaced so far, and nothing is left to go wrong but the disk.
-    replica.into_iter().try_for_each(AtomicFile::commit)?;
-    Ok(Commitments { comm_d, comm_c, comm_r_last, comm_r })
+    encoded.files.into_iter().try_for_each(AtomicFile::commit)?;
+    Ok(Commitments { comm_d: encoded.comm_d, comm_c, comm_r_last, comm_r })
 }
 
 /// TreeC, of which base trees that the manifest knows by their digests are taken as they are.
@@ -132,7 +135,7 @@ fn noted_tree_c(
     job: &Job<'_>,
     geometry: Geometry,
     cache: &Path,
-    mut manifest: Option<Manifest>,
+    manifest: &mut Option<Manifest>,
 ) -> Result<Vec<Node>, CommitError> {
     let paths: Vec<PathBuf> = files::tree_c(cache, geometry.base_trees()).collect();
     let stored = geometry.base().stored();
@@ -142,7 +145,7 @@ fn noted_tree_c(
     if noted > 0 {
         let stage = job.stage("check tree-c", Unit::Bytes, noted * stored * NODE_SIZE as u64);
         for (path, known) in paths.iter().zip(&mut known) {
-            if let Some(manifest) = &manifest
+            if let Some(manifest) = manifest
                 && manifest.holds(cache, &name_of(path), &stage).map_err(|error| unread(path, error))?
             {
                 *known = Some(NodeFile::open(path, stored)?.node(stored - 1)?);
@@ -154,7 +157,7 @@ fn noted_tree_c(
         tracing::info!(trees = found, of = paths.len(), "base trees of tree-c are there");
     }
     let mut note = |path: &Path| {
-        if let Some(manifest) = &mut manifest {
+        if let Some(manifest) = manifest {
             manifest.record(name_of(path), FileRecord::of(path, None).map_err(|error| unread(path, error))?);
             manifest.store(cache)?;
         }
@@ -174,49 +177,6 @@ fn unread(path: &Path, error: CheckError) -> BuildError {
     }
 }
 
-/// Encodes the leaves of TreeD into the replica and builds TreeR-last over it; returns CommD, the base roots, and the
-/// files, not yet under their names, the replica first.
-fn encode_sector(
-    backend: &dyn Backend,
-    job: &Job<'_>,
-    geometry: Geometry,
-    data: &NodeFile,
-    cache: &Path,
-    replica: &Path,
-) -> Result<(Node, Vec<Node>, Vec<AtomicFile>), CommitError> {
-    let keys = NodeFile::open(&files::layer(cache, geometry.layers()), geometry.nodes())?;
-    // Two buffers each of data and keys, and the rows above both.
-    let batch = batch_nodes(job, 7);
-    let stage = job.stage("encode", Unit::Items, geometry.nodes());
-    let output = AtomicFile::with_len(replica, geometry.nodes() * NODE_SIZE as u64)?;
-    let mut tree_d = Cascade::new(backend, NodeHash::Sha256, geometry.data(), batch, None);
-    let mut trees = tree_r_last(backend, job, cache, geometry, batch);
-    let read = |first, count, [values, labels]: &mut [Vec<Node>; 2]| {
-        for (file, nodes) in [(data, values), (&keys, labels)] {
-            nodes.resize(count, [0; NODE_SIZE]);
-            file.read(first, nodes)?;
-        }
-        Ok::<_, CommitError>(())
-    };
-    stream(geometry.nodes(), batch, read, |first, [values, labels]| {
-        tree_d.push(values)?;
-        encode(values, labels).map_err(|EncodeError { index, operand, source }| {
-            let file = if operand == Operand::Value { data } else { &keys };
-            BuildError::NonCanonical { path: file.path().to_owned(), index: first + index as u64, source }
-        })?;
-        output.write_at(values.as_flattened(), first * NODE_SIZE as u64)?;
-        trees.push(values)?;
-        Ok(stage.advance(values.len() as u64)?)
-    })?;
-    let (computed, _) = tree_d.finish()?;
-    let stored = data.node(data.nodes() - 1)?;
-    if computed != stored {
-        return Err(CommitError::Data { path: data.path().to_owned(), stored, computed });
-    }
-    let (roots, mut files) = trees.finish()?;
-    files.insert(0, output);
-    Ok((stored, roots, files))
-}
-
+mod replica;
 #[cfg(test)]
 mod tests;

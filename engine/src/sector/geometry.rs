@@ -184,6 +184,11 @@ impl Geometry {
         Rows::new(DATA_ARITY, self.nodes).expect("the number of nodes is a power of two, checked in new")
     }
 
+    /// Rows of the part of TreeD above the leaves of one base tree; its root is in row `data_part().count() - 1` of TreeD.
+    pub fn data_part(self) -> Rows {
+        Rows::new(DATA_ARITY, self.base.leaves()).expect("base trees divide a power of two, checked in new")
+    }
+
     /// Base tree and place in it of a leaf.
     pub fn locate(self, leaf: u64) -> (usize, u64) {
         ((leaf / self.base.leaves()) as usize, leaf % self.base.leaves())

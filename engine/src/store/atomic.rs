@@ -7,13 +7,15 @@
 //! written. A process that is killed leaves it behind, unlocked: the next one that writes `NAME` removes it first, and
 //! [`super::files::clear`] removes all that are in a cache folder. What a crash leaves does not outlive the next attempt.
 //! Where the file system knows no locks, nobody can tell the living from the dead, and leftovers stay.
+//!
+//! Who can tell good bytes of a leftover from bad ones takes it over instead: [`AtomicFile::resume`].
 
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use super::positioned::{reserve, write_all_at};
 
@@ -51,7 +53,7 @@ impl WriteError {
     }
 }
 
-/// A file being written, not yet under its name; dropped without [`AtomicFile::commit`], it is gone.
+/// A file being written, not yet under its name; dropped without [`AtomicFile::commit`] or [`AtomicFile::keep`], it is gone.
 #[derive(Debug)]
 pub struct AtomicFile {
     temporary: NamedTempFile,
@@ -90,6 +92,38 @@ impl AtomicFile {
             reserve(file.file(), bytes).map_err(|source| file.error(source))?;
         }
         Ok(file)
+    }
+
+    /// Takes over what was left of a file of `bytes` bytes, or begins one as [`AtomicFile::with_len`] does; also returns whether it
+    /// was there. A killed process may have left any bytes in it.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub fn resume(path: &Path, bytes: u64) -> Result<(Self, bool), WriteError> {
+        let Some(name) = path.file_name() else {
+            return Err(WriteError::NoName { path: path.to_owned() });
+        };
+        let left = take_abandoned(folder(path), name, bytes).unwrap_or_else(|error| {
+            tracing::debug!(path = %path.display(), %error, "leftovers were not looked for");
+            None
+        });
+        let Some(temporary) = left else { return Ok((Self::with_len(path, bytes)?, false)) };
+        let file = Self { temporary, path: path.to_owned() };
+        reserve(file.file(), bytes).map_err(|source| file.error(source))?;
+        Ok((file, true))
+    }
+
+    /// From now on it is left for [`AtomicFile::resume`] when it is dropped.
+    pub fn keep(&mut self) {
+        self.temporary.disable_cleanup(true);
+    }
+
+    /// Flushes what was written so far to the disk.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub fn sync(&self) -> Result<(), WriteError> {
+        self.file().sync_data().map_err(|source| self.error(source))
     }
 
     /// Writes `bytes` from `offset` on. Not to be mixed with [`Write`].
@@ -202,16 +236,44 @@ pub fn remove_abandoned(folder: &Path, of: impl Fn(&str) -> bool) -> io::Result<
 }
 
 fn remove_if_abandoned(path: &Path) -> io::Result<bool> {
-    let file = File::options().write(true).open(path)?;
+    if lock_abandoned(path)?.is_none() {
+        return Ok(false);
+    }
+    tracing::info!(path = %path.display(), "removing what an interrupted job left");
+    fs::remove_file(path)?;
+    Ok(true)
+}
+
+/// The file at a temporary name, locked; `None` if somebody writes it still.
+fn lock_abandoned(path: &Path) -> io::Result<Option<File>> {
+    let file = File::options().read(true).write(true).open(path)?;
     match file.try_lock() {
-        Ok(()) => {
-            tracing::info!(path = %path.display(), "removing what an interrupted job left");
-            fs::remove_file(path)?;
-            Ok(true)
-        }
-        Err(TryLockError::WouldBlock) => Ok(false),
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(error),
     }
+}
+
+/// A temporary file of `name` and of so many bytes that nobody writes any more, locked.
+fn take_abandoned(folder: &Path, name: &OsStr, bytes: u64) -> io::Result<Option<NamedTempFile>> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let is_wanted = entry.file_name().to_str().and_then(name_of_temporary).is_some_and(|of| name == of);
+        if !is_wanted || !entry.file_type()?.is_file() || entry.metadata()?.len() != bytes {
+            continue;
+        }
+        let path = entry.path();
+        match lock_abandoned(&path) {
+            // Unless somebody removed it before it was locked.
+            Ok(Some(file)) if path.exists() => {
+                tracing::info!(path = %path.display(), "going on with what an interrupted job left");
+                return Ok(Some(NamedTempFile::from_parts(file, TempPath::try_from_path(path)?)));
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(path = %path.display(), %error, "leftover stays"),
+        }
+    }
+    Ok(None)
 }
 
 fn folder(path: &Path) -> &Path {
@@ -248,6 +310,38 @@ pub(crate) mod tests {
     fn names(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn what_was_left_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sealed");
+        let (mut file, is_left) = AtomicFile::resume(&path, 100).unwrap();
+        assert!(!is_left);
+        file.write_at(b"half", 50).unwrap();
+        file.sync().unwrap();
+        file.keep();
+        // It is being written; who asks meanwhile gets another.
+        let (other, is_left) = AtomicFile::resume(&path, 100).unwrap();
+        assert!(!is_left);
+        drop((file, other));
+        assert_eq!(names(folder.path()).len(), 1);
+        fs::write(folder.path().join("sealed.Ab3dE6.tmp"), [1; 99]).unwrap();
+        fs::write(folder.path().join("other.Ab3dE6.tmp"), [1; 100]).unwrap();
+
+        let (file, is_left) = AtomicFile::resume(&path, 100).unwrap();
+        assert!(is_left);
+        file.write_at(b"whole", 0).unwrap();
+        file.commit().unwrap();
+        let bytes = fs::read(&path).unwrap();
+        assert_eq!((&bytes[..5], &bytes[50..54], bytes.len()), (&b"whole"[..], &b"half"[..], 100));
+        // Of another length: it is removed by who begins anew.
+        let (file, is_left) = AtomicFile::resume(&path, 100).unwrap();
+        assert!(!is_left);
+        drop(file);
+        let mut left = names(folder.path());
+        left.sort_unstable();
+        assert_eq!(left, ["other.Ab3dE6.tmp", "sealed"]);
     }
 
     #[test]

@@ -332,27 +332,37 @@ fn phase_can_be_repeated() {
     });
 }
 
-/// Cancels a job as soon as so many nodes of tree-c are done.
+/// Cancels a job as soon as so many nodes of a stage are done.
 struct Until<'a> {
+    stage: &'static str,
     nodes: u64,
     done: AtomicU64,
-    is_tree_c: AtomicBool,
+    is_stage: AtomicBool,
     cancel: &'a Cancel,
 }
 
 impl Progress for Until<'_> {
     fn begin(&self, stage: &'static str, _unit: Unit, _total: u64) {
-        self.is_tree_c.store(stage == "tree-c", Ordering::Relaxed);
+        self.is_stage.store(stage == self.stage, Ordering::Relaxed);
     }
 
     fn advance(&self, units: u64) {
-        let is_counted = self.is_tree_c.load(Ordering::Relaxed);
+        let is_counted = self.is_stage.load(Ordering::Relaxed);
         if is_counted && self.done.fetch_add(units, Ordering::Relaxed) + units >= self.nodes {
             self.cancel.cancel();
         }
     }
 
     fn end(&self) {}
+}
+
+/// A run that is stopped when so many nodes of a stage are done.
+fn stop_after(stage: &'static str, nodes: u64, run: impl FnOnce(&Job<'_>) -> Result<Commitments, CommitError>) {
+    let (config, cancel) = (Config { memory_bytes: 0, ..Config::default() }, Cancel::default());
+    let (done, is_stage) = (AtomicU64::new(0), AtomicBool::new(false));
+    let until = Until { stage, nodes, done, is_stage, cancel: &cancel };
+    let stopped = run(&Job { config: &config, progress: &until, cancel: &cancel });
+    assert!(matches!(stopped, Err(CommitError::Cancelled(_))), "{stopped:?}");
 }
 
 #[test]
@@ -371,11 +381,7 @@ fn base_trees_that_are_finished_are_not_made_again() {
     let noted = || Manifest::load(cache, identity.clone()).unwrap();
     noted().store(cache).unwrap();
     // Stopped in the second tree.
-    let (config, cancel) = (Config { memory_bytes: 0, ..Config::default() }, Cancel::default());
-    let until = Until { nodes: 513, done: AtomicU64::new(0), is_tree_c: AtomicBool::new(false), cancel: &cancel };
-    let job = Job { config: &config, progress: &until, cancel: &cancel };
-    let stopped = commit_noted(&Cpu, &job, geometry, cache, &replica, Some(noted()));
-    assert!(matches!(stopped, Err(CommitError::Cancelled(_))), "{stopped:?}");
+    stop_after("tree-c", 513, |job| commit_noted(&Cpu, job, geometry, cache, &replica, Some(noted())));
     assert_eq!(fs::read(&trees[0]).unwrap(), first);
     assert!(!trees[1].exists() && !replica.exists());
     assert!(noted().file("sc-02-data-tree-c-0.dat").is_some() && noted().file("sc-02-data-tree-c-1.dat").is_none());
@@ -399,6 +405,103 @@ fn base_trees_that_are_finished_are_not_made_again() {
     fs::write(&trees[0], &damaged[..64]).unwrap();
     assert_eq!(commit(), expected);
     assert_eq!(fs::read(&trees[0]).unwrap(), first);
+}
+
+/// What is left of the replica under its temporary name.
+fn left(cache: &Path) -> Vec<PathBuf> {
+    let paths = fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "tmp")).collect()
+}
+
+#[test]
+fn parts_of_the_replica_that_are_finished_are_not_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path();
+    let replica = cache.join("sealed");
+    let geometry = with_job(0, 1, |job| computed(job, cache, 1 << 10));
+    let identity = Identity::new(&SealProof::by_id(Profile::Filecoin, 5).unwrap().config(), &[1; 32]);
+    let noted = || Manifest::load(cache, identity.clone()).unwrap();
+    noted().store(cache).unwrap();
+    let commit = |discard| {
+        with_job(0, discard, |job| commit_noted(&Cpu, job, geometry, cache, &replica, Some(noted())).unwrap())
+    };
+    let expected = commit(2);
+    assert_eq!(left(cache), Vec::<PathBuf>::new());
+    let finished = fs::read(&replica).unwrap();
+    let trees: Vec<PathBuf> = files::tree_r_last(cache, 2).collect();
+    let content: Vec<_> = trees.iter().map(|tree| fs::read(tree).unwrap()).collect();
+
+    let begin_anew = || {
+        trees.iter().chain(&[replica.clone()]).chain(&left(cache)).for_each(|path| drop(fs::remove_file(path)));
+        with_job(0, 2, |_| noted().store(cache).unwrap());
+    };
+    let stop_in_second = || {
+        begin_anew();
+        fs::write(&replica, b"what was there before").unwrap();
+        stop_after("encode", 513, |job| commit_noted(&Cpu, job, geometry, cache, &replica, Some(noted())));
+        assert_eq!(fs::read(&replica).unwrap(), b"what was there before");
+        assert!(fs::read(&trees[0]).unwrap() == content[0] && !trees[1].exists());
+        let [left] = &left(cache)[..] else { panic!("{:?}", left(cache)) };
+        assert_eq!(fs::read(left).unwrap()[..512 * 32], finished[..512 * 32]);
+        left.clone()
+    };
+    let is_whole = |what: &str| {
+        assert_eq!(left(cache), Vec::<PathBuf>::new(), "{what}");
+        assert!(fs::read(&replica).unwrap() == finished, "{what}");
+        assert!(trees.iter().zip(&content).all(|(tree, content)| fs::read(tree).unwrap() == *content), "{what}");
+    };
+
+    // Labels and data of the first part are not looked at again: they are wrong now.
+    stop_in_second();
+    let (layer, tree_d) = (files::layer(cache, 2), files::tree_d(cache));
+    let good = [fs::read(&layer).unwrap(), fs::read(&tree_d).unwrap()];
+    for (path, good) in [&layer, &tree_d].into_iter().zip(&good) {
+        let mut bad = good.clone();
+        bad[..32 * 8].fill(1);
+        fs::write(path, bad).unwrap();
+    }
+    // The trees of columns are there too.
+    assert_eq!(commit(2), expected);
+    is_whole("a part that is there");
+    for (path, good) in [&layer, &tree_d].into_iter().zip(&good) {
+        fs::write(path, good).unwrap();
+    }
+
+    // What is not as noted is made again.
+    let flip = |path: &Path, place: usize| {
+        let mut bytes = fs::read(path).unwrap();
+        bytes[place] ^= 1;
+        fs::write(path, bytes).unwrap();
+    };
+    flip(&stop_in_second(), 511 * 32);
+    assert_eq!(commit(2), expected);
+    is_whole("a damaged part");
+    stop_in_second();
+    flip(&trees[0], 20);
+    assert_eq!(commit(2), expected);
+    is_whole("a damaged tree");
+    let path = stop_in_second();
+    fs::write(&path, &finished[..100]).unwrap();
+    assert_eq!(commit(2), expected);
+    is_whole("a cut replica");
+    fs::remove_file(stop_in_second()).unwrap();
+    assert_eq!(commit(2), expected);
+    is_whole("no replica");
+
+    // Trees without other rows are other files.
+    stop_in_second();
+    assert_eq!(commit(0), expected);
+    assert_ne!(fs::read(&trees[0]).unwrap().len(), content[0].len());
+
+    // Parts of other data are none of this sector.
+    stop_in_second();
+    flip(&cache.join("staged"), 900 * 32);
+    with_job(0, 2, |job| build_tree_d(&Cpu, job, &cache.join("staged"), geometry.data(), &tree_d)).unwrap();
+    let other = commit(2);
+    assert_ne!(other.comm_d, expected.comm_d);
+    let again = with_job(0, 2, |job| commit_with(&Cpu, job, geometry, cache, &cache.join("again")).unwrap());
+    assert_eq!(other, again);
+    assert!(fs::read(&replica).unwrap() == fs::read(cache.join("again")).unwrap());
 }
 
 #[test]
