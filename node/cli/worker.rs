@@ -44,7 +44,11 @@ pub fn run(verb: &Worker, context: &Context) -> anyhow::Result<Report> {
 /// Where the queue is.
 pub fn store(context: &Context) -> anyhow::Result<&Store> {
     let none = || Failure::new(Kind::Settings, "there is no place for the queue").hint("--store names one");
-    Ok(context.settings.store.value.as_ref().ok_or_else(none)?)
+    let store = context.settings.store.value.as_ref().ok_or_else(none)?;
+    if store.is_exposed() {
+        tracing::warn!(%store, "the queue's password and jobs travel unencrypted; sslmode=require encrypts them");
+    }
+    Ok(store)
 }
 
 /// Opens the queue.

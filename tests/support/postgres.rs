@@ -21,11 +21,17 @@ pub struct Postgres {
     folder: tempfile::TempDir,
     programs: PathBuf,
     as_nobody: bool,
+    port: u16,
 }
 
 impl Postgres {
     /// Starts a server; `None` where none is installed and none has to be.
     pub fn start() -> Option<Self> {
+        Self::with(5432, |_| vec!["-c".to_owned(), "listen_addresses=".to_owned()])
+    }
+
+    /// Starts a server of this port's number with more settings, which may need files in the folder they are told.
+    pub fn with(port: u16, settings: impl FnOnce(&Path) -> Vec<String>) -> Option<Self> {
         let Some(programs) = find() else {
             assert!(std::env::var_os("FILECASH_TESTS_NEED_POSTGRES").is_none(), "PostgreSQL is not installed");
             drop(writeln!(std::io::stderr(), "left out: PostgreSQL is not installed"));
@@ -41,17 +47,24 @@ impl Postgres {
         let mut made = program(&programs, "initdb", as_nobody);
         made.args(["--no-sync", "-A", "trust", "-U", "filecash", "-E", "UTF8", "-D"]).arg(&data);
         assert!(made.stdout(Stdio::null()).status().unwrap().success(), "initdb failed");
+        let settings = settings(folder.path());
+        if as_nobody {
+            for entry in fs::read_dir(folder.path()).unwrap() {
+                chown(entry.unwrap().path(), Some(NOBODY), Some(NOBODY)).unwrap();
+            }
+        }
         let server = program(&programs, "postgres", as_nobody)
             .arg("-D")
             .arg(&data)
             .arg("-k")
             .arg(folder.path())
-            .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "log_min_messages=fatal"])
+            .args(["-p", &port.to_string(), "-c", "fsync=off", "-c", "log_min_messages=fatal"])
+            .args(settings)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let postgres = Self { server, folder, programs, as_nobody };
+        let postgres = Self { server, folder, programs, as_nobody, port };
         let began = Instant::now();
         while !postgres.client("pg_isready").arg("-q").status().unwrap().success() {
             assert!(began.elapsed() < Duration::from_secs(60), "the server does not answer");
@@ -60,17 +73,22 @@ impl Postgres {
         Some(postgres)
     }
 
+    /// Where its files are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Makes an empty database and gives its address.
     pub fn database(&self, name: &str) -> String {
         assert!(self.client("createdb").arg(name).status().unwrap().success());
         let host = self.folder.path().to_str().unwrap().replace('/', "%2F");
-        format!("postgres://filecash@{host}/{name}")
+        format!("postgres://filecash@{host}:{}/{name}", self.port)
     }
 
     /// One of the server's own programs, told where it is.
     pub fn client(&self, name: &str) -> Command {
         let mut command = program(&self.programs, name, self.as_nobody);
-        command.arg("-h").arg(self.folder.path()).args(["-U", "filecash"]);
+        command.arg("-h").arg(self.folder.path()).args(["-p", &self.port.to_string(), "-U", "filecash"]);
         command
     }
 }

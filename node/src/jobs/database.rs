@@ -12,21 +12,18 @@ use std::str::FromStr;
 use std::thread;
 use std::time::Duration;
 
-use postgres::NoTls;
 use postgres::error::SqlState;
 use postgres::types::private::BytesMut;
 use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params_from_iter};
 
+use server::Address;
+
+mod server;
+
 /// How long a connection waits for another's transaction.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a server may take to answer a call, and how long a connection is silent before it is asked whether it lives.
-const CONNECT: Duration = Duration::from_secs(10);
-const ALIVE: Duration = Duration::from_secs(15);
-/// A server drops a transaction whose client is gone, and a statement that would wait for one.
-const LIMITS: &str =
-    "SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '30s'; SET statement_timeout = '120s'";
 /// How often a transaction is tried that others interfere with.
 const TRIES: u32 = 8;
 
@@ -35,7 +32,7 @@ const TRIES: u32 = 8;
 pub enum Store {
     /// An SQLite file, made if it is not there.
     File(PathBuf),
-    /// A server: `postgres://user:password@host:port/database`.
+    /// A server: `postgres://user:password@host:port/database`, with `?sslmode=require` encrypted.
     Server(String),
 }
 
@@ -44,13 +41,23 @@ impl FromStr for Store {
 
     fn from_str(text: &str) -> Result<Self, StoreError> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            postgres::Config::from_str(text).map_err(|error| StoreError::Address { reason: error.to_string() })?;
+            Address::from_str(text)?;
             return Ok(Self::Server(text.to_owned()));
         }
         if text.is_empty() || text.contains("://") {
             return Err(StoreError::Address { reason: "it is neither a path nor postgres://…".to_owned() });
         }
         Ok(Self::File(text.into()))
+    }
+}
+
+impl Store {
+    /// Whether passwords and jobs travel to another machine unencrypted.
+    pub fn is_exposed(&self) -> bool {
+        match self {
+            Self::File(_) => false,
+            Self::Server(url) => Address::from_str(url).is_ok_and(|address| address.is_exposed()),
+        }
     }
 }
 
@@ -88,6 +95,8 @@ impl fmt::Debug for Store {
 pub enum StoreError {
     #[error("this is no place for a queue: {reason}")]
     Address { reason: String },
+    #[error("cannot use the certificates in {}: {reason}", path.display())]
+    Certificates { path: PathBuf, reason: String },
     #[error("cannot make the folder {}", path.display())]
     Folder { path: PathBuf, source: std::io::Error },
     #[error("the queue in {store}")]
@@ -296,19 +305,7 @@ impl Database {
             self.link = Some(match &self.store {
                 Store::File(path) => Link::Sqlite(open_file(path, &self.store)?),
                 Store::Server(url) => {
-                    let connect = || -> Result<postgres::Client, postgres::Error> {
-                        let mut config = postgres::Config::from_str(url)?;
-                        // Neither side waits long for one that is gone.
-                        if config.get_connect_timeout().is_none() {
-                            config.connect_timeout(CONNECT);
-                        }
-                        config.tcp_user_timeout(PATIENCE).keepalives_idle(ALIVE).keepalives_interval(ALIVE / 3);
-                        let mut client = config.connect(NoTls)?;
-                        client.batch_execute(LIMITS)?;
-                        Ok(client)
-                    };
-                    let client =
-                        connect().map_err(|source| StoreError::Postgres { store: self.store.clone(), source })?;
+                    let client = Address::from_str(url)?.connect(&self.store)?;
                     Link::Postgres(Box::new(client))
                 }
             });

@@ -85,6 +85,95 @@ fn queue_on_a_server() {
     }
 }
 
+/// A server that accepts nothing but encrypted connections, at localhost, and its port; `ca.pem` in its folder has signed it.
+#[cfg(unix)]
+fn encrypted() -> Option<(postgres::Postgres, u16)> {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let authority = |folder: &std::path::Path, name: &str| {
+        let mut params = rcgen::CertificateParams::new([]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        fs::write(folder.join(name), certificate.pem()).unwrap();
+        (certificate, key)
+    };
+    let server = postgres::Postgres::with(port, |folder| {
+        let (ca, ca_key) = authority(folder, "ca.pem");
+        authority(folder, "other.pem");
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        fs::write(folder.join("server.crt"), params.signed_by(&key, &ca, &ca_key).unwrap().pem()).unwrap();
+        fs::write(folder.join("server.key"), key.serialize_pem()).unwrap();
+        fs::set_permissions(folder.join("server.key"), fs::Permissions::from_mode(0o600)).unwrap();
+        let only_encrypted = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
+        fs::write(folder.join("hba"), only_encrypted).unwrap();
+        let named = |name: &str, file: &str| format!("{name}={}", folder.join(file).display());
+        let settings = [
+            "listen_addresses=127.0.0.1".to_owned(),
+            "ssl=on".to_owned(),
+            named("ssl_cert_file", "server.crt"),
+            named("ssl_key_file", "server.key"),
+            named("hba_file", "hba"),
+        ];
+        settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting]).collect()
+    })?;
+    Some((server, port))
+}
+
+#[cfg(unix)]
+#[test]
+fn connections_are_encrypted_to_whom_they_should_be() {
+    let Some((server, port)) = encrypted() else { return };
+    let psql = |database: &str, sql: &str| {
+        let output = server.client("psql").args(["-qtAc", sql, database]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    psql("postgres", "ALTER USER filecash PASSWORD 'secret'");
+    psql("postgres", "CREATE DATABASE jobs");
+    let address = |host: &str, query: &str| {
+        let store: Store = format!("postgres://filecash:secret@{host}:{port}/jobs{query}").parse().unwrap();
+        Queue::open(&store)
+    };
+    let roots = |name: &str| server.folder().join(name).to_str().unwrap().replace('/', "%2F");
+
+    for mode in ["require", "verify-ca", "verify-full"] {
+        let queue = address("localhost", &format!("?sslmode={mode}&sslrootcert={}", roots("ca.pem"))).unwrap();
+        queue.add(&[new(Kind::C2)]).unwrap();
+        let seen = "SELECT DISTINCT s.ssl FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid)
+                    WHERE a.datname = 'jobs' AND a.client_addr IS NOT NULL";
+        assert_eq!(psql("postgres", seen), "t\n", "{mode}");
+    }
+    let refused = |host: &str, query: &str| match address(host, query) {
+        Err(error) => std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source())
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(": "),
+        Ok(_) => panic!("{host} {query} is accepted"),
+    };
+    let signed = format!("sslrootcert={}", roots("ca.pem"));
+    let reasons = [
+        // Who signed it is not known, or is somebody else; it has another name; nothing is encrypted.
+        refused("localhost", "?sslmode=require"),
+        refused("localhost", &format!("?sslmode=require&sslrootcert={}", roots("other.pem"))),
+        refused("127.0.0.1", &format!("?sslmode=require&{signed}")),
+        refused("localhost", &format!("?sslmode=disable&{signed}")),
+        refused("localhost", ""),
+    ];
+    for (reason, expected) in
+        reasons.iter().zip(["UnknownIssuer", "BadSignature", "not valid for name", "no encryption", "no encryption"])
+    {
+        assert!(reason.contains(expected), "{reason}");
+    }
+    for file in ["hba", "missing.pem", "data"] {
+        let reason = refused("localhost", &format!("?sslmode=require&sslrootcert={}", roots(file)));
+        assert!(reason.contains("cannot use the certificates in"), "{reason}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn server_that_was_gone_is_called_again() {
@@ -532,7 +621,25 @@ fn places_are_told_without_their_passwords() {
         assert_eq!(store.to_string(), shown);
         assert!(!format!("{store:?}").contains("sec"), "{store:?}");
     }
-    for wrong in ["", "mysql://db/miner", "postgres://db:no/miner"] {
+    for (text, is_exposed) in [
+        ("postgres://db/miner", true),
+        ("postgres://db/miner?sslmode=prefer", true),
+        ("postgres://db/miner?sslmode=require", false),
+        ("postgres://localhost,db/miner", true),
+        ("postgres://localhost/miner", false),
+        ("postgres://127.0.0.2/miner", false),
+        ("postgres://%2Frun%2Fpostgresql/miner", false),
+        ("jobs.sqlite", false),
+    ] {
+        assert_eq!(text.parse::<Store>().unwrap().is_exposed(), is_exposed, "{text}");
+    }
+    for wrong in [
+        "",
+        "mysql://db/miner",
+        "postgres://db:no/miner",
+        "postgres://db/miner?sslmode=no",
+        "postgres://db/miner?tls=yes",
+    ] {
         assert!(matches!(wrong.parse::<Store>(), Err(StoreError::Address { .. })), "{wrong}");
     }
 }
