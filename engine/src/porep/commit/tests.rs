@@ -432,7 +432,11 @@ fn parts_of_the_replica_that_are_finished_are_not_made_again() {
     let content: Vec<_> = trees.iter().map(|tree| fs::read(tree).unwrap()).collect();
 
     let begin_anew = || {
-        trees.iter().chain(&[replica.clone()]).chain(&left(cache)).for_each(|path| drop(fs::remove_file(path)));
+        trees
+            .iter()
+            .chain(std::slice::from_ref(&replica))
+            .chain(&left(cache))
+            .for_each(|path| drop(fs::remove_file(path)));
         with_job(0, 2, |_| noted().store(cache).unwrap());
     };
     let stop_in_second = || {
