@@ -73,11 +73,6 @@ impl Postgres {
         Some(postgres)
     }
 
-    /// Where its files are.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// Makes an empty database and gives its address.
     pub fn database(&self, name: &str) -> String {
         assert!(self.client("createdb").arg(name).status().unwrap().success());

@@ -85,9 +85,9 @@ fn queue_on_a_server() {
     }
 }
 
-/// A server that accepts nothing but encrypted connections, at localhost, and its port; `ca.pem` in its folder has signed it.
+/// A server that accepts nothing but encrypted connections, at localhost, its port, and its folder, where `ca.pem` has signed it.
 #[cfg(unix)]
-fn encrypted() -> Option<(postgres::Postgres, u16)> {
+fn encrypted() -> Option<(postgres::Postgres, u16, std::path::PathBuf)> {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
@@ -100,7 +100,9 @@ fn encrypted() -> Option<(postgres::Postgres, u16)> {
         fs::write(folder.join(name), certificate.pem()).unwrap();
         (certificate, key)
     };
+    let mut place = std::path::PathBuf::new();
     let server = postgres::Postgres::with(port, |folder| {
+        folder.clone_into(&mut place);
         let (ca, ca_key) = authority(folder, "ca.pem");
         authority(folder, "other.pem");
         let key = rcgen::KeyPair::generate().unwrap();
@@ -120,13 +122,13 @@ fn encrypted() -> Option<(postgres::Postgres, u16)> {
         ];
         settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting]).collect()
     })?;
-    Some((server, port))
+    Some((server, port, place))
 }
 
 #[cfg(unix)]
 #[test]
 fn connections_are_encrypted_to_whom_they_should_be() {
-    let Some((server, port)) = encrypted() else { return };
+    let Some((server, port, folder)) = encrypted() else { return };
     let psql = |database: &str, sql: &str| {
         let output = server.client("psql").args(["-qtAc", sql, database]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -138,7 +140,7 @@ fn connections_are_encrypted_to_whom_they_should_be() {
         let store: Store = format!("postgres://filecash:secret@{host}:{port}/jobs{query}").parse().unwrap();
         Queue::open(&store)
     };
-    let roots = |name: &str| server.folder().join(name).to_str().unwrap().replace('/', "%2F");
+    let roots = |name: &str| folder.join(name).to_str().unwrap().replace('/', "%2F");
 
     for mode in ["require", "verify-ca", "verify-full"] {
         let queue = address("localhost", &format!("?sslmode={mode}&sslrootcert={}", roots("ca.pem"))).unwrap();
