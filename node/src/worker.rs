@@ -125,7 +125,6 @@ struct Active {
     job: Job,
     lease: Lease,
     process: Process,
-    needs: Needs,
     memory_bytes: u64,
     noted: Instant,
     /// When the lease was last renewed.
@@ -158,6 +157,8 @@ struct Worker<'a> {
     instance: String,
     places: Vec<Place>,
     active: Vec<Active>,
+    /// What other workers do in our storages, when we last looked.
+    elsewhere: Vec<Job>,
     /// Outcomes that the database did not take yet.
     untold: Vec<(Lease, Outcome)>,
     summary: Summary,
@@ -194,6 +195,7 @@ pub fn run(queue: &Queue, options: &Options, stop: &Cancel) -> Result<Summary, W
         instance: instance(options, &lock).map_err(at_state)?,
         places,
         active: Vec::new(),
+        elsewhere: Vec::new(),
         untold: Vec::new(),
         summary: Summary::default(),
         needs: RefCell::default(),
@@ -365,11 +367,11 @@ impl Worker<'_> {
         let is_on_it =
             |other: &&Place| other.storage.id == place.storage.id || (place.disk.is_some() && other.disk == place.disk);
         let on_it: Vec<&str> = self.places.iter().filter(is_on_it).map(|other| other.storage.id.as_str()).collect();
-        let running = self
-            .active
-            .iter()
-            .filter(|active| active.job.storage.as_deref().is_some_and(|storage| on_it.contains(&storage)));
-        running.map(|active| self.missing_bytes(&active.job, active.needs.disk_bytes)).sum()
+        let running = self.active.iter().map(|active| &active.job).chain(&self.elsewhere);
+        running
+            .filter(|job| job.storage.as_deref().is_some_and(|storage| on_it.contains(&storage)))
+            .map(|job| self.missing_bytes(job, self.needs(job).disk_bytes))
+            .sum()
     }
 
     /// Memory that only a winning proof may take.
@@ -415,6 +417,8 @@ impl Worker<'_> {
 
     /// Begins the job that is to be next; `None` when there is none for us now, `false` when another was faster.
     fn begin_one(&mut self) -> Result<Option<bool>, StoreError> {
+        let ours: Vec<&str> = self.places.iter().map(|place| place.storage.id.as_str()).collect();
+        self.elsewhere = self.queue.running_elsewhere(&ours, &self.options.name)?;
         let state = self.state();
         let kinds = state.open_kinds();
         let storages: Vec<&str> = state.storages.keys().map(String::as_str).collect();
@@ -468,7 +472,7 @@ impl Worker<'_> {
                 let noted = Instant::now();
                 let job = job.clone();
                 let (renewed, stopped) = (noted, None);
-                self.active.push(Active { job, lease, process, needs, memory_bytes, noted, renewed, stopped });
+                self.active.push(Active { job, lease, process, memory_bytes, noted, renewed, stopped });
                 Ok(Some(true))
             }
             Err(error) => {
@@ -663,3 +667,6 @@ fn causes(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -381,6 +381,24 @@ impl Queue {
         self.reading(|transaction| transaction.read(&sql, &values, read_job))
     }
 
+    /// Jobs that others do in these storages.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn running_elsewhere(&self, storages: &[&str], owner: &str) -> Result<Vec<Job>, StoreError> {
+        if storages.is_empty() {
+            return Ok(Vec::new());
+        }
+        let places: Vec<String> = (2..2 + storages.len()).map(|number| format!("${number}")).collect();
+        let places = places.join(", ");
+        let sql = format!(
+            "SELECT {JOB} WHERE j.state = 'running' AND j.owner <> $1 AND j.storage IN ({places}) ORDER BY j.id"
+        );
+        let mut values = vec![owner.into()];
+        values.extend(storages.iter().map(|storage| Value::from(*storage)));
+        self.reading(|transaction| transaction.read(&sql, &values, read_job))
+    }
+
     /// Takes a waiting job for so long; `None` when another was faster.
     ///
     /// # Errors

@@ -152,7 +152,8 @@ pub fn free_bytes(folder: &Path) -> Option<u64> {
 pub fn written_bytes(folder: &Path, kind: Kind) -> u64 {
     let parts: &[&str] = match kind {
         Kind::Pc1 => &["sealed", "sc-02-data-tree-d", "sc-02-data-layer-"],
-        Kind::Pc2 => &["sc-02-data-tree-c", "sc-02-data-tree-r-last"],
+        // The replica, before it has its name.
+        Kind::Pc2 => &["sc-02-data-tree-c", "sc-02-data-tree-r-last", "sealed."],
         _ => &[],
     };
     let is_its = |name: &str| parts.iter().any(|part| name.starts_with(part));
@@ -190,6 +191,8 @@ mod tests {
         assert_eq!([of(Kind::Pc1), of(Kind::Pc2)], [2, 0]);
         write("cache/sc-02-data-tree-c-0.dat");
         assert_eq!([of(Kind::Pc1), of(Kind::Pc2), of(Kind::C1)], [2, 1, 0]);
+        write("sealed.Ab3dE6.tmp");
+        assert_eq!(of(Kind::Pc2), 2);
         assert_eq!(written_bytes(&folder.path().join("no"), Kind::Pc1), 0);
     }
 
