@@ -1,0 +1,48 @@
+//! Bytes with their CID.
+
+use crate::hash::{HashError, HashKind, verify};
+use crate::{Cid, codec};
+
+/// The most bytes of a block that is sent over a network, as bitswap has it.
+pub const MAX_BYTES: usize = 2 << 20;
+
+/// Bytes that have been checked against their CID.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    cid: Cid,
+    bytes: Vec<u8>,
+}
+
+impl Block {
+    /// A block of a codec under the CIDv1 of a hash function.
+    ///
+    /// # Errors
+    /// [`HashError::TooLong`] for more bytes than an identity holds.
+    pub fn new(hash: HashKind, codec: codec::Codec, bytes: Vec<u8>) -> Result<Self, HashError> {
+        Ok(Self { cid: hash.cid(codec.code(), &bytes)?, bytes })
+    }
+
+    /// Bytes that are said to be those of a CID.
+    ///
+    /// # Errors
+    /// [`HashError`] unless they are.
+    pub fn checked(cid: Cid, bytes: Vec<u8>) -> Result<Self, HashError> {
+        verify(&cid, &bytes)?;
+        Ok(Self { cid, bytes })
+    }
+
+    /// Its name.
+    pub fn cid(&self) -> &Cid {
+        &self.cid
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Its name and bytes.
+    pub fn into_parts(self) -> (Cid, Vec<u8>) {
+        (self.cid, self.bytes)
+    }
+}

@@ -1,0 +1,19 @@
+//! Content-addressed data, as IPFS and Filecash share it: blocks named by the hash of their bytes, and what is built of them.
+//!
+//! Everything here is plain computation over bytes and readers: no network, no async, no global state. Whatever comes from outside is
+//! checked against its CID before it is believed, and every length, depth and count has a limit.
+//!
+//! - [`hash`]: the hash functions that CIDs name, and whether bytes are those of a CID.
+//! - [`block`]: bytes with their CID.
+//! - [`codec`]: what is in a block, dag-cbor, dag-pb or raw, and where it links to.
+//! - [`store`]: where blocks are kept.
+
+pub mod block;
+pub mod codec;
+pub mod hash;
+pub mod store;
+pub mod varint;
+
+pub use block::Block;
+pub use codec::Ipld;
+pub use hash::Cid;
