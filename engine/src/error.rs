@@ -50,6 +50,7 @@ errors! {
     Setup(crate::groth16::SetupError),
     Snark(crate::api::snark::SnarkError),
     Srs(crate::groth16::SrsError),
+    Staging(crate::api::staging::StagingError),
     TreeFile(crate::merkle::tree_file::TreeFileError),
     UnknownCircuit(crate::params::UnknownCircuit),
     UnknownPoSt(crate::sector::UnknownPoSt),

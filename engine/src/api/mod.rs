@@ -11,6 +11,7 @@ pub mod prove;
 pub mod seal;
 pub mod seal_list;
 pub mod snark;
+pub mod staging;
 pub mod unseal;
 pub mod update;
 pub mod verify;

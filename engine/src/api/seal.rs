@@ -108,6 +108,17 @@ pub fn add_piece(
     Ok(added?)
 }
 
+/// TreeD of a staged sector in `cache`, the file that phase 1 writes too; returns CommD.
+///
+/// # Errors
+/// [`Error`]; among them [`SealError::AlreadySealed`], as of phase 1.
+pub fn tree_d(job: &Job<'_>, params: &SectorParams, cache: &Path, staged: &Path) -> Result<[u8; 32], Error> {
+    let _span = info_span!("tree_d", staged = %staged.display(), size = params.name).entered();
+    let (comm_d, file) = data_tree(job, params, cache, staged)?;
+    file.commit()?;
+    Ok(comm_d)
+}
+
 /// Pre-commit phase 1: TreeD and the layers in `cache`, and a copy of the data at `sealed` for phase 2 to encode.
 ///
 /// Layers that an earlier, interrupted call finished are taken by their digests.
@@ -216,12 +227,26 @@ fn prepare<'a>(
     stop: &'a AtomicBool,
 ) -> Result<Prepared<'a>, Error> {
     let (params, &PreCommit1Sector { cache, staged, sealed, identity, pieces }) = (config.params, sector);
-    if cache.join(files::P_AUX).exists() {
-        return Err(SealError::AlreadySealed { cache: cache.to_owned() }.into());
-    }
     let size = PaddedLen::new(params.size_bytes).map_err(PieceError::from)?;
     // Pieces that fit no sector are refused before anything is read.
     piece::comm_d(size, pieces)?;
+    let (comm_d, tree_d) = data_tree(job, params, cache, staged)?;
+    verify_pieces(&comm_d, size, pieces)?;
+    let copy = AtomicFile::with_len(sealed, params.size_bytes)?;
+    let layers = SectorLayers::open(job, config, identity.replica_id(config, &comm_d), cache, stop)?;
+    Ok(Prepared { comm_d, tree_d, copy, layers })
+}
+
+/// Builds TreeD of a sector that is not sealed yet; its file has yet to be given its name.
+fn data_tree(
+    job: &Job<'_>,
+    params: &SectorParams,
+    cache: &Path,
+    staged: &Path,
+) -> Result<([u8; 32], AtomicFile), Error> {
+    if cache.join(files::P_AUX).exists() {
+        return Err(SealError::AlreadySealed { cache: cache.to_owned() }.into());
+    }
     let metadata = fs::metadata(staged).map_err(failed("open", staged))?;
     if !metadata.is_file() {
         return Err(files::FileError::NotAFile { path: staged.to_owned() }.into());
@@ -231,12 +256,8 @@ fn prepare<'a>(
         return Err(SealError::TooLong { path: staged.to_owned(), expected: params.size_bytes, actual }.into());
     }
     fs::create_dir_all(cache).map_err(failed("create", cache))?;
-    let (comm_d, tree_d) =
-        build::tree_d(&*job.config.backend, job, staged, Geometry::of(params).data(), &files::tree_d(cache))?;
-    verify_pieces(&comm_d, size, pieces)?;
-    let copy = AtomicFile::with_len(sealed, params.size_bytes)?;
-    let layers = SectorLayers::open(job, config, identity.replica_id(config, &comm_d), cache, stop)?;
-    Ok(Prepared { comm_d, tree_d, copy, layers })
+    let rows = Geometry::of(params).data();
+    Ok(build::tree_d(&*job.config.backend, job, staged, rows, &files::tree_d(cache))?)
 }
 
 /// Makes the layers of all, in groups that threads take as they get ready.

@@ -418,6 +418,18 @@ impl StagedSector {
         }
     }
 
+    /// Adds a piece of zeros, which take neither time nor room on the disk.
+    ///
+    /// # Errors
+    /// [`PieceError::TooLarge`], [`PieceError::Staged`].
+    pub fn add_zeros(&mut self, size: UnpaddedLen) -> Result<AddedPiece, PieceError> {
+        let end = self.end_of(size)?;
+        self.file.set_len(padded_len(end)).map_err(PieceError::staged("extend", &self.path))?;
+        let (offset, written) = (end - size.get(), end - self.written);
+        self.written = end;
+        Ok(AddedPiece { piece: PieceInfo { commitment: zero_commitment(size.padded()), size }, offset, written })
+    }
+
     fn append(
         &mut self,
         source: impl io::Read + Send,

@@ -246,6 +246,24 @@ fn added_pieces_make_the_sector_of_their_comm_d() {
 }
 
 #[test]
+fn zeros_are_the_piece_that_is_read_from_zeros() {
+    let [(file, sector), (other, read)] = [staged(&[]), staged(&[])];
+    let (mut sector, mut read) = (sector.unwrap(), read.unwrap());
+    for (size, is_zero) in [(127, false), (254, true), (127, true), (508, false), (508, true)] {
+        let size = unpadded(size);
+        let bytes = if is_zero { vec![0; size.get() as usize] } else { data(size.get(), 3) };
+        let expected = with_job(|job| read.add_piece(&bytes[..], size, job).unwrap());
+        let added = match is_zero {
+            true => sector.add_zeros(size).unwrap(),
+            false => with_job(|job| sector.add_piece(&bytes[..], size, job).unwrap()),
+        };
+        assert_eq!(added, expected);
+        assert_eq!(std::fs::read(file.path()).unwrap(), std::fs::read(other.path()).unwrap());
+    }
+    assert!(matches!(sector.add_zeros(unpadded(127)), Err(PieceError::TooLarge { total: 2176, sector: 2048 })));
+}
+
+#[test]
 fn failed_addition_leaves_the_file_as_it_was() {
     struct Broken;
     impl Read for Broken {
