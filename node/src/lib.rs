@@ -11,6 +11,7 @@ pub mod jobs;
 pub mod lotus;
 pub mod plan;
 pub mod remote_c2;
+pub mod remote_piece;
 pub mod size;
 pub mod web;
 pub mod worker;
