@@ -20,6 +20,7 @@ use filecash_engine::sector::{Feature, ProverId};
 use filecash_engine::store::files::SYNTHETIC_PROOFS;
 use filecash_node::size::ByteSize;
 use serde_json::json;
+use tempfile::TempDir;
 
 use crate::args;
 use crate::batch;
@@ -382,16 +383,19 @@ fn unseal(args: &args::Unseal, context: &Context) -> anyhow::Result<Report> {
     let range = args.extract.range(end, params.unpadded_bytes(), context)?;
     let beside = if args.extract.to_stdout() { &sealed } else { &args.extract.out };
     let scratch = args.scratch.as_deref().unwrap_or(files::folder(beside));
-    let scratch = tempfile::Builder::new()
-        .prefix(".filecash-unseal-")
-        .tempdir_in(scratch)
-        .with_context(|| format!("cannot write into {}", scratch.display()))?;
+    let scratch = unseal_scratch(scratch)?;
     let sector = SealedSector { sealed: &sealed, cache: cache.as_deref(), scratch: scratch.path() };
     args.extract.run(("Unseal", params.size_bytes), range, given.force, |out| {
         let job = context.job();
         let outcome = unseal::unseal_range(&job, &proof.config(), &sector, &identity, &comm_d, range, out);
         context.kept(outcome, || "no data was kept".to_owned())
     })
+}
+
+/// A folder in `folder` for the layers that unsealing computes; gone when it is dropped.
+pub fn unseal_scratch(folder: &Path) -> anyhow::Result<TempDir> {
+    let scratch = tempfile::Builder::new().prefix(".filecash-unseal-").tempdir_in(folder);
+    scratch.with_context(|| format!("cannot write into {}", folder.display()))
 }
 
 fn clear_cache(args: &args::ClearCache, context: &Context) -> anyhow::Result<Report> {

@@ -1,5 +1,7 @@
 //! Processors of a Damocles worker (`spec/attach.md` B.16 and E.4): the worker is this test.
 
+mod data;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -21,8 +23,14 @@ struct Processor {
 
 impl Processor {
     fn start(sandbox: &Sandbox, stage: &str, flags: &[&str]) -> Self {
+        Self::start_with(sandbox, stage, flags, &[])
+    }
+
+    /// [`Self::start`] with variables besides the sandbox's own.
+    fn start_with(sandbox: &Sandbox, stage: &str, flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let arguments = [flags, &["ext", "damocles", stage]].concat();
-        let mut child = sandbox.command(Path::new(FILECASH), &arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let mut command = sandbox.command(Path::new(FILECASH), &arguments);
+        let mut child = command.envs(variables.iter().copied()).stderr(Stdio::piped()).spawn().unwrap();
         let (stdin, stdout) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
         let mut processor = Self { child, stdin, stdout };
         assert_eq!(processor.line(), format!("{stage} processor ready\n"));

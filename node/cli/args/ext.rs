@@ -20,6 +20,10 @@ pub enum Ext {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum Stage {
+    /// The data of a sector, out of pieces in files, behind addresses, or of zeros
+    AddPieces,
+    /// The tree over the data
+    TreeD,
     /// Tree-d and layers
     Pc1,
     /// The replica and its trees
@@ -34,4 +38,6 @@ pub enum Stage {
     WindowPost,
     /// Winning proofs of space-time
     WinningPost,
+    /// The data of a sealed sector, whole or a range
+    Unseal,
 }

@@ -3,6 +3,7 @@
 //! The worker starts a processor as a child and hands it tasks, a line of JSON each; answers are lines too, in whatever order.
 //! Ours takes one task after the other, since each uses the whole machine. Source: `spec/attach.md` B.16.
 
+mod data;
 mod post;
 mod seal;
 mod update;
@@ -73,6 +74,8 @@ pub fn run(stage: Stage, context: &Context) -> anyhow::Result<Report> {
 /// The name by which a worker knows the stage.
 fn name(stage: Stage) -> &'static str {
     match stage {
+        Stage::AddPieces => "add_pieces",
+        Stage::TreeD => "tree_d",
         Stage::Pc1 => "pc1",
         Stage::Pc2 => "pc2",
         Stage::C2 => "c2",
@@ -80,6 +83,7 @@ fn name(stage: Stage) -> &'static str {
         Stage::SnapProve => "snap_prove",
         Stage::WindowPost => "window_post",
         Stage::WinningPost => "winning_post",
+        Stage::Unseal => "unseal",
     }
 }
 
@@ -112,6 +116,8 @@ fn lines(context: &Context) -> Receiver<io::Result<Vec<u8>>> {
 
 fn process(stage: Stage, context: &Context, task: &RawValue) -> anyhow::Result<Box<RawValue>> {
     match stage {
+        Stage::AddPieces => data::add_pieces(context, parsed(task)?),
+        Stage::TreeD => data::tree_d(context, &parsed(task)?),
         Stage::Pc1 => seal::pc1(context, parsed(task)?),
         Stage::Pc2 => seal::pc2(context, parsed(task)?),
         Stage::C2 => seal::c2(context, parsed(task)?),
@@ -119,6 +125,7 @@ fn process(stage: Stage, context: &Context, task: &RawValue) -> anyhow::Result<B
         Stage::SnapProve => update::snap_prove(context, parsed(task)?),
         Stage::WindowPost => post::window_post(context, parsed(task)?),
         Stage::WinningPost => post::winning_post(context, parsed(task)?),
+        Stage::Unseal => data::unseal(context, parsed(task)?),
     }
 }
 
