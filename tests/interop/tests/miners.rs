@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -21,9 +22,11 @@ use filecash_interop::side::{Maker, Reference, Side, Statement};
 use filecash_interop::snapshot::Snapshot;
 use filecoin_proofs_api::seal::{
     SealCommitPhase1Output, SealCommitPhase2Output, SealPreCommitPhase1Output, SealPreCommitPhase2Output, add_piece,
-    seal_commit_phase1, seal_pre_commit_phase1, seal_pre_commit_phase2,
+    seal_commit_phase1, seal_pre_commit_phase1, seal_pre_commit_phase2, unseal_range, write_and_preprocess,
 };
-use filecoin_proofs_api::{PieceInfo, ProverId, RegisteredSealProof, SectorId, Ticket, UnpaddedBytesAmount};
+use filecoin_proofs_api::{
+    Commitment, PieceInfo, ProverId, RegisteredSealProof, SectorId, Ticket, UnpaddedByteIndex, UnpaddedBytesAmount,
+};
 use serde::{Deserialize, Serialize};
 use vc_processors::core::ext::{BoxedFinalizeHook, BoxedPrepareHook, Producer, ProducerBuilder};
 use vc_processors::core::{Processor, Task};
@@ -31,6 +34,7 @@ use vc_processors::core::{Processor, Task};
 const SECTOR: u64 = 5;
 const TICKET: Ticket = [1; 32];
 const SEED: Ticket = [2; 32];
+const TREE_D: &str = "sc-02-data-tree-d.dat";
 
 /// The prover id of miner 1000.
 fn prover() -> ProverId {
@@ -95,6 +99,42 @@ macro_rules! task {
     };
 }
 
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum PieceFile {
+    Local(PathBuf),
+    Pledge,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Piece {
+    piece_file: PieceFile,
+    payload_size: u64,
+    piece_size: UnpaddedBytesAmount,
+}
+
+task!(AddPieces, "add_pieces", Vec<PieceInfo>, {
+    seal_proof_type: RegisteredSealProof,
+    pieces: Vec<Piece>,
+    staged_filepath: PathBuf,
+});
+task!(TreeD, "tree_d", bool, {
+    registered_proof: RegisteredSealProof,
+    staged_file: PathBuf,
+    cache_dir: PathBuf,
+});
+task!(Unseal, "unseal", UnpaddedBytesAmount, {
+    registered_proof: RegisteredSealProof,
+    prover_id: ProverId,
+    sector_id: SectorId,
+    comm_d: Commitment,
+    ticket: Ticket,
+    cache_dir: PathBuf,
+    sealed_file: PathBuf,
+    unsealed_output: PathBuf,
+    offset: UnpaddedByteIndex,
+    num_bytes: UnpaddedBytesAmount,
+});
 task!(Pc1, "pc1", SealPreCommitPhase1Output, {
     registered_proof: RegisteredSealProof,
     cache_path: PathBuf,
@@ -180,6 +220,92 @@ fn damocles_workers_are_served() {
     }
     let reason = format!("{:#}", wrong.unwrap_err());
     assert!(reason.contains("replica"), "{reason}");
+}
+
+/// What the reference makes of pieces, one after the other without zeros between them.
+fn reference_staged(proof: RegisteredSealProof, pieces: &[Piece], staged: &Path) -> Vec<PieceInfo> {
+    let target = OpenOptions::new().create_new(true).read(true).write(true).open(staged).unwrap();
+    let written = pieces.iter().map(|Piece { piece_file, payload_size, piece_size }| {
+        let source: Box<dyn Read> = match piece_file {
+            PieceFile::Local(path) => Box::new(File::open(path).unwrap()),
+            PieceFile::Pledge => Box::new(io::repeat(0)),
+        };
+        let source = source.take(*payload_size).chain(io::repeat(0)).take(u64::from(*piece_size));
+        write_and_preprocess(proof, source, &target, *piece_size).unwrap().0
+    });
+    written.collect()
+}
+
+/// A sector out of pieces of these fractions of it, every second of them zeros, each other a file and some zeros; what is staged, the
+/// tree over it, and what comes out of it again are the reference's.
+fn data_is_the_references(proof: RegisteredSealProof, fractions: &[u64]) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let size = u64::from(proof.sector_size()) / 128 * 127;
+    let data: Vec<u8> = (0..size).map(|i| (i * i % 251) as u8).collect();
+    fs::write(path("data"), &data).unwrap();
+    let pieces = fractions.iter().enumerate().map(|(index, fraction)| {
+        let size = size / fraction;
+        let (piece_file, payload_size) = match index % 2 {
+            0 => (PieceFile::Local(path("data")), size - 7 * index as u64),
+            _ => (PieceFile::Pledge, size),
+        };
+        Piece { piece_file, payload_size, piece_size: UnpaddedBytesAmount(size) }
+    });
+    let pieces: Vec<_> = pieces.collect();
+    let (program, no_parameters) = (program().unwrap(), path("parameters"));
+
+    fs::write(path("staged"), b"old").unwrap();
+    let task = AddPieces { seal_proof_type: proof, pieces: pieces.clone(), staged_filepath: path("staged") };
+    let infos = child::<AddPieces>(&program, &no_parameters).process(task).unwrap();
+    let theirs = tempfile::tempdir().unwrap();
+    assert_eq!(infos, reference_staged(proof, &pieces, &theirs.path().join("staged")));
+    let staged = fs::read(path("staged")).unwrap();
+    assert!(staged == fs::read(theirs.path().join("staged")).unwrap());
+
+    let task = TreeD { registered_proof: proof, staged_file: path("staged"), cache_dir: path("prepared") };
+    assert!(child::<TreeD>(&program, &no_parameters).process(task).unwrap());
+    let theirs = copied(theirs.path());
+    let pc1 = reference_pc1(proof, theirs.path(), &infos);
+    let cache = theirs.path().join("cache");
+    assert!(fs::read(path("prepared").join(TREE_D)).unwrap() == fs::read(cache.join(TREE_D)).unwrap());
+
+    let pc2 = reference_pc2(pc1, theirs.path());
+    let unseal = child::<Unseal>(&program, &no_parameters);
+    // Elsewhere than at multiples of 127 the reference gives other bytes than those asked for.
+    for (offset, len) in [(0, size), (size / 4, size / 8), (127, size - 330)] {
+        let (offset, len) = (UnpaddedByteIndex(offset), UnpaddedBytesAmount(len));
+        let task = Unseal {
+            registered_proof: proof,
+            prover_id: prover(),
+            sector_id: SECTOR.into(),
+            comm_d: pc2.comm_d,
+            ticket: TICKET,
+            cache_dir: path("prepared"),
+            sealed_file: theirs.path().join("sealed"),
+            unsealed_output: path("unsealed"),
+            offset,
+            num_bytes: len,
+        };
+        assert_eq!(unseal.process(task).unwrap(), len);
+        let (sealed, mut expected) = (File::open(theirs.path().join("sealed")).unwrap(), Vec::new());
+        let [id, ticket] = [prover(), TICKET];
+        // It makes its labels in the cache.
+        unseal_range(proof, &cache, sealed, &mut expected, id, SECTOR.into(), pc2.comm_d, ticket, offset, len).unwrap();
+        assert!(fs::read(path("unsealed")).unwrap() == expected, "{offset:?} {len:?}");
+    }
+}
+
+#[test]
+fn data_of_damocles_workers_is_the_references() {
+    data_is_the_references(RegisteredSealProof::StackedDrg2KiBV1_1, &[4, 16, 16, 8, 2]);
+}
+
+#[test]
+fn data_of_damocles_workers_is_the_references_at_8mib() {
+    let halves = (5..16).rev().map(|log2| 1 << log2);
+    let fractions: Vec<u64> = [2, 4, 8, 16, 1 << 16, 1 << 16].into_iter().chain(halves).collect();
+    data_is_the_references(RegisteredSealProof::StackedDrg8MiBV1_1, &fractions);
 }
 
 /// PC2 in the way of `lotus-worker --external-pc2`, on what the reference left, and the reference's C1 on what we leave.
