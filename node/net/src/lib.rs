@@ -1,0 +1,19 @@
+//! The node's host on the network: who it is, whom it is connected to, and the protocols that they speak.
+//!
+//! ```text
+//! Host (a handle) --commands--> event loop (owns the swarm) --> TCP, QUIC; Noise, TLS; yamux
+//!                 <--replies---                             --> identify, ping, Kademlia, gossip, streams
+//! ```
+//! - [`identity`]: the key by which a node is known, in a file.
+//! - [`host`]: the host, its options and limits, and what can be asked of it.
+//! - [`gossip`]: topics, and how blocks and messages spread.
+//!
+//! Everything that others can make us hold has a limit: connections, streams, queues, bytes of a message, time.
+//!
+//! Source: `spec/network.md` 2 to 4.
+
+pub mod gossip;
+pub mod host;
+pub mod identity;
+
+pub use libp2p::{Multiaddr, PeerId};
