@@ -1,0 +1,53 @@
+//! kubo, the Go program of IPFS, in a folder of its own. Where its library is not kept there is none, which fails where
+//! `FILECASH_TESTS_NEED_KUBO` is set.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::peer::Peer;
+
+/// A node of kubo's.
+pub struct Kubo {
+    pub peer: Peer,
+    _folder: tempfile::TempDir,
+}
+
+impl Kubo {
+    /// Starts one whose config differs from that of `tests/foreign/kubo.py` by these settings.
+    pub fn start(settings: &Value) -> Option<Self> {
+        let kept = kept("kubo");
+        if !kept.exists() {
+            assert!(std::env::var_os("FILECASH_TESTS_NEED_KUBO").is_none(), "there is no kubo in {}", kept.display());
+            drop(writeln!(std::io::stderr(), "left out: there is no kubo in {}", kept.display()));
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/foreign/kubo.py");
+        let mut python = Command::new("python3");
+        python.arg(script).arg(kept).arg(folder.path().join("repository")).arg(settings.to_string());
+        Some(Self { peer: Peer::start(python.stderr(Stdio::null())), _folder: folder })
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        self.peer.ready["id"].as_str().unwrap()
+    }
+
+    /// Where it listens by a transport, with its id.
+    pub fn address(&self, part: &str) -> String {
+        let addresses =
+            self.peer.ready["addresses"].as_array().unwrap().iter().map(|address| address.as_str().unwrap());
+        let address = addresses.into_iter().find(|address| address.contains(part)).unwrap();
+        format!("{address}/p2p/{}", self.id())
+    }
+}
+
+/// What tests keep between runs.
+pub fn kept(name: &str) -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"));
+    cache.join("filecash-tests").join(name)
+}
