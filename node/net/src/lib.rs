@@ -6,6 +6,7 @@
 //! ```
 //! - [`identity`]: the key by which a node is known, in a file.
 //! - [`host`]: the host, its options and limits, and what can be asked of it.
+//! - [`streams`]: messages on streams, and who serves them.
 //! - [`gossip`]: topics, and how blocks and messages spread.
 //!
 //! Everything that others can make us hold has a limit: connections, streams, queues, bytes of a message, time.
@@ -15,5 +16,6 @@
 pub mod gossip;
 pub mod host;
 pub mod identity;
+pub mod streams;
 
 pub use libp2p::{Multiaddr, PeerId};

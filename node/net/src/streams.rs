@@ -1,0 +1,300 @@
+//! Messages on streams, and who serves them: frames behind their lengths, bare items of dag-cbor, each with a limit and within a time.
+//!
+//! Source: `spec/network.md` 6 (one item, never read to the end: the other side leaves the stream open), 11.1, 12 (frames).
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use filecash_ipld::Ipld;
+use filecash_ipld::codec::{CodecError, dag_cbor};
+use filecash_ipld::varint;
+use libp2p::futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
+use libp2p::{PeerId, Stream, StreamProtocol};
+use libp2p_stream::{AlreadyRegistered, Control};
+use tokio::task::JoinHandle;
+
+/// What is read at once of an item whose length nobody tells.
+const BLOCK: usize = 16 << 10;
+
+/// Why a message did not come or go.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the messages are the docs")]
+pub enum StreamError {
+    #[error("the stream broke off")]
+    Io(#[from] io::Error),
+    #[error("a message of more than {limit} bytes")]
+    TooLong { limit: usize },
+    #[error("a message without a length")]
+    Length,
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    #[error("nothing came for {} s", .0.as_secs_f32())]
+    Silent(Duration),
+}
+
+/// Does something within a time.
+///
+/// # Errors
+/// [`StreamError::Silent`].
+pub async fn within<T>(time: Duration, work: impl Future<Output = Result<T, StreamError>>) -> Result<T, StreamError> {
+    tokio::time::timeout(time, work).await.unwrap_or(Err(StreamError::Silent(time)))
+}
+
+/// Reads a frame: its length as a varint, then its bytes; `None` at the end of the stream.
+///
+/// # Errors
+/// [`StreamError`].
+pub async fn read_frame(stream: &mut (impl AsyncRead + Unpin), limit: usize) -> Result<Option<Vec<u8>>, StreamError> {
+    let mut head = Vec::with_capacity(varint::MAX_BYTES);
+    let length = loop {
+        let mut byte = [0];
+        if stream.read(&mut byte).await? == 0 {
+            return if head.is_empty() { Ok(None) } else { Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()) };
+        }
+        head.push(byte[0]);
+        match varint::read(&mut &head[..]) {
+            Ok(length) => break length,
+            Err(varint::VarintError::Incomplete) => {}
+            Err(varint::VarintError::Syntax) => return Err(StreamError::Length),
+        }
+    };
+    let length =
+        usize::try_from(length).ok().filter(|length| *length <= limit).ok_or(StreamError::TooLong { limit })?;
+    // What is not sent takes no memory.
+    let mut frame = Vec::new();
+    while frame.len() < length {
+        let start = frame.len();
+        frame.resize(length.min(start + BLOCK.max(start)), 0);
+        stream.read_exact(&mut frame[start..]).await?;
+    }
+    Ok(Some(frame))
+}
+
+/// Writes a frame and sends it.
+///
+/// # Errors
+/// [`StreamError`].
+pub async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), frame: &[u8]) -> Result<(), StreamError> {
+    let mut head = Vec::new();
+    varint::write(frame.len() as u64, &mut head);
+    stream.write_all(&head).await?;
+    stream.write_all(frame).await?;
+    Ok(stream.flush().await?)
+}
+
+/// Reads one item of dag-cbor. What follows it is lost.
+///
+/// # Errors
+/// [`StreamError`].
+pub async fn read_item(stream: &mut (impl AsyncRead + Unpin), limit: usize) -> Result<Ipld, StreamError> {
+    let mut bytes = Vec::new();
+    // Looking again at all of a long item for every few bytes of it would take long.
+    let mut look_at = 1;
+    loop {
+        let start = bytes.len();
+        bytes.resize(start + BLOCK, 0);
+        let read = stream.read(&mut bytes[start..]).await?;
+        bytes.truncate(start + read);
+        if bytes.len() >= look_at || read == 0 {
+            if let Some((item, length)) = dag_cbor::decode_first(&bytes)? {
+                return if length <= limit { Ok(item) } else { Err(StreamError::TooLong { limit }) };
+            }
+            look_at = if read < BLOCK { bytes.len() + 1 } else { bytes.len() * 2 };
+        }
+        if read == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        if bytes.len() > limit {
+            return Err(StreamError::TooLong { limit });
+        }
+    }
+}
+
+/// Writes one item of dag-cbor and sends it.
+///
+/// # Errors
+/// [`StreamError`].
+pub async fn write_item(stream: &mut (impl AsyncWrite + Unpin), item: &Ipld) -> Result<(), StreamError> {
+    stream.write_all(&dag_cbor::encode(item)).await?;
+    Ok(stream.flush().await?)
+}
+
+/// How many streams of a protocol are served at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// In all.
+    pub streams: usize,
+    /// Of one peer.
+    pub per_peer: usize,
+}
+
+/// Serves a protocol until the task is aborted or the host ends. A stream beyond the limits is closed unread.
+///
+/// # Errors
+/// [`AlreadyRegistered`] when somebody serves it already.
+pub fn serve<F, W>(
+    mut control: Control,
+    protocol: StreamProtocol,
+    limits: Served,
+    serve: F,
+) -> Result<JoinHandle<()>, AlreadyRegistered>
+where
+    F: Fn(PeerId, Stream) -> W + Send + Sync + 'static,
+    W: Future<Output = ()> + Send + 'static,
+{
+    let mut incoming = control.accept(protocol)?;
+    Ok(tokio::spawn(async move {
+        let open = Open::default();
+        let mut serving = tokio::task::JoinSet::new();
+        loop {
+            tokio::select! {
+                next = incoming.next() => {
+                    let Some((peer, stream)) = next else { break };
+                    match open.enter(peer, limits) {
+                        Some(place) => {
+                            let work = serve(peer, stream);
+                            serving.spawn(async move {
+                                work.await;
+                                drop(place);
+                            });
+                        }
+                        None => tracing::debug!(%peer, "too many streams, one is not served"),
+                    }
+                }
+                Some(_) = serving.join_next() => {}
+            }
+        }
+    }))
+}
+
+/// Streams that are open, by peer.
+#[derive(Clone, Default)]
+struct Open(Arc<Mutex<HashMap<PeerId, usize>>>);
+
+impl Open {
+    fn enter(&self, peer: PeerId, limits: Served) -> Option<Place> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: usize = open.values().sum();
+        let of_peer = open.get(&peer).copied().unwrap_or(0);
+        if all >= limits.streams || of_peer >= limits.per_peer {
+            return None;
+        }
+        open.insert(peer, of_peer + 1);
+        Some(Place { open: self.clone(), peer })
+    }
+}
+
+/// A stream's place among those that are open.
+struct Place {
+    open: Open,
+    peer: PeerId,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.open.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match open.get_mut(&self.peer) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(open.remove(&self.peer)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use libp2p::futures::io::Cursor;
+
+    use super::*;
+
+    /// Gives a few bytes at a time.
+    struct Slow(Vec<u8>, usize);
+
+    impl AsyncRead for Slow {
+        fn poll_read(
+            mut self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+            out: &mut [u8],
+        ) -> std::task::Poll<io::Result<usize>> {
+            let count = self.0.len().min(self.1).min(out.len());
+            out[..count].copy_from_slice(&self.0[..count]);
+            self.0.drain(..count);
+            std::task::Poll::Ready(Ok(count))
+        }
+    }
+
+    #[tokio::test]
+    async fn frames_are_read_as_written() {
+        let mut wire = Cursor::new(Vec::new());
+        let frames = [vec![], vec![7], vec![1; 200], vec![2; 100_000]];
+        for frame in &frames {
+            write_frame(&mut wire, frame).await.unwrap();
+        }
+        let bytes = wire.into_inner();
+        for step in [1, 3, 1 << 20] {
+            let mut slow = Slow(bytes.clone(), step);
+            for frame in &frames {
+                assert_eq!(read_frame(&mut slow, 100_000).await.unwrap().as_ref(), Some(frame));
+            }
+            assert_eq!(read_frame(&mut slow, 100_000).await.unwrap(), None);
+        }
+        for cut in [1, 3, 200, bytes.len() - 1] {
+            let mut short = Slow(bytes[..cut].to_vec(), 1 << 20);
+            let mut outcome = Ok(Some(vec![]));
+            while let Ok(Some(_)) = outcome {
+                outcome = read_frame(&mut short, 100_000).await;
+            }
+            assert!(cut == 1 || cut == 3 || matches!(outcome, Err(StreamError::Io(_))), "{cut}: {outcome:?}");
+        }
+        for (bytes, expected) in [
+            (vec![0xff; 20], "without a length"),
+            (vec![0x80, 0x80, 0x40], "more than 100 bytes"),
+            (vec![0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f], "more than 100 bytes"),
+        ] {
+            let error = read_frame(&mut Slow(bytes, 5), 100).await.unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn items_end_where_they_end() {
+        let item =
+            Ipld::List(vec![Ipld::Bytes(vec![7; 100_000]), Ipld::Integer(1 << 40), Ipld::String("é".to_owned())]);
+        let mut wire = Cursor::new(Vec::new());
+        write_item(&mut wire, &item).await.unwrap();
+        let bytes = wire.into_inner();
+        for step in [1, 1000, 1 << 20] {
+            // The stream stays open, as it were: more follows.
+            let longer = [&bytes[..], &[0xff]].concat();
+            assert_eq!(read_item(&mut Slow(longer, step), 1 << 20).await.unwrap(), item);
+        }
+        let short = read_item(&mut Slow(bytes[..bytes.len() - 1].to_vec(), 1000), 1 << 20).await;
+        assert!(matches!(short, Err(StreamError::Io(_))), "{short:?}");
+        let long = read_item(&mut Slow(bytes.clone(), 1 << 20), 1000).await;
+        assert!(matches!(long, Err(StreamError::TooLong { limit: 1000 })), "{long:?}");
+        let endless =
+            read_item(&mut Slow([vec![0x5b, 0, 0, 0, 1, 0, 0, 0, 0], vec![0; 1 << 20]].concat(), 4096), 5000).await;
+        assert!(matches!(endless, Err(StreamError::TooLong { .. })), "{endless:?}");
+        assert!(matches!(read_item(&mut Slow(vec![0xff], 1), 10).await, Err(StreamError::Codec(_))));
+        let silent = within(Duration::from_millis(20), std::future::pending::<Result<(), _>>()).await;
+        assert!(matches!(silent, Err(StreamError::Silent(_))));
+    }
+
+    #[test]
+    fn streams_have_so_many_places() {
+        let open = Open::default();
+        let limits = Served { streams: 3, per_peer: 2 };
+        let [one, other] = [PeerId::random(), PeerId::random()];
+        let first = open.enter(one, limits).unwrap();
+        let _second = open.enter(one, limits).unwrap();
+        assert!(open.enter(one, limits).is_none());
+        let third = open.enter(other, limits).unwrap();
+        assert!(open.enter(PeerId::random(), limits).is_none());
+        drop(first);
+        assert!(open.enter(one, limits).is_some());
+        drop(third);
+        assert_eq!(open.0.lock().unwrap().len(), 1);
+    }
+}
