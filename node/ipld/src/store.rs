@@ -2,10 +2,21 @@
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
+use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
 
 use crate::block::Block;
 use crate::hash::{Cid, HashError, inlined};
+
+mod disk;
+mod space;
+
+pub use disk::{DiskOptions, DiskStore, MAX_BYTES, Totals};
+
+/// How many bytes of blocks [`import`] puts at once.
+pub const BATCH_BYTES: usize = 8 << 20;
+/// How many blocks [`import`] puts at once.
+pub const BATCH_BLOCKS: usize = 16 << 10;
 
 /// Why a store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -14,8 +25,32 @@ use crate::hash::{Cid, HashError, inlined};
 pub enum StoreError {
     #[error("what is kept of {cid} is damaged")]
     Damaged { cid: Box<Cid>, source: HashError },
+    #[error("the block store at {} is in use", path.display())]
+    InUse { path: PathBuf },
+    #[error("no block store at {}: {what}", path.display())]
+    Format { path: PathBuf, what: &'static str },
+    #[error("a block of {length} bytes is longer than {limit}")]
+    TooLong { length: usize, limit: usize },
+    #[error("the block store is only read")]
+    ReadOnly,
     #[error("the block store")]
     Backend(#[source] Box<dyn StdError + Send + Sync>),
+}
+
+impl StoreError {
+    pub(crate) fn backend(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Backend(source.into())
+    }
+}
+
+/// Why blocks were not taken from where they come, or not kept.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages are the docs")]
+pub enum ImportError<E: StdError + 'static> {
+    #[error(transparent)]
+    Source(E),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Keeps blocks. What an identity CID holds is there without being kept.
@@ -65,6 +100,31 @@ pub trait BlockStore: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn remove(&self, cids: &[Cid]) -> Result<u64, StoreError>;
+}
+
+/// Keeps all blocks of an iterator, in batches, each of which is [put](BlockStore::put) at once; tells how many there were. Where it fails,
+/// earlier batches stay.
+///
+/// # Errors
+/// [`ImportError`].
+pub fn import<E: StdError + 'static>(
+    store: &dyn BlockStore,
+    blocks: impl IntoIterator<Item = Result<Block, E>>,
+) -> Result<u64, ImportError<E>> {
+    let (mut batch, mut bytes, mut count) = (Vec::new(), 0, 0);
+    for block in blocks {
+        let block = block.map_err(ImportError::Source)?;
+        bytes += block.bytes().len();
+        count += 1;
+        batch.push(block);
+        if bytes >= BATCH_BYTES || batch.len() >= BATCH_BLOCKS {
+            store.put(&batch)?;
+            batch.clear();
+            bytes = 0;
+        }
+    }
+    store.put(&batch)?;
+    Ok(count)
 }
 
 /// Keeps blocks as long as it lives.
