@@ -5,10 +5,12 @@
 //!
 //! - [`hash`]: the hash functions that CIDs name, and whether bytes are those of a CID.
 //! - [`block`]: bytes with their CID.
+//! - [`car`]: files of blocks.
 //! - [`codec`]: what is in a block, dag-cbor, dag-pb or raw, and where it links to.
 //! - [`store`]: where blocks are kept, in memory or in a folder.
 
 pub mod block;
+pub mod car;
 pub mod codec;
 pub mod hash;
 mod positioned;
