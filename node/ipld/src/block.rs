@@ -31,7 +31,7 @@ impl Block {
         Ok(Self { cid, bytes })
     }
 
-    /// Bytes that are believed to be those of a CID.
+    /// Bytes that are believed to be those of a CID, or of which it has just been computed.
     pub(crate) fn trusted(cid: Cid, bytes: Vec<u8>) -> Self {
         Self { cid, bytes }
     }

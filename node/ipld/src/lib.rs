@@ -8,6 +8,7 @@
 //! - [`car`]: files of blocks.
 //! - [`codec`]: what is in a block, dag-cbor, dag-pb or raw, and where it links to.
 //! - [`store`]: where blocks are kept, in memory or in a folder.
+//! - [`unixfs`]: files and folders as blocks, and back.
 
 pub mod block;
 pub mod car;
@@ -15,6 +16,7 @@ pub mod codec;
 pub mod hash;
 mod positioned;
 pub mod store;
+pub mod unixfs;
 pub mod varint;
 
 pub use block::Block;
