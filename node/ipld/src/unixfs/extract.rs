@@ -19,6 +19,9 @@ use crate::hash::Cid;
 /// How many folders may be in each other.
 pub const MAX_DEPTH: usize = 256;
 
+/// How many names folders that are in each other may have together; of a sharded one those at its top count.
+pub const MAX_NAMES: usize = 1 << 18;
+
 /// What to do with symbolic links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Symlinks {
@@ -73,6 +76,8 @@ pub enum ExtractError {
     Symlink(PathBuf),
     #[error("{} would be in more than {limit} folders", path.display())]
     Depth { path: PathBuf, limit: usize },
+    #[error("{} and the folders above have more than {limit} names", path.display())]
+    Names { path: PathBuf, limit: usize },
     #[error("there are more than {0} files and folders")]
     Entries(u64),
     #[error("the files have more than {0} bytes")]
@@ -92,7 +97,7 @@ pub fn extract(
     options: &Options,
     mut progress: impl FnMut(u64),
 ) -> Result<Extracted, ExtractError> {
-    let mut writer = Writer { source: &source, options, progress: &mut progress, done: Extracted::default() };
+    let mut writer = Writer { source: &source, options, progress: &mut progress, names: 0, done: Extracted::default() };
     writer.write(root, target, 0)?;
     sync_folder(parent(target))?;
     Ok(writer.done)
@@ -102,6 +107,8 @@ struct Writer<'a> {
     source: &'a dyn Source,
     options: &'a Options,
     progress: &'a mut dyn FnMut(u64),
+    /// Of the folders that are being written.
+    names: usize,
     done: Extracted,
 }
 
@@ -122,6 +129,15 @@ impl Writer<'_> {
         if depth == MAX_DEPTH {
             return Err(ExtractError::Depth { path: path.to_owned(), limit: MAX_DEPTH });
         }
+        let names = match &node {
+            Node::Folder(links) => links.len(),
+            Node::Shard(shard) => shard.slots.len(),
+            _ => 0,
+        };
+        self.names += names;
+        if self.names > MAX_NAMES {
+            return Err(ExtractError::Names { path: path.to_owned(), limit: MAX_NAMES });
+        }
         make_folder(path)?;
         for entry in list_node(self.source, cid, node)? {
             let entry = entry?;
@@ -130,6 +146,7 @@ impl Writer<'_> {
             }
             self.write(&entry.cid, &path.join(&entry.name), depth + 1)?;
         }
+        self.names -= names;
         sync_folder(path)
     }
 

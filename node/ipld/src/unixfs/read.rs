@@ -1,16 +1,16 @@
 //! The bytes of a file.
 //!
-//! A reader holds the nodes on the way from the root to where it is, and asks for a block only when it needs a byte of it or below. What is
+//! A reader holds the nodes on the way from the root to where it is, which have up to [`MAX_LINKS`] links together, and asks for a block only when it needs a byte of it or below. What is
 //! below a link has to have as many bytes as the node above says, or reading fails; links that are said to have none are not followed.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use super::node::{File, Node, Part};
+use super::node::{File, MAX_LINKS, Node, Part};
 use super::{Source, UnixFsError};
 use crate::hash::Cid;
 
-/// How many nodes may be above a byte. A tree of two links a node has 2^64 leaves at this depth.
-pub const MAX_DEPTH: usize = 64;
+/// How many nodes there may be from the root to a byte. A tree of two links a node has 2^31 leaves then.
+pub const MAX_DEPTH: usize = 32;
 
 /// Reads a file.
 pub struct Reader<S> {
@@ -103,6 +103,11 @@ impl<S: Source> Reader<S> {
             let file = load_file(&self.source, &cid)?;
             if file.size != expected {
                 return Err(UnixFsError::Size { cid: Box::new(cid), expected, actual: file.size });
+            }
+            let above = self.levels.iter().map(|level| level.parts.len()).sum::<usize>();
+            if above + file.parts.len() > MAX_LINKS {
+                let what = format!("it and the nodes above have more than {MAX_LINKS} links");
+                return Err(UnixFsError::node(&cid, what));
             }
             self.levels.push(Level::new(start, file));
         }

@@ -404,6 +404,29 @@ fn files_that_are_too_deep_are_refused() {
     assert!(matches!(read_error(&store, &cid), UnixFsError::Depth { limit: read::MAX_DEPTH, .. }));
 }
 
+#[test]
+fn nodes_that_have_too_many_links_together_are_refused() {
+    let store = MemoryStore::default();
+    let links = |first: Cid, count: usize| [&[("", first)][..], &vec![("", raw(b"")); count - 1]].concat();
+    let sizes = |count: usize| [&[1][..], &vec![0; count - 1]].concat();
+    let node = |first, count| put(&store, file_of(&sizes(count)), &links(first, count));
+    let half = node(raw(b"a"), node::MAX_LINKS / 2);
+    assert_eq!(all_bytes(&store, &node(half, node::MAX_LINKS / 2)), b"a");
+    let error = read_error(&store, &node(half, node::MAX_LINKS / 2 + 1)).to_string();
+    assert!(error.contains("more than 65536 links"), "{error}");
+
+    // The same for names of folders in each other.
+    let folder = tempfile::tempdir().unwrap();
+    let names = (0..node::MAX_LINKS - 1).map(|number| format!("z{number}")).collect::<Vec<_>>();
+    let files = names.iter().map(|name| (name.as_str(), raw(b""))).collect::<Vec<_>>();
+    let mut cid = raw(b"");
+    for _ in 0..5 {
+        cid = put(&store, Data::new(Kind::Directory), &[&[("a", cid)], &files[..]].concat());
+    }
+    let error = extract_error(&store, &cid, &folder.path().join("to"), &Options::default());
+    assert!(matches!(error, ExtractError::Names { limit: extract::MAX_NAMES, .. }), "{error}");
+}
+
 /// Of a source that gives what was not asked for.
 struct Lying;
 
