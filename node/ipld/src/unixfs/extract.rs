@@ -97,8 +97,8 @@ pub fn extract(
     options: &Options,
     mut progress: impl FnMut(u64),
 ) -> Result<Extracted, ExtractError> {
-    let mut writer = Writer { source: &source, options, progress: &mut progress, names: 0, done: Extracted::default() };
-    writer.write(root, target, 0)?;
+    let mut writer = Writer { source: &source, options, progress: &mut progress, done: Extracted::default() };
+    writer.write(root, target, Above::default())?;
     sync_folder(parent(target))?;
     Ok(writer.done)
 }
@@ -107,13 +107,18 @@ struct Writer<'a> {
     source: &'a dyn Source,
     options: &'a Options,
     progress: &'a mut dyn FnMut(u64),
-    /// Of the folders that are being written.
-    names: usize,
     done: Extracted,
 }
 
+/// The folders that something is in.
+#[derive(Clone, Copy, Default)]
+struct Above {
+    folders: usize,
+    names: usize,
+}
+
 impl Writer<'_> {
-    fn write(&mut self, cid: &Cid, path: &Path, depth: usize) -> Result<(), ExtractError> {
+    fn write(&mut self, cid: &Cid, path: &Path, above: Above) -> Result<(), ExtractError> {
         if self.done.entries == self.options.max_entries {
             return Err(ExtractError::Entries(self.options.max_entries));
         }
@@ -121,12 +126,12 @@ impl Writer<'_> {
         match Node::load(self.source, cid)? {
             Node::File(file) => self.file(file, path),
             Node::Symlink(target) => self.symlink(&target, path),
-            folder => self.folder(cid, folder, path, depth),
+            folder => self.folder(cid, folder, path, above),
         }
     }
 
-    fn folder(&mut self, cid: &Cid, node: Node, path: &Path, depth: usize) -> Result<(), ExtractError> {
-        if depth == MAX_DEPTH {
+    fn folder(&mut self, cid: &Cid, node: Node, path: &Path, above: Above) -> Result<(), ExtractError> {
+        if above.folders == MAX_DEPTH {
             return Err(ExtractError::Depth { path: path.to_owned(), limit: MAX_DEPTH });
         }
         let names = match &node {
@@ -134,8 +139,8 @@ impl Writer<'_> {
             Node::Shard(shard) => shard.slots.len(),
             _ => 0,
         };
-        self.names += names;
-        if self.names > MAX_NAMES {
+        let above = Above { folders: above.folders + 1, names: above.names + names };
+        if above.names > MAX_NAMES {
             return Err(ExtractError::Names { path: path.to_owned(), limit: MAX_NAMES });
         }
         make_folder(path)?;
@@ -144,9 +149,8 @@ impl Writer<'_> {
             if !is_safe(&entry.name) {
                 return Err(ExtractError::Name { folder: path.to_owned(), name: entry.name });
             }
-            self.write(&entry.cid, &path.join(&entry.name), depth + 1)?;
+            self.write(&entry.cid, &path.join(&entry.name), above)?;
         }
-        self.names -= names;
         sync_folder(path)
     }
 
