@@ -1,6 +1,6 @@
 //! Bytes with their CID.
 
-use crate::hash::{HashError, HashKind, verify};
+use crate::hash::{HashError, HashKind, PrefixError, of_prefix, verify};
 use crate::{Cid, codec};
 
 /// The most bytes of a block that is sent over a network, as bitswap has it.
@@ -34,6 +34,14 @@ impl Block {
     /// Bytes that are believed to be those of a CID, or of which it has just been computed.
     pub(crate) fn trusted(cid: Cid, bytes: Vec<u8>) -> Self {
         Self { cid, bytes }
+    }
+
+    /// Bytes that came with the prefix of their CID.
+    ///
+    /// # Errors
+    /// [`PrefixError`].
+    pub fn of_prefix(prefix: &[u8], bytes: Vec<u8>) -> Result<Self, PrefixError> {
+        Ok(Self { cid: of_prefix(prefix, &bytes)?, bytes })
     }
 
     /// Its name.

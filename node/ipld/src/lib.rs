@@ -9,13 +9,20 @@
 //! - [`codec`]: what is in a block, dag-cbor, dag-pb or raw, and where it links to.
 //! - [`store`]: where blocks are kept, in memory or in a folder.
 //! - [`unixfs`]: files and folders as blocks, and back.
+//! - [`selector`] and [`path`]: which part of a DAG is meant, and where in it something is.
+//! - [`traverse`]: the walk over a DAG by a selector.
 
 pub mod block;
 pub mod car;
 pub mod codec;
 pub mod hash;
+pub mod path;
 mod positioned;
+pub mod selector;
 pub mod store;
+#[cfg(test)]
+mod test_json;
+pub mod traverse;
 pub mod unixfs;
 pub mod varint;
 

@@ -30,7 +30,16 @@ const SIMPLE: u8 = 7;
 /// # Errors
 /// [`CodecError::DagCbor`].
 pub fn decode(bytes: &[u8]) -> Result<Ipld, CodecError> {
-    match decode_first(bytes)? {
+    decode_within(bytes, usize::MAX)
+}
+
+/// Reads a value that is all of the bytes and has no more than some count of values in it, itself among them. A value of one byte takes
+/// nearly 200 in memory.
+///
+/// # Errors
+/// [`CodecError::DagCbor`].
+pub fn decode_within(bytes: &[u8], values: usize) -> Result<Ipld, CodecError> {
+    match first_within(bytes, values)? {
         Some((value, length)) if length == bytes.len() => Ok(value),
         Some((_, at)) => Err(CodecError::DagCbor { at, what: "bytes after the value" }),
         None => Err(CodecError::DagCbor { at: bytes.len(), what: "the value ends too soon" }),
@@ -42,7 +51,11 @@ pub fn decode(bytes: &[u8]) -> Result<Ipld, CodecError> {
 /// # Errors
 /// [`CodecError::DagCbor`] when no more bytes would help.
 pub fn decode_first(bytes: &[u8]) -> Result<Option<(Ipld, usize)>, CodecError> {
-    let mut reader = Reader { bytes, at: 0 };
+    first_within(bytes, usize::MAX)
+}
+
+fn first_within(bytes: &[u8], values: usize) -> Result<Option<(Ipld, usize)>, CodecError> {
+    let mut reader = Reader { bytes, at: 0, values };
     match reader.value(0) {
         Ok(value) => Ok(Some((value, reader.at))),
         Err(Failure::Incomplete) => Ok(None),
@@ -58,6 +71,8 @@ enum Failure {
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// How many more values there may be.
+    values: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -109,6 +124,8 @@ impl<'a> Reader<'a> {
         if depth > MAX_DEPTH {
             return Self::wrong(at, "lists and maps too deep in each other");
         }
+        let Some(values) = self.values.checked_sub(1) else { return Self::wrong(at, "more values than are allowed") };
+        self.values = values;
         let (major, info, number) = self.head()?;
         match (major, info) {
             (UNSIGNED, _) => Ok(Ipld::Integer(number.into())),
@@ -341,6 +358,10 @@ mod tests {
         let deep = [vec![0x81; MAX_DEPTH], vec![0]].concat();
         assert!(decode(&deep).is_ok());
         assert!(decode(&[&[0x81], &deep[..]].concat()).unwrap_err().to_string().contains("too deep"));
+        // A map, its two values, and an item of one of them.
+        let four = hex("a2 6161 01 6162 81 02");
+        assert!(decode_within(&four, 4).is_ok());
+        assert!(decode_within(&four, 3).unwrap_err().to_string().contains("more values"));
     }
 
     #[test]
