@@ -16,9 +16,9 @@
 //! unless [`Walk::asking_for_identities`].
 //!
 //! Memory: of each block on the way from the root to here, the nodes that are still to come, and nothing of a block or node whose last
-//! child has been gone into. A decoded block takes up to some 200 bytes for each of its values, of which
-//! [`Limits::values_in_block`] says how many there may be. So a walk holds at most *depth × values × 200 bytes*, and for a file or a
-//! chain a few blocks. With [`Walk::following_links_once`] it holds every CID, too.
+//! child has been gone into: *depth × siblings*. Of a file or a chain that is a few blocks. A decoded block takes up to 200 bytes for
+//! each of its values, however few it has on the wire, so [`Limits::values`] bounds those of all blocks that are held, and the parts of
+//! the selector that are left at each node. With [`Walk::following_links_once`] the walk holds every CID, too.
 //!
 //! Source: go-ipld-prime's `traversal`; `spec/network.md` 11.1, 11.6, 13.1.
 
@@ -49,20 +49,14 @@ pub struct Limits {
     pub nodes: u64,
     /// Steps from the root.
     pub depth: usize,
-    /// Values in one block.
-    pub values_in_block: usize,
+    /// Values that are held at a time, of 200 bytes each.
+    pub values: usize,
 }
 
 impl Limits {
-    /// For DAGs as they come from anybody: 2^20 blocks of 64 GiB.
-    pub const DEFAULT: Self = Self {
-        blocks: 1 << 20,
-        bytes: 64 << 30,
-        links: 1 << 24,
-        nodes: 1 << 28,
-        depth: 1 << 16,
-        values_in_block: 1 << 19,
-    };
+    /// For DAGs as they come from anybody: 2^20 blocks of 64 GiB, and 200 MiB of memory.
+    pub const DEFAULT: Self =
+        Self { blocks: 1 << 20, bytes: 64 << 30, links: 1 << 24, nodes: 1 << 28, depth: 1 << 16, values: 1 << 20 };
 }
 
 /// What a walk comes to.
@@ -82,7 +76,8 @@ impl Step<'_> {
         match self {
             Step::Block(wanted) => Step::Block(wanted),
             Step::Visit(Visit { path, node, matched }) => {
-                Step::Visit(Visit { path, node: Cow::Owned(node.into_owned()), matched })
+                let (path, node) = (Cow::Owned(path.into_owned()), Cow::Owned(node.into_owned()));
+                Step::Visit(Visit { path, node, matched })
             }
             Step::Done => Step::Done,
         }
@@ -92,10 +87,8 @@ impl Step<'_> {
 /// A block that a walk needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// Its name.
+    /// Its name. Where it is says [`Walk::path`].
     pub cid: Cid,
-    /// Where it is.
-    pub path: Path,
     /// How many blocks are above it.
     pub depth: u64,
 }
@@ -104,7 +97,7 @@ pub struct Wanted {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Visit<'a> {
     /// Where it is.
-    pub path: Path,
+    pub path: Cow<'a, Path>,
     /// The node, or what a subset leaves of it.
     pub node: Cow<'a, Ipld>,
     /// Whether the selector matches it, or only leads through it.
@@ -155,7 +148,11 @@ pub struct Walk {
     /// What is still to come, innermost last.
     open: Vec<Open>,
     /// From the root to where it is.
-    path: Vec<Segment>,
+    path: Path,
+    /// The blocks that are held: how many blocks are above each, and how many values it has.
+    blocks: Vec<(u64, usize)>,
+    /// All values that are held.
+    values: usize,
     at: At,
     /// Whether the node that it is at has been told.
     told: bool,
@@ -192,6 +189,8 @@ struct Open {
     /// Blocks above it.
     depth: u64,
     children: Children,
+    /// What it counts for beside its values.
+    weight: usize,
 }
 
 #[derive(Debug)]
@@ -218,7 +217,9 @@ impl Walk {
             identities: false,
             followed: None,
             open: Vec::new(),
-            path: Vec::new(),
+            path: Path::default(),
+            blocks: Vec::new(),
+            values: 0,
             at: At::Link { cid: Box::new(root), state: State::new(selector), depth: 0 },
             told: false,
             spent: Spent { links: 1, ..Spent::default() },
@@ -276,9 +277,14 @@ impl Walk {
     /// The block that is needed, if it waits for one.
     pub fn wanted(&self) -> Option<Wanted> {
         match &self.at {
-            At::Link { cid, depth, .. } => Some(Wanted { cid: **cid, path: Path(self.path.clone()), depth: *depth }),
+            At::Link { cid, depth, .. } => Some(Wanted { cid: **cid, depth: *depth }),
             _ => None,
         }
+    }
+
+    /// Where the block is that is needed, or the node that was told last.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Hands over the block that is needed, after a look whether its bytes are those of the CID.
@@ -339,14 +345,29 @@ impl Walk {
     }
 
     fn decode(&mut self, bytes: &[u8]) -> Result<(), WalkError> {
-        let At::Link { cid, .. } = &self.at else { return Ok(()) };
-        let node = decode(cid, bytes, self.limits.values_in_block, self.visits == Visits::None)
+        self.release();
+        let At::Link { cid, depth, .. } = &self.at else { return Ok(()) };
+        let allowed = self.limits.values.saturating_sub(self.values);
+        let (node, values) = decode(cid, bytes, allowed, self.visits == Visits::None)
             .map_err(|source| WalkError::Codec { cid: cid.clone(), source })?;
+        self.blocks.push((*depth, values));
+        self.values += values;
         if let At::Link { state, depth, .. } = mem::replace(&mut self.at, At::Between) {
             self.at = At::Node { node, state, depth };
             self.visited()?;
         }
         Ok(())
+    }
+
+    /// Counts no longer what is held no longer: blocks of which no node is open.
+    fn release(&mut self) {
+        let open = self.open.last().map(|open| open.depth);
+        while let Some((depth, values)) = self.blocks.last()
+            && open.is_none_or(|open| open < *depth)
+        {
+            self.values -= values;
+            self.blocks.pop();
+        }
     }
 
     /// Counts the node that it has come to.
@@ -387,7 +408,7 @@ impl Walk {
                 }
                 At::Node { .. } => {
                     told = false;
-                    self.open();
+                    self.open()?;
                 }
                 At::Between if self.open.is_empty() => return Ok(Stop::Done),
                 At::Between => self.advance()?,
@@ -409,19 +430,33 @@ impl Walk {
             Some(node) => (node, true),
             None => (Cow::Borrowed(node), false),
         };
-        Some(Visit { path: Path(self.path.clone()), node, matched })
+        Some(Visit { path: Cow::Borrowed(&self.path), node, matched })
     }
 
     /// Goes into the node that it is at.
-    fn open(&mut self) {
+    fn open(&mut self) -> Result<(), WalkError> {
         if let At::Node { node, state, depth } = mem::replace(&mut self.at, At::Between)
             && Kind::of(&node) != Kind::Other
         {
+            let mut weight = state.weight();
             let children = match state.interests() {
                 None => Children::All { next: 0 },
-                Some(interests) => Children::Named { interests, interest: 0, place: 0 },
+                Some(interests) => {
+                    weight += interests.len();
+                    Children::Named { interests, interest: 0, place: 0 }
+                }
             };
-            self.open.push(Open { node, state, steps: self.path.len(), depth, children });
+            self.values += weight;
+            self.open.push(Open { node, state, steps: self.path.0.len(), depth, children, weight });
+            self.within("values at a time", self.values as u64, self.limits.values as u64)?;
+        }
+        Ok(())
+    }
+
+    /// Leaves the innermost open node.
+    fn close(&mut self) {
+        if let Some(open) = self.open.pop() {
+            self.values -= open.weight;
         }
     }
 
@@ -430,18 +465,18 @@ impl Walk {
         let Some(open) = self.open.last_mut() else { return Ok(()) };
         let (depth, steps) = (open.depth, open.steps);
         let Some((segment, child)) = open.next() else {
-            self.open.pop();
+            self.close();
             return Ok(());
         };
         let Ok(explored) = open.explore(&segment, child) else { return self.fail(WalkError::Selector) };
         let Some(state) = explored else { return Ok(()) };
         let child = open.take(child);
         if open.is_at_end() {
-            self.open.pop();
+            self.close();
         }
-        self.path.truncate(steps);
-        self.path.push(segment);
-        self.within("steps from the root", self.path.len() as u64, self.limits.depth as u64)?;
+        self.path.0.truncate(steps);
+        self.path.0.push(segment);
+        self.within("steps from the root", self.path.0.len() as u64, self.limits.depth as u64)?;
         match child {
             Ipld::Link(cid) => self.follow(cid, state, depth + 1),
             node => {
@@ -581,19 +616,20 @@ fn find(node: &Ipld, segment: &Segment) -> Option<usize> {
     }
 }
 
-/// What is in a block. Bytes that nobody looks at are not copied.
-fn decode(cid: &Cid, bytes: &[u8], values: usize, opaque: bool) -> Result<Ipld, CodecError> {
+/// What is in a block, and how many values. Bytes that nobody looks at are not copied.
+fn decode(cid: &Cid, bytes: &[u8], allowed: usize, opaque: bool) -> Result<(Ipld, usize), CodecError> {
     match Codec::by_code(cid.codec()) {
-        Some(Codec::Raw) if opaque => Ok(Ipld::Null),
-        Some(Codec::Raw) => Ok(Ipld::Bytes(bytes.to_vec())),
-        Some(Codec::DagCbor) => dag_cbor::decode_within(bytes, values),
+        Some(Codec::Raw) if opaque => Ok((Ipld::Null, 1)),
+        Some(Codec::Raw) => Ok((Ipld::Bytes(bytes.to_vec()), 1)),
+        Some(Codec::DagCbor) => dag_cbor::decode_counted(bytes, allowed),
         Some(Codec::DagPb) => {
             let node = dag_pb::PbNode::decode(bytes)?;
             // A link is a map of three values.
-            if node.links.len().saturating_mul(4) > values {
+            let values = 3 + 4 * node.links.len();
+            if values > allowed {
                 return Err(CodecError::DagPb { at: 0, what: "more links than are allowed" });
             }
-            Ok(node.into_ipld())
+            Ok((node.into_ipld(), values))
         }
         None => Err(CodecError::Unknown(cid.codec())),
     }

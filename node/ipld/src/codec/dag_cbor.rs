@@ -39,10 +39,20 @@ pub fn decode(bytes: &[u8]) -> Result<Ipld, CodecError> {
 /// # Errors
 /// [`CodecError::DagCbor`].
 pub fn decode_within(bytes: &[u8], values: usize) -> Result<Ipld, CodecError> {
-    match first_within(bytes, values)? {
-        Some((value, length)) if length == bytes.len() => Ok(value),
-        Some((_, at)) => Err(CodecError::DagCbor { at, what: "bytes after the value" }),
-        None => Err(CodecError::DagCbor { at: bytes.len(), what: "the value ends too soon" }),
+    Ok(decode_counted(bytes, values)?.0)
+}
+
+/// The same, and how many values there are.
+///
+/// # Errors
+/// [`CodecError::DagCbor`].
+pub fn decode_counted(bytes: &[u8], values: usize) -> Result<(Ipld, usize), CodecError> {
+    let mut reader = Reader { bytes, at: 0, values };
+    match reader.value(0) {
+        Ok(value) if reader.at == bytes.len() => Ok((value, values - reader.values)),
+        Ok(_) => Err(CodecError::DagCbor { at: reader.at, what: "bytes after the value" }),
+        Err(Failure::Incomplete) => Err(CodecError::DagCbor { at: bytes.len(), what: "the value ends too soon" }),
+        Err(Failure::Wrong { at, what }) => Err(CodecError::DagCbor { at, what }),
     }
 }
 
@@ -51,11 +61,7 @@ pub fn decode_within(bytes: &[u8], values: usize) -> Result<Ipld, CodecError> {
 /// # Errors
 /// [`CodecError::DagCbor`] when no more bytes would help.
 pub fn decode_first(bytes: &[u8]) -> Result<Option<(Ipld, usize)>, CodecError> {
-    first_within(bytes, usize::MAX)
-}
-
-fn first_within(bytes: &[u8], values: usize) -> Result<Option<(Ipld, usize)>, CodecError> {
-    let mut reader = Reader { bytes, at: 0, values };
+    let mut reader = Reader { bytes, at: 0, values: usize::MAX };
     match reader.value(0) {
         Ok(value) => Ok(Some((value, reader.at))),
         Err(Failure::Incomplete) => Ok(None),

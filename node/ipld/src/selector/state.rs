@@ -75,7 +75,7 @@ impl State {
                 depth: recursion.depth,
             },
             Selector::Union(members) => {
-                let members = members.iter().map(|member| Self::of(member)).collect();
+                let members = members.iter().map(Self::of).collect();
                 Self::union(members).unwrap_or(Self::Union(Vec::new()))
             }
             other => Self::At(Arc::new(other.clone())),
@@ -102,6 +102,15 @@ impl State {
             0 => None,
             1 => flat.pop(),
             _ => Some(Self::Union(flat)),
+        }
+    }
+
+    /// How many parts it holds.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::At(_) => 1,
+            Self::Union(members) => members.iter().map(Self::weight).sum(),
+            Self::Recursive { current, .. } => 1 + current.weight(),
         }
     }
 

@@ -139,6 +139,33 @@ fn visits_are_those_of_forest() {
     assert_eq!(checked, 9);
 }
 
+/// tests/vectors/selectors/walks.json.
+#[test]
+fn blocks_come_in_the_order_of_graphsync_in_javascript() {
+    let vectors = test_json::one(include_str!("../../../../tests/vectors/selectors/walks.json"));
+    let (Some(Ipld::List(listed)), Some(Ipld::List(walks))) = (vectors.get("blocks"), vectors.get("walks")) else {
+        panic!()
+    };
+    let (mut blocks, mut cids) = (Blocks::default(), Vec::new());
+    for block in listed {
+        let (Some(Ipld::String(cid)), Some(Ipld::String(bytes))) = (block.at(0), block.at(1)) else { panic!() };
+        let cid = cid.parse().unwrap();
+        cids.push(cid);
+        blocks.0.insert(cid, hex::decode(bytes).unwrap());
+    }
+    assert_eq!((cids.len(), walks.len()), (23, 108));
+    let place = |cid: &Cid| cids.iter().position(|known| known == cid).unwrap();
+    for walk in walks {
+        let (Some(Ipld::Integer(root)), Some(Ipld::List(order))) = (walk.get("root"), walk.get("order")) else {
+            panic!()
+        };
+        let selector = Selector::parse(walk.get("selector").unwrap()).unwrap();
+        let walked = record(Walk::new(cids[*root as usize], &selector, Limits::DEFAULT), &blocks).unwrap().1;
+        let walked: Vec<_> = walked.iter().map(|cid| Ipld::Integer(place(cid) as i128)).collect();
+        assert_eq!(walked, *order, "{root}: {:?}", walk.get("selector"));
+    }
+}
+
 /// A DAG of all codecs, and what its blocks are called.
 ///
 /// ```text
@@ -221,7 +248,7 @@ fn a_block_says_where_it_is_and_may_be_skipped() {
         // The same again until something happens.
         assert_eq!(walk.step().unwrap(), Step::Block(wanted.clone()));
         let name = names[&wanted.cid];
-        told.push(format!("{}:{}:{name}", wanted.depth, wanted.path));
+        told.push(format!("{}:{}:{name}", wanted.depth, walk.path()));
         if name == "inner" { walk.skip() } else { walk.supply(&wanted.cid, &blocks.0[&wanted.cid]).unwrap() }
     }
     let expected =
@@ -289,8 +316,10 @@ fn limits_are_kept() {
         .map(|cid| blocks.0[cid].len() as u64)
         .collect();
     let bytes = sizes.iter().sum();
+    // Most is held at the first link of pb: seven values of the root, eleven of pb, and two parts of the selector for each of the four
+    // nodes that are open.
     // The root's block has three nodes, pb's five, and there are nine others.
-    let exact = Limits { blocks: 11, bytes, links: 11, nodes: 17, depth: 6, values_in_block: 8 };
+    let exact = Limits { blocks: 11, bytes, links: 11, nodes: 17, depth: 6, values: 26 };
     let run = |limits| {
         let walk = Walk::new(root, &Selector::everything(), limits).telling(Visits::Matches);
         record(walk, &blocks).map(|(_, cids)| cids.len())
@@ -302,7 +331,8 @@ fn limits_are_kept() {
         (Limits { links: 10, ..exact }, "more than 10 links"),
         (Limits { nodes: 16, ..exact }, "more than 16 nodes"),
         (Limits { depth: 5, ..exact }, "more than 5 steps"),
-        (Limits { values_in_block: 7, ..exact }, "cannot be read"),
+        (Limits { values: 25, ..exact }, "more than 25 values at a time"),
+        (Limits { values: 19, ..exact }, "cannot be read"),
     ] {
         let error = run(limits).unwrap_err().to_string();
         assert!(error.contains(what), "{error}");
@@ -311,6 +341,32 @@ fn limits_are_kept() {
     let mut walk = Walk::new(root, &Selector::everything(), Limits { nodes: 0, ..exact });
     let error = walk.supply(&root, &blocks.0[&root]).unwrap_err();
     assert_eq!(walk.step(), Err(error));
+}
+
+/// Each block leads on by its first link and has many small values behind that, which are held until the walk comes back.
+#[test]
+fn blocks_that_are_held_are_bounded_together() {
+    let mut blocks = Blocks::default();
+    let mut tip = Ipld::Null;
+    for _ in 0..100 {
+        let mut items = vec![tip];
+        items.resize(1000, Ipld::Null);
+        tip = Ipld::Link(blocks.put_node(&Ipld::List(items)));
+    }
+    let Ipld::Link(root) = tip else { panic!() };
+    let run = |values| {
+        let mut walk = Walk::new(root, &Selector::everything(), Limits { values, ..Limits::DEFAULT });
+        let mut most = 0;
+        while let Some(wanted) = walk.next_block()? {
+            walk.supply(&wanted.cid, &blocks.0[&wanted.cid])?;
+            most = walk.values.max(most);
+        }
+        assert_eq!(walk.values, walk.blocks.iter().map(|(_, values)| values).sum::<usize>());
+        Ok::<_, WalkError>(most)
+    };
+    // A block has 1001 values, and an open node counts for two parts of the selector.
+    assert_eq!(run(100_400), Ok(100 * 1001 + 99 * 2));
+    assert!(matches!(run(50_000), Err(WalkError::Codec { .. })));
 }
 
 #[test]
@@ -329,6 +385,12 @@ fn selectors_that_ask_too_much_are_refused() {
 }
 
 #[test]
+fn a_walk_goes_from_thread_to_thread() {
+    fn moves<T: Send + 'static>(_: &T) {}
+    moves(&Walk::new(dag().1, &Selector::everything(), Limits::DEFAULT));
+}
+
+#[test]
 fn a_long_chain_takes_no_room() {
     let mut blocks = Blocks::default();
     let mut tip = blocks.put_node(&Ipld::List(Vec::new()));
@@ -339,7 +401,7 @@ fn a_long_chain_takes_no_room() {
     let mut count = 0;
     while let Some(wanted) = walk.next_block().unwrap() {
         walk.supply(&wanted.cid, &blocks.0[&wanted.cid]).unwrap();
-        assert!(walk.open.len() <= 1);
+        assert!(walk.open.len() <= 1 && walk.blocks.len() <= 1 && walk.values < 10);
         count += 1;
     }
     assert_eq!(count, 10_001);
@@ -378,7 +440,7 @@ fn plain(blocks: &Blocks, node: &Ipld, state: &State, path: &[Segment], out: &mu
         match child {
             Ipld::Link(cid) => {
                 out.1.push(*cid);
-                plain(blocks, &decode(cid, &blocks.0[cid], usize::MAX, false).unwrap(), &next, &path, out);
+                plain(blocks, &decode(cid, &blocks.0[cid], usize::MAX, false).unwrap().0, &next, &path, out);
             }
             child => plain(blocks, child, &next, &path, out),
         }
