@@ -11,6 +11,7 @@
 //! - [`unixfs`]: files and folders as blocks, and back.
 //! - [`selector`] and [`path`]: which part of a DAG is meant, and where in it something is.
 //! - [`traverse`]: the walk over a DAG by a selector.
+//! - [`wire`]: messages of graphsync and bitswap, and [`protobuf`], which some are written in.
 
 pub mod block;
 pub mod car;
@@ -18,6 +19,7 @@ pub mod codec;
 pub mod hash;
 pub mod path;
 mod positioned;
+pub mod protobuf;
 pub mod selector;
 pub mod store;
 #[cfg(test)]
@@ -25,6 +27,7 @@ mod test_json;
 pub mod traverse;
 pub mod unixfs;
 pub mod varint;
+pub mod wire;
 
 pub use block::Block;
 pub use codec::Ipld;
