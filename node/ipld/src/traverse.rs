@@ -20,6 +20,8 @@
 //! each of its values, however few it has on the wire, so [`Limits::values`] bounds those of all blocks that are held, and the parts of
 //! the selector that are left at each node. With [`Walk::following_links_once`] the walk holds every CID, too.
 //!
+//! Time: each child is compared with the parts of the selector that are left, at most [`crate::selector::MAX_PARTS`].
+//!
 //! Source: go-ipld-prime's `traversal`; `spec/network.md` 11.1, 11.6, 13.1.
 
 use std::borrow::Cow;

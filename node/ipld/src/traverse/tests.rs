@@ -214,6 +214,7 @@ fn blocks_come_in_the_order_of_the_rules() {
         (r#"{"r":{"^":2,"$":9,">":{".":{}}}}"#, "root a inner"),
         // What several members name is explored for each of them.
         (r#"{"|":[{"i":{"i":3,">":{".":{}}}},{"i":{"i":0,">":{".":{}}}}]}"#, "root inner inner"),
+        (r#"{"|":[{"i":{"i":2,">":{".":{}}}},{"i":{"i":0,">":{".":{}}}}]}"#, "root a inner"),
         (r#"{"|":[{"i":{"i":2,">":{".":{}}}},{"r":{"^":2,"$":3,">":{".":{}}}}]}"#, "root a a"),
         // All children of one member are all of them, each once, in their own order.
         (r#"{"|":[{"i":{"i":3,">":{"a":{">":{".":{}}}}}},{"a":{">":{".":{}}}}]}"#, "root inner a inner a b"),
@@ -228,6 +229,28 @@ fn blocks_come_in_the_order_of_the_rules() {
         let (_, cids) = record(walk, &blocks).unwrap_or_else(|error| panic!("{selector}: {error}"));
         let order: Vec<_> = cids.iter().map(|cid| names[cid]).collect();
         assert_eq!(order.join(" "), expected, "{selector}");
+    }
+}
+
+/// Go looks a place up in a map, too, where a field of that name explores it: so it does that twice.
+#[test]
+fn places_are_names_of_a_map_where_a_field_says_so() {
+    let mut blocks = Blocks::default();
+    let entries = [("2", "c"), ("x", "d"), ("1", "b"), ("0", "a")];
+    let root = blocks
+        .put_node(&Ipld::Map(entries.map(|(key, value)| (key.to_owned(), Ipld::String(value.to_owned()))).into()));
+    for (selector, expected) in [
+        (r#"{"i":{"i":1,">":{".":{}}}}"#, ""),
+        (r#"{"|":[{"f":{"f>":{"2":{".":{}},"1":{".":{}}}}},{"r":{"^":0,"$":9,">":{".":{}}}}]}"#, "2 1 1 2"),
+        (r#"{"|":[{"r":{"^":0,"$":2,">":{".":{}}}},{"f":{"f>":{"x":{".":{}},"01":{".":{}},"1":{".":{}}}}}]}"#, "1 x 1"),
+    ] {
+        let walk = Walk::new(root, &parse(selector), Limits::DEFAULT).telling(Visits::Matches);
+        let visits = record(walk, &blocks).unwrap().0;
+        let paths: Vec<_> = visits.iter().map(|(path, _, _)| path.as_str()).collect();
+        assert_eq!(paths.join(" "), expected, "{selector}");
+        // What is named again is there again.
+        let value = |path: &str| entries.iter().find(|(key, _)| *key == path).unwrap().1;
+        assert!(visits.iter().all(|(path, node, _)| *node == Ipld::String(value(path).to_owned())));
     }
 }
 
