@@ -3,6 +3,7 @@
 //! Numbers and names are parsed here, so that verbs see values that cannot be malformed.
 
 pub mod bench;
+pub mod blocks;
 pub mod ext;
 pub mod fetch;
 pub mod jobs;
@@ -98,6 +99,9 @@ pub struct Global {
     /// Where the queue of jobs is kept: a file, or postgres://user:password@host/database for several machines
     #[arg(long, global = true, value_name = "PLACE", help_heading = SETTINGS, hide_short_help = true)]
     pub store: Option<Store>,
+    /// Folder of blocks
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = SETTINGS, hide_short_help = true)]
+    pub blocks: Option<PathBuf>,
     /// Settings file
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = SETTINGS, hide_short_help = true)]
     pub config: Option<PathBuf>,
@@ -118,6 +122,7 @@ impl Global {
             scratch: self.scratch.clone(),
             pipeline_cache: self.pipeline_cache.clone(),
             store: self.store.clone(),
+            blocks: self.blocks.clone(),
         }
     }
 }
@@ -140,6 +145,18 @@ pub enum Verb {
     /// Commitments of pieces of data
     #[command(subcommand)]
     Piece(Piece),
+    /// Keep a file or folder as blocks, under the CID that IPFS programs give it
+    Add(blocks::Add),
+    /// Write what a CID is of: a file or a folder
+    Get(blocks::Get),
+    /// Print a file that is kept as blocks
+    Cat(blocks::Cat),
+    /// What is in blocks, and below them
+    #[command(subcommand)]
+    Dag(blocks::Dag),
+    /// CAR files: blocks on their way
+    #[command(subcommand)]
+    Car(blocks::Car),
     /// Sectors: what a folder holds, and those in the queue
     #[command(subcommand, visible_alias = "sector")]
     Sectors(Sectors),

@@ -80,6 +80,12 @@ fn show(context: &Context) -> Report {
             json!(settings.store.value.as_ref().map(ToString::to_string)),
             &settings.store.source,
         ),
+        (
+            "blocks",
+            settings.blocks.value.as_ref().map_or(NONE.to_owned(), |folder| folder.display().to_string()),
+            json!(settings.blocks.value),
+            &settings.blocks.source,
+        ),
     ];
 
     let mut table = Table::new(&[("setting", Left), ("value", Left), ("from", Left)]);

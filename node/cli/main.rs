@@ -8,8 +8,11 @@
 mod args;
 mod batch;
 mod bench;
+mod blocks;
+mod car;
 mod config;
 mod context;
+mod dag;
 mod deep;
 mod devices;
 mod ext;
@@ -60,8 +63,12 @@ fn main() -> ExitCode {
 fn run(command: &Command) -> anyhow::Result<Report> {
     let context = Context::new(&command.global, command.verb.is_daemon())?;
     match &command.verb {
+        Verb::Add(args) => blocks::add(args, &context),
         Verb::Bench(verb) => bench::run(verb, &context),
+        Verb::Car(verb) => car::run(verb, &context),
+        Verb::Cat(args) => blocks::cat(args, &context),
         Verb::Config(verb) => Ok(config::run(verb, &context)),
+        Verb::Dag(verb) => dag::run(verb, &context),
         Verb::Devices => devices::run(&context),
         Verb::Ext(verb) => ext::run(verb, &context),
         Verb::Params(verb) => params::run(verb, &context),
@@ -71,6 +78,7 @@ fn run(command: &Command) -> anyhow::Result<Report> {
         Verb::Quickstart(args) => quickstart::run(args, &context),
         Verb::Seal(verb) => seal::run(verb, &context),
         Verb::Sectors(verb) => queue::run(verb, &context),
+        Verb::Get(args) => blocks::get(args, &context),
         Verb::Jobs(verb) => jobs::run(verb, &context),
         Verb::Worker(verb) => worker::run(verb, &context),
         Verb::Serve(verb) => serve::run(verb, &context),

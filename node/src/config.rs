@@ -44,6 +44,8 @@ pub const PIPELINE_CACHE_VARIABLE: &str = "FILECASH_PIPELINE_CACHE";
 pub const SCRATCH_VARIABLE: &str = "FILECASH_SCRATCH";
 /// Where the queue of jobs is kept: a path or `postgres://…`.
 pub const STORE_VARIABLE: &str = "FILECASH_STORE";
+/// Names the folder of blocks.
+pub const BLOCKS_VARIABLE: &str = "FILECASH_BLOCKS";
 /// Path of the settings file.
 pub const CONFIG_VARIABLE: &str = "FILECASH_CONFIG";
 /// The reference's: folder of parameter files.
@@ -123,6 +125,8 @@ pub struct Flags {
     pub pipeline_cache: Option<PathBuf>,
     /// `--store`.
     pub store: Option<Store>,
+    /// `--blocks`.
+    pub blocks: Option<PathBuf>,
 }
 
 /// Every setting with its source.
@@ -150,6 +154,8 @@ pub struct Settings {
     pub pipeline_cache: Sourced<Option<PathBuf>>,
     /// Where the queue of jobs is kept; nowhere for who has no home folder and names no place.
     pub store: Sourced<Option<Store>>,
+    /// Folder of blocks; nowhere for who has no home folder and names no place.
+    pub blocks: Sourced<Option<PathBuf>>,
 }
 
 /// Why settings cannot be used.
@@ -180,6 +186,7 @@ struct SettingsFile {
     scratch: Option<PathBuf>,
     pipeline_cache: Option<PathBuf>,
     store: Option<String>,
+    blocks: Option<PathBuf>,
 }
 
 /// Looks up an environment variable.
@@ -309,6 +316,12 @@ impl Settings {
                 })?,
                 layers.store()?.map(Some),
                 state_folder(environment).map(|folder| Store::File(folder.join("jobs.sqlite"))),
+            ),
+            blocks: layers.pick(
+                flags.blocks.clone().map(|value| ("--blocks", Some(value))),
+                variable(environment, BLOCKS_VARIABLE).map(|value| (BLOCKS_VARIABLE, Some(value.into()))),
+                layers.file.blocks.clone().map(|value| Some(home(value))),
+                user_folder(environment, "XDG_DATA_HOME", ".local/share").map(|folder| folder.join("blocks")),
             ),
         };
         if settings.memory_bytes.value < MIN_MEMORY_BYTES {
