@@ -1,0 +1,26 @@
+//! The objects of the chain, byte for byte, and what of them can be checked without the ledger's state.
+//!
+//! Everything here is plain computation over bytes and over a store of blocks: no network, no async, no global state.
+//!
+//! - [`object`]: how objects stand in dag-cbor; [`address`], [`amount`], [`signature`] are what they are made of.
+//! - [`header`], [`message`], [`receipt`], [`tipset`]: the chain.
+
+pub mod address;
+pub mod amount;
+pub mod amt;
+pub mod block_message;
+pub mod header;
+pub mod message;
+pub mod object;
+pub mod read;
+pub mod receipt;
+pub mod signature;
+pub mod tipset;
+
+pub use address::Address;
+pub use amount::Amount;
+pub use header::BlockHeader;
+pub use message::{Message, SignedMessage};
+pub use object::Object;
+pub use signature::Signature;
+pub use tipset::Tipset;
