@@ -4,12 +4,16 @@
 //!
 //! - [`object`]: how objects stand in dag-cbor; [`address`], [`amount`], [`signature`] are what they are made of.
 //! - [`header`], [`message`], [`receipt`], [`tipset`]: the chain.
+//! - [`block_message`], [`block_messages`], [`hello`], [`exchange`]: what nodes send each other of it.
 
 pub mod address;
 pub mod amount;
 pub mod amt;
 pub mod block_message;
+pub mod block_messages;
+pub mod exchange;
 pub mod header;
+pub mod hello;
 pub mod message;
 pub mod object;
 pub mod read;
