@@ -5,12 +5,14 @@
 //! - [`object`]: how objects stand in dag-cbor; [`address`], [`amount`], [`signature`] are what they are made of.
 //! - [`header`], [`message`], [`receipt`], [`tipset`]: the chain.
 //! - [`block_message`], [`block_messages`], [`hello`], [`exchange`]: what nodes send each other of it.
+//! - [`check`]: what can be checked.
 
 pub mod address;
 pub mod amount;
 pub mod amt;
 pub mod block_message;
 pub mod block_messages;
+pub mod check;
 pub mod exchange;
 pub mod header;
 pub mod hello;
