@@ -6,12 +6,14 @@
 //! - [`header`], [`message`], [`receipt`], [`tipset`]: the chain.
 //! - [`block_message`], [`block_messages`], [`hello`], [`exchange`]: what nodes send each other of it.
 //! - [`check`]: what can be checked.
+//! - [`chain`]: chains in a store.
 
 pub mod address;
 pub mod amount;
 pub mod amt;
 pub mod block_message;
 pub mod block_messages;
+pub mod chain;
 pub mod check;
 pub mod exchange;
 pub mod header;
