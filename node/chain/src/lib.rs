@@ -5,8 +5,10 @@
 //! - [`object`]: how objects stand in dag-cbor; [`address`], [`amount`], [`signature`] are what they are made of.
 //! - [`header`], [`message`], [`receipt`], [`tipset`]: the chain.
 //! - [`block_message`], [`block_messages`], [`hello`], [`exchange`]: what nodes send each other of it.
+//! - [`amt`], [`hamt`]: arrays and maps in blocks.
 //! - [`check`]: what can be checked.
 //! - [`chain`]: chains in a store.
+//! - [`state`], [`facts`]: the state of a ledger, as far as a genesis is described by it.
 
 pub mod address;
 pub mod amount;
@@ -16,6 +18,8 @@ pub mod block_messages;
 pub mod chain;
 pub mod check;
 pub mod exchange;
+pub mod facts;
+pub mod hamt;
 pub mod header;
 pub mod hello;
 pub mod message;
@@ -23,6 +27,7 @@ pub mod object;
 pub mod read;
 pub mod receipt;
 pub mod signature;
+pub mod state;
 pub mod tipset;
 
 pub use address::Address;
