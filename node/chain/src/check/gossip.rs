@@ -14,8 +14,8 @@ use crate::block_message::{BlockMsg, MAX_BYTES, MAX_MESSAGES};
 use crate::message::SignedMessage;
 use crate::object::{Object, ObjectError, limit_values};
 
-/// A message list has a link of 43 bytes for each value; what is left is the header.
-const MAX_BLOCK_VALUES: usize = MAX_MESSAGES + (64 << 10);
+/// A link counts as two, a tag and its bytes; what is left is the header.
+const MAX_BLOCK_VALUES: usize = 2 * MAX_MESSAGES + (16 << 10);
 /// A message and its signature.
 const MAX_MESSAGE_VALUES: usize = 16;
 
