@@ -67,7 +67,7 @@ pub struct Imported {
 /// Takes blocks into a store, some at a time.
 ///
 /// # Errors
-/// [`ImportError`]; what came before is then there.
+/// [`ImportError`]; what came well before is then there, and can be imported again.
 pub fn import<E: StdError>(
     store: &(impl BlockStore + ?Sized),
     blocks: impl IntoIterator<Item = Result<Block, E>>,
@@ -237,5 +237,58 @@ impl<S: BlockStore> Iterator for Walk<'_, S> {
     fn next(&mut self) -> Option<Self::Item> {
         let key = self.next.take()?;
         Some(self.step(&key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use filecash_ipld::store::MemoryStore;
+
+    use super::*;
+    use crate::header::tests::header;
+
+    /// A genesis, a block on it at height 2 and one on that which was changed.
+    fn walked(change: fn(&mut BlockHeader)) -> Vec<Result<i64, String>> {
+        let mut genesis = header(0, 0, vec![]);
+        genesis.beacon_entries[0].round = 0;
+        let middle = header(1, 2, vec![genesis.cid()]);
+        let mut head = header(2, 3, vec![middle.cid()]);
+        change(&mut head);
+        let store = MemoryStore::default();
+        store.put(&[genesis.to_block(), middle.to_block(), head.to_block()]).unwrap();
+        let rules = Rules::MAINNET;
+        let chain = ChainStore::new(store, genesis.cid(), rules);
+        let told = |tipset: Result<Tipset, ChainError>| tipset.map(|tipset| tipset.height()).map_err(|e| e.to_string());
+        chain.walk(&[head.cid()]).map(told).collect()
+    }
+
+    #[test]
+    fn walk_ends_where_a_tipset_does_not_follow_its_parents() {
+        assert_eq!(walked(|_| {}), [Ok(3), Ok(2), Ok(0)]);
+        let round = "the tipset at height 3: round 104 of the beacon follows round 102".to_owned();
+        assert_eq!(walked(|head| head.beacon_entries[0].round = 104), [Ok(3), Err(round)]);
+        let time = "the tipset at height 3: a block of second 1000091, its height is that of second 1000090".to_owned();
+        assert_eq!(walked(|head| head.timestamp += 1), [Ok(3), Err(time)]);
+        let height = "the tipset at height 2: a block of height 2 on parents of height 2".to_owned();
+        assert_eq!(walked(|head| head.height = 2), [Ok(2), Err(height)]);
+        let first = walked(|head| head.height = 0);
+        assert!(matches!(&first[..], [Err(error)] if error.contains("its genesis is")), "{first:?}");
+        let below = walked(|head| head.height = -1);
+        assert!(matches!(&below[..], [Err(error)] if error.contains("begins at height -1")), "{below:?}");
+    }
+
+    #[test]
+    fn what_came_before_an_error_is_kept() {
+        let blocks: Vec<Block> = (0..2500_u64).map(|number| number.to_block()).collect();
+        let store = MemoryStore::default();
+        let failing = blocks.iter().cloned().map(Ok).chain([Err(io::Error::other("torn"))]);
+        assert!(matches!(import(&store, failing), Err(ImportError::Source(_))));
+        assert!(store.get(blocks[2047].cid()).unwrap().is_some());
+        let imported = import(&store, blocks.iter().cloned().map(Ok::<_, io::Error>)).unwrap();
+        let bytes = blocks.iter().map(|block| block.bytes().len() as u64).sum();
+        assert_eq!(imported, Imported { blocks: 2500, bytes });
+        assert!(blocks.iter().all(|block| store.get(block.cid()).unwrap().is_some()));
     }
 }
