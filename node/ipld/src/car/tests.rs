@@ -10,7 +10,7 @@ use crate::store::{BlockStore, MemoryStore, StoreError, import};
 
 /// By `@ipld/car`: two roots; sections of sha2-256, an empty block, a CIDv0, sha2-512, an identity, dag-cbor, and the first again.
 const FOREIGN: &[u8] = include_bytes!("../../../../tests/vectors/js-car.car");
-const GENESIS: &[u8] = include_bytes!("../../../../tests/vectors/filecash-genesis.car");
+const GENESIS: &[u8] = include_bytes!("../../../../tests/vectors/chain/filecash-genesis.car");
 
 fn reader(bytes: &[u8]) -> Result<CarReader<&[u8]>, CarError> {
     CarReader::new(bytes, &CarOptions::default())
