@@ -4,6 +4,7 @@
 
 pub mod bench;
 pub mod blocks;
+pub mod chain;
 pub mod ext;
 pub mod fetch;
 pub mod jobs;
@@ -157,6 +158,9 @@ pub enum Verb {
     /// CAR files: blocks on their way
     #[command(subcommand)]
     Car(blocks::Car),
+    /// Chains in CAR files: what is in them, and whether it holds
+    #[command(subcommand)]
+    Chain(chain::Chain),
     /// Sectors: what a folder holds, and those in the queue
     #[command(subcommand, visible_alias = "sector")]
     Sectors(Sectors),

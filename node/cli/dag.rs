@@ -41,7 +41,7 @@ fn show(place: &Place, context: &Context) -> anyhow::Result<Report> {
 }
 
 /// A value as dag-json: links and bytes are maps of `/`.
-fn dag_json(value: &Ipld) -> Value {
+pub fn dag_json(value: &Ipld) -> Value {
     match value {
         Ipld::Null => Value::Null,
         Ipld::Bool(value) => json!(value),

@@ -10,6 +10,7 @@ mod batch;
 mod bench;
 mod blocks;
 mod car;
+mod chain;
 mod config;
 mod context;
 mod dag;
@@ -66,6 +67,7 @@ fn run(command: &Command) -> anyhow::Result<Report> {
         Verb::Add(args) => blocks::add(args, &context),
         Verb::Bench(verb) => bench::run(verb, &context),
         Verb::Car(verb) => car::run(verb, &context),
+        Verb::Chain(verb) => chain::run(verb, &context),
         Verb::Cat(args) => blocks::cat(args, &context),
         Verb::Config(verb) => Ok(config::run(verb, &context)),
         Verb::Dag(verb) => dag::run(verb, &context),

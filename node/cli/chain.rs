@@ -1,0 +1,280 @@
+//! `filecash chain`: chains in CAR files, listed and checked.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use anyhow::Context as _;
+use filecash_chain::chain::ChainStore;
+use filecash_chain::check::{Rules, block as blocks};
+use filecash_chain::facts::{self, Genesis};
+use filecash_chain::{Amount, Tipset};
+use filecash_engine::job::{Stage, Unit};
+use filecash_ipld::car::{CarOptions, CarReader, CarStore};
+use filecash_ipld::codec::{self, Codec, dag_cbor};
+use filecash_ipld::store::BlockStore;
+use filecash_ipld::{Cid, Ipld};
+use serde_json::{Value, json};
+
+use crate::args::chain::Chain;
+use crate::context::Context;
+use crate::dag::dag_json;
+use crate::report::{Failure, Kind, Report, pretty};
+use crate::text::{Align, Table, count, grouped};
+
+/// Actors that are shown.
+const SHOWN: usize = 12;
+
+/// Runs the verb.
+pub fn run(verb: &Chain, context: &Context) -> anyhow::Result<Report> {
+    match verb {
+        Chain::Head { file } => head(file),
+        Chain::List { file, count } => list(file, *count, context),
+        Chain::Show { file, cid } => show(file, cid),
+        Chain::Inspect { file } => inspect(file, context),
+    }
+}
+
+/// A file's blocks, and the key of the tipset that it ends with.
+fn open(file: &Path) -> anyhow::Result<(CarStore, Vec<Cid>)> {
+    let store = CarStore::open(file, &CarOptions::default());
+    let store = store.with_context(|| format!("cannot read {}", file.display()))?;
+    let roots = store.roots().to_vec();
+    if roots.is_empty() {
+        let message = format!("{} has no roots, and so no tipset to begin with", file.display());
+        return Err(Failure::new(Kind::Input, message).into());
+    }
+    Ok((store, roots))
+}
+
+/// The chain of a file, whose genesis is the one that its head leads to.
+fn chain<'a>(store: &'a CarStore, head: &[Cid], context: &Context) -> anyhow::Result<ChainStore<Borrowed<'a>>> {
+    let follow = ChainStore::new(Borrowed(store), head[0], Rules::MAINNET);
+    let mut tipset = follow.tipset(head)?;
+    while tipset.height() > 0 {
+        if context.is_cancelled() {
+            return Err(Failure::new(Kind::Cancelled, "stopped by Ctrl-C").into());
+        }
+        tipset = follow.tipset(tipset.parents())?;
+    }
+    Ok(ChainStore::new(Borrowed(store), tipset.key()[0], Rules::MAINNET))
+}
+
+/// A store that is somebody's.
+struct Borrowed<'a>(&'a CarStore);
+
+impl BlockStore for Borrowed<'_> {
+    fn put(&self, blocks: &[filecash_ipld::Block]) -> Result<(), filecash_ipld::store::StoreError> {
+        self.0.put(blocks)
+    }
+
+    fn get_kept(&self, cid: &Cid) -> Result<Option<Vec<u8>>, filecash_ipld::store::StoreError> {
+        self.0.get_kept(cid)
+    }
+
+    fn size_kept(&self, cid: &Cid) -> Result<Option<u64>, filecash_ipld::store::StoreError> {
+        self.0.size_kept(cid)
+    }
+
+    fn remove(&self, cids: &[Cid]) -> Result<u64, filecash_ipld::store::StoreError> {
+        self.0.remove(cids)
+    }
+}
+
+fn head(file: &Path) -> anyhow::Result<Report> {
+    let (store, key) = open(file)?;
+    let chain = ChainStore::new(Borrowed(&store), key[0], Rules::MAINNET);
+    let tipset = chain.tipset(&key)?;
+    let mut table = Table::fields();
+    table.row(["Height", &tipset.height().to_string()]).row(["Time", &tipset.first().timestamp.to_string()]);
+    table.row(["Weight of its parents", &tipset.first().parent_weight.to_string()]);
+    for (cid, header) in tipset.blocks() {
+        table.row(["Block", &format!("{cid} of {}", header.miner)]);
+    }
+    for parent in tipset.parents() {
+        table.row(["Parent", &parent.to_string()]);
+    }
+    Ok(Report::done(table.render(), json_of(&tipset)))
+}
+
+fn json_of(tipset: &Tipset) -> Value {
+    let blocks = tipset.blocks().iter().map(|(cid, header)| json!({ "cid": cid.to_string(), "miner": header.miner }));
+    json!({
+        "height": tipset.height(),
+        "timestamp": tipset.first().timestamp,
+        "parent_weight": tipset.first().parent_weight,
+        "blocks": blocks.collect::<Vec<_>>(),
+        "parents": tipset.parents().iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+fn list(file: &Path, most: usize, context: &Context) -> anyhow::Result<Report> {
+    let (store, key) = open(file)?;
+    let chain = chain(&store, &key, context)?;
+    let mut table = Table::new(&[
+        ("height", Align::Right),
+        ("time", Align::Right),
+        ("messages", Align::Right),
+        ("blocks", Align::Left),
+    ]);
+    let mut tipsets = Vec::new();
+    for tipset in chain.walk(&key).take(most) {
+        let tipset = tipset?;
+        let messages: usize = chain.messages(&tipset)?.iter().map(|messages| messages.count()).sum();
+        let miners: Vec<String> = tipset.headers().map(|header| header.miner.to_string()).collect();
+        table.row([
+            tipset.height().to_string(),
+            tipset.first().timestamp.to_string(),
+            messages.to_string(),
+            miners.join(" "),
+        ]);
+        let mut json = json_of(&tipset);
+        json["messages"] = messages.into();
+        tipsets.push(json);
+    }
+    Ok(Report::done(table.render(), json!({ "tipsets": tipsets })))
+}
+
+fn show(file: &Path, cid: &Cid) -> anyhow::Result<Report> {
+    let (store, _) = open(file)?;
+    let missing = || Failure::new(Kind::Input, format!("{cid} is not in {}", file.display()));
+    let bytes = store.get(cid)?.ok_or_else(missing)?;
+    let value = dag_json(&codec::decode(cid, &bytes).with_context(|| format!("object {cid}"))?);
+    Ok(Report::done(pretty(&value), json!({ "cid": cid.to_string(), "bytes": bytes.len(), "value": value })))
+}
+
+/// What a look at all of a file comes to.
+#[derive(Default)]
+struct Seen {
+    objects: u64,
+    /// That are written with the bytes they were read from.
+    rewritten: u64,
+    tipsets: u64,
+    headers: u64,
+    messages: u64,
+    executed: u64,
+}
+
+fn inspect(file: &Path, context: &Context) -> anyhow::Result<Report> {
+    let (store, key) = open(file)?;
+    let mut seen = Seen::default();
+    objects(file, &mut seen, context)?;
+    let chain = chain(&store, &key, context)?;
+    let stage = context.job().stage("check", Unit::Items, 0);
+    let genesis = tipsets(&chain, &key, &mut seen, &stage, context)?;
+    drop(stage);
+    let facts = facts::of_genesis(&store, &genesis).context("the state of the genesis")?;
+    let mut table = Table::fields();
+    table
+        .row([
+            "Objects",
+            &format!("{}, {} of them dag-cbor of one form", grouped(seen.objects), grouped(seen.rewritten)),
+        ])
+        .row(["Chain", &format!("{} of {}", count(seen.tipsets, "tipset"), count(seen.headers, "block"))])
+        .row(["Messages", &format!("{}, all signed; {} take effect", grouped(seen.messages), grouped(seen.executed))]);
+    tell(&facts, &mut table);
+    let json = json!({
+        "objects": seen.objects, "rewritten": seen.rewritten, "tipsets": seen.tipsets, "headers": seen.headers,
+        "messages": seen.messages, "executed": seen.executed, "genesis": facts,
+    });
+    Ok(Report::done(table.render(), json))
+}
+
+/// Reads all objects of a file, each of which has to be that of its CID.
+fn objects(file: &Path, seen: &mut Seen, context: &Context) -> anyhow::Result<()> {
+    let name = || format!("cannot read {}", file.display());
+    let source = File::open(file).with_context(name)?;
+    let length = source.metadata().with_context(name)?.len();
+    let stage = context.job().stage("read", Unit::Bytes, length);
+    let mut car = CarReader::new(BufReader::new(source), &CarOptions::default()).with_context(name)?;
+    let mut at = 0;
+    while let Some(block) = car.next() {
+        let block = block.with_context(name)?;
+        let outcome = stage.advance(car.position() - at);
+        context.kept(outcome, || "nothing was written".to_owned())?;
+        at = car.position();
+        seen.objects += 1;
+        let is_cbor = block.cid().codec() == Codec::DagCbor.code();
+        // What is no data of a known form, such as a greeting in the genesis, is known by its hash alone.
+        if is_cbor && dag_cbor::decode(block.bytes()).is_ok_and(|value: Ipld| dag_cbor::encode(&value) == block.bytes())
+        {
+            seen.rewritten += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Checks all tipsets but the genesis, whose CID is handed back.
+fn tipsets(
+    chain: &ChainStore<Borrowed<'_>>,
+    head: &[Cid],
+    seen: &mut Seen,
+    stage: &Stage<'_>,
+    context: &Context,
+) -> anyhow::Result<Cid> {
+    let mut genesis = head[0];
+    for tipset in chain.walk(head) {
+        let tipset = tipset?;
+        let outcome = stage.advance(1);
+        context.kept(outcome, || "nothing was written".to_owned())?;
+        seen.tipsets += 1;
+        seen.headers += tipset.blocks().len() as u64;
+        genesis = tipset.key()[0];
+        if tipset.height() == 0 {
+            continue;
+        }
+        for ((cid, header), messages) in tipset.blocks().iter().zip(chain.messages(&tipset)?) {
+            let place = || format!("block {cid} at height {}", tipset.height());
+            blocks::check_alone(header, &Rules::MAINNET).with_context(place)?;
+            blocks::check_messages(header, &messages, &Rules::MAINNET).with_context(place)?;
+            // Who is named by a number has a key in the ledger, which is not here.
+            blocks::check_signatures(header, &messages, |_| None).with_context(place)?;
+            seen.messages += messages.count() as u64;
+        }
+        seen.executed += chain.executed(&tipset)?.len() as u64;
+    }
+    Ok(genesis)
+}
+
+/// What a genesis says, for people.
+fn tell(genesis: &Genesis, table: &mut Table) {
+    table
+        .row(["Network", &genesis.network_name])
+        .row(["Genesis", &genesis.header.cid])
+        .row(["Time", &genesis.header.timestamp.to_string()])
+        .row(["State", &genesis.header.state_root])
+        .row(["Balances", &coins(&genesis.total_balance)])
+        .row(["Power", &format!("{:?}", json!(genesis.power))]);
+    for (place, actor) in genesis.actors.iter().take(SHOWN).enumerate() {
+        let name = if place == 0 { "Actors" } else { "" };
+        table.row([name, &format!("{} {} {}", actor.address, actor.kind, coins(&actor.balance))]);
+    }
+    if genesis.actors.len() > SHOWN {
+        table.row(["", &format!("and {} more", genesis.actors.len() - SHOWN)]);
+    }
+    for miner in &genesis.miners {
+        table.row(["Miner", &json!(miner)["address"].as_str().unwrap_or_default().to_owned()]);
+    }
+    table.row(["Deals", &json!(genesis.deals).to_string()]);
+}
+
+/// An amount in whole coins.
+fn coins(amount: &Amount) -> String {
+    let digits = amount.to_string();
+    let (whole, rest) = digits.split_at(digits.len().saturating_sub(18));
+    let rest = format!("{rest:0>18}");
+    let rest = rest.trim_end_matches('0');
+    let whole = if whole.is_empty() { "0" } else { whole };
+    if rest.is_empty() { format!("{whole} coins") } else { format!("{whole}.{rest} coins") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_told_in_coins() {
+        assert_eq!(coins(&Amount::of_coins(5)), "5 coins");
+        assert_eq!(coins(&Amount::of_coins(0)), "0 coins");
+    }
+}
