@@ -50,7 +50,7 @@ const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");
 /// How a store is opened.
 #[derive(Debug, Clone)]
 pub struct DiskOptions {
-    /// Whether blocks are checked against their multihashes when they are read. That takes one to three milliseconds for a MiB, as long as
+    /// Whether blocks are checked against their multihashes when they are read. That takes up to three milliseconds for a MiB, as long as
     /// disks take or longer; without it a damaged block is handed out as it is.
     pub verify: bool,
     /// Whether all of the index is read and checked when the store is opened. Without that, redb may panic over an index that something
