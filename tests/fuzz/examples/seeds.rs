@@ -3,6 +3,7 @@
 //! `cargo run --example seeds` in `tests/fuzz`. What fuzzing found later stands beside them and is not touched.
 
 use std::fs;
+use std::io::Cursor;
 use std::path::PathBuf;
 
 use blstrs::{G1Affine, G1Projective, G2Affine};
@@ -23,6 +24,8 @@ use filecash_engine::sector::{Profile, SealProof, cid, params};
 use filecash_engine::store::aux::{PAux, TAux};
 use filecash_engine::store::manifest::{FileRecord, Identity, Manifest};
 use filecash_engine::update::{Encoded, UpdateCommitments, UpdateProof};
+use filecash_ipld::car::{CarOptions, CarReader, IndexedCarWriter};
+use filecash_ipld::codec::dag_pb::{PbLink, PbNode};
 use group::Curve;
 use group::prime::PrimeCurveAffine;
 use rand_core::SeedableRng;
@@ -59,6 +62,7 @@ fn main() {
     text();
     updates();
     space_time();
+    blocks();
 }
 
 /// An edit of a sample; see `filecash_fuzz::edited`.
@@ -283,6 +287,33 @@ fn space_time() {
         ("last", edit(1, 0xff_ffff, 0x80)),
     ];
     edits.iter().for_each(|(name, edit)| put("post_vanilla", name, edit));
+}
+
+fn blocks() {
+    let js = include_bytes!("../../vectors/js-car.car");
+    put_all("car", "js", js);
+    put("car", "padded", [&js[..], &[0; 60]].concat());
+    let mut writer = IndexedCarWriter::new(Cursor::new(Vec::new()), &[]).unwrap().fully_indexed();
+    let mut parts = CarReader::new(&js[..], &CarOptions::default()).unwrap().map(Result::unwrap);
+    parts.by_ref().for_each(|block| writer.write(&block).unwrap());
+    let indexed = writer.finish().unwrap().into_inner();
+    put_all("car", "indexed", &indexed);
+    let mut claims = js.to_vec();
+    claims[99] = 0xff;
+    put("car", "claims", claims);
+
+    let part = |place: usize| CarReader::new(&js[..], &CarOptions::default()).unwrap().nth(place).unwrap().unwrap();
+    let map = part(5);
+    put_all("dag", "cbor", map.bytes());
+    put("dag", "deep", [0x81; 200]);
+    put("dag", "huge", [0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+    let link =
+        |name: &str, place: usize| PbLink { cid: *part(place).cid(), name: Some(name.to_owned()), tsize: Some(300) };
+    let node = PbNode { links: vec![link("a", 0), link("", 2), link("map", 5)], data: Some(vec![8, 1]) };
+    put_all("dag", "pb", &node.encode());
+    let links = PbNode { data: None, ..node };
+    put("dag", "data-first", [&[0x0a, 2, 8, 1], &links.encode()[..]].concat());
+    put("dag", "empty", []);
 }
 
 fn updates() {

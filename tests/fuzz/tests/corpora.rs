@@ -15,7 +15,10 @@ const VALID: &[(&str, &[(&str, usize)])] = &[
     // Forms of the API and the library, of both networks.
     ("c1_bincode", &[("sample", 4)]),
     ("c1_json", &[("sample", 2)]),
+    // Padding is there or may be there.
+    ("car", &[("indexed", 2), ("js", 2), ("padded", 1)]),
     ("cid", &[("replica", 1), ("zero-piece", 1)]),
+    ("dag", &[("cbor", 1), ("data-first", 1), ("empty", 1), ("pb", 1)]),
     // What is no address is a folder.
     ("fetch_places", &[("gateway", 1), ("mirror", 1), ("range", 2)]),
     ("field_element", &[("around-the-modulus", 2), ("small", 2)]),
