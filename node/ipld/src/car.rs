@@ -196,11 +196,7 @@ fn check_section(length: u64, at: u64, options: &CarOptions) -> Result<(), CarEr
 
 /// The CID at the front of a section's bytes, and how long it is.
 fn split_cid(section: &[u8], at: u64) -> Result<(Cid, usize), CarError> {
-    let mut rest = section;
-    match Cid::read_bytes(&mut rest) {
-        Ok(cid) => Ok((cid, section.len() - rest.len())),
-        Err(_) => Err(CarError::Syntax { at, what: "a section without a CID" }),
-    }
+    crate::hash::parse_first(section).ok_or(CarError::Syntax { at, what: "a section without a CID" })
 }
 
 #[cfg(test)]

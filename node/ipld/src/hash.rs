@@ -102,8 +102,16 @@ pub fn verify(cid: &Cid, bytes: &[u8]) -> Result<(), HashError> {
 
 /// The CID that is all of some bytes.
 pub fn parse(bytes: &[u8]) -> Option<Cid> {
+    parse_first(bytes).filter(|(_, length)| *length == bytes.len()).map(|(cid, _)| cid)
+}
+
+/// The CID at the front of some bytes, and its length.
+pub fn parse_first(bytes: &[u8]) -> Option<(Cid, usize)> {
     let mut rest = bytes;
-    Cid::read_bytes(&mut rest).ok().filter(|_| rest.is_empty())
+    let cid = Cid::read_bytes(&mut rest).ok()?;
+    let length = bytes.len() - rest.len();
+    // The crate drops what a varint of ten bytes has above 64 bits, and a CID has one form.
+    (cid.to_bytes() == bytes[..length]).then_some((cid, length))
 }
 
 /// The bytes that an identity CID holds.
@@ -192,6 +200,14 @@ mod tests {
         assert_eq!(Cid::try_from(cid.to_bytes()).unwrap(), cid);
         assert_eq!(HashKind::Identity.cid(0x55, &[7; 129]), Err(HashError::TooLong(129)));
         assert_eq!(inlined(&HashKind::Sha256.cid(0x55, &bytes).unwrap()), None);
+    }
+
+    #[test]
+    fn regression_codec_above_64_bits() {
+        let cid = |last: u8| [&[1, 0xf8][..], &[0xff; 8], &[last, 0, 0]].concat();
+        assert!(parse(&cid(1)).is_some());
+        assert_eq!((parse(&cid(0x53)), parse_first(&cid(0x53))), (None, None));
+        assert_eq!(parse(&[&cid(1)[..], &[0]].concat()), None);
     }
 
     #[test]
