@@ -14,6 +14,7 @@ use filecash_ipld::car::{CarOptions, CarReader, CarStore};
 use filecash_ipld::codec::{self, Codec, dag_cbor};
 use filecash_ipld::store::BlockStore;
 use filecash_ipld::{Cid, Ipld};
+use filecash_node::size::ByteSize;
 use serde_json::{Value, json};
 
 use crate::args::chain::Chain;
@@ -171,13 +172,22 @@ fn inspect(file: &Path, context: &Context) -> anyhow::Result<Report> {
             &format!("{}, {} of them dag-cbor of one form", grouped(seen.objects), grouped(seen.rewritten)),
         ])
         .row(["Chain", &format!("{} of {}", count(seen.tipsets, "tipset"), count(seen.headers, "block"))])
-        .row(["Messages", &format!("{}, all signed; {} take effect", grouped(seen.messages), grouped(seen.executed))]);
+        .row(["Messages", &messages(&seen)]);
     tell(&facts, &mut table);
     let json = json!({
         "objects": seen.objects, "rewritten": seen.rewritten, "tipsets": seen.tipsets, "headers": seen.headers,
         "messages": seen.messages, "executed": seen.executed, "genesis": facts,
     });
     Ok(Report::done(table.render(), json))
+}
+
+fn messages(seen: &Seen) -> String {
+    match seen.messages {
+        0 => "none".to_owned(),
+        count => {
+            format!("{}, all signed by whom they are from; {} take effect", grouped(count), grouped(seen.executed))
+        }
+    }
 }
 
 /// Reads all objects of a file, each of which has to be that of its CID.
@@ -244,7 +254,15 @@ fn tell(genesis: &Genesis, table: &mut Table) {
         .row(["Time", &genesis.header.timestamp.to_string()])
         .row(["State", &genesis.header.state_root])
         .row(["Balances", &coins(&genesis.total_balance)])
-        .row(["Power", &format!("{:?}", json!(genesis.power))]);
+        .row([
+            "Power",
+            &format!(
+                "{}, {} quality-adjusted, of {}",
+                bytes(&genesis.power.raw),
+                bytes(&genesis.power.quality_adjusted),
+                count(genesis.miners.len() as u64, "miner")
+            ),
+        ]);
     for (place, actor) in genesis.actors.iter().take(SHOWN).enumerate() {
         let name = if place == 0 { "Actors" } else { "" };
         table.row([name, &format!("{} {} {}", actor.address, actor.kind, coins(&actor.balance))]);
@@ -253,9 +271,20 @@ fn tell(genesis: &Genesis, table: &mut Table) {
         table.row(["", &format!("and {} more", genesis.actors.len() - SHOWN)]);
     }
     for miner in &genesis.miners {
-        table.row(["Miner", &json!(miner)["address"].as_str().unwrap_or_default().to_owned()]);
+        let (sectors, size) = (count(miner.sectors.len() as u64, "sector"), ByteSize(miner.sector_bytes));
+        table.row(["Miner", &format!("{}: {sectors} of {size}, {}", miner.address, bytes(&miner.raw_power))]);
     }
-    table.row(["Deals", &json!(genesis.deals).to_string()]);
+    let deals = &genesis.deals;
+    let ends = deals.first_end_epoch.zip(deals.last_end_epoch);
+    let ends = ends.map_or(String::new(), |(first, last)| format!(", to epochs {first} to {last}"));
+    let size = ByteSize(deals.padded_bytes);
+    table
+        .row(["Deals", &format!("{}, {} of them verified, {size}{ends}", grouped(deals.count as u64), deals.verified)]);
+}
+
+/// An amount that is a number of bytes.
+fn bytes(amount: &Amount) -> String {
+    amount.to_string().parse().map_or_else(|_| format!("{amount} bytes"), |bytes| ByteSize(bytes).to_string())
 }
 
 /// An amount in whole coins.

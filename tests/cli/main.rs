@@ -8,6 +8,7 @@
 #[cfg(unix)]
 mod adverse;
 mod bench;
+mod blocks;
 #[cfg(unix)]
 mod browser;
 #[cfg(unix)]
