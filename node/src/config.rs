@@ -489,7 +489,7 @@ mod tests {
         let file = "profile = \"filecash\"\nmemory = 134217728\nthreads = 3\nrows_to_discard = 1\n\
                     device = \"Arc,cpu; c2=cpu\"\nmax_vram = \"3GiB\"\n\
                     parameter_cache = \"params\"\nparent_cache = \"/abs\"\n\
-                    pipeline_cache = \"compiled\"\nscratch = \"tmp\"\nstore = \"jobs\"";
+                    pipeline_cache = \"compiled\"\nscratch = \"tmp\"\nstore = \"jobs\"\nblocks = \"b\"";
         let settings = resolve(Flags::default(), &[], Some(file)).unwrap();
         assert_eq!(settings.profile, Sourced { value: Profile::Filecash, source: in_file() });
         assert_eq!(settings.memory_bytes, Sourced { value: 128 << 20, source: in_file() });
@@ -504,6 +504,7 @@ mod tests {
         assert_eq!(settings.pipeline_cache, Sourced { value: Some("/etc/f/compiled".into()), source: in_file() });
         assert_eq!(settings.scratch, Sourced { value: "/etc/f/tmp".into(), source: in_file() });
         assert_eq!(settings.store, Sourced { value: Some(Store::File("/etc/f/jobs".into())), source: in_file() });
+        assert_eq!(settings.blocks, Sourced { value: Some("/etc/f/b".into()), source: in_file() });
     }
 
     #[test]
@@ -521,6 +522,7 @@ mod tests {
             pipeline_cache: Some("r".into()),
             scratch: Some("s".into()),
             store: Some(Store::File("t".into())),
+            blocks: Some("u".into()),
         };
         let settings = resolve(flags, &[(PARENT_CACHE_VARIABLE, "/env")], None).unwrap();
         assert_eq!(settings.profile.source, Source::Flag("--profile"));
@@ -534,6 +536,7 @@ mod tests {
         assert_eq!(settings.scratch, Sourced { value: "s".into(), source: Source::Flag("--scratch") });
         let store = Some(Store::File("t".into()));
         assert_eq!(settings.store, Sourced { value: store, source: Source::Flag("--store") });
+        assert_eq!(settings.blocks, Sourced { value: Some("u".into()), source: Source::Flag("--blocks") });
         let settings_of_environment = resolve(Flags::default(), &[(SCRATCH_VARIABLE, "/env")], None).unwrap();
         assert_eq!(settings_of_environment.scratch.value, Path::new("/env"));
         assert_eq!(
@@ -572,6 +575,16 @@ mod tests {
         assert_eq!(of(&all[1..2], None).value, file("/h/.local/state/filecash/jobs.sqlite"));
         assert_eq!(of(&[], None).value, None);
         assert_eq!(of(&all[1..2], Some("store = \"~/q\"")).value, file("/h/q"));
+    }
+
+    #[test]
+    fn blocks_are_kept_in_the_users_data_or_where_said() {
+        let of = |variables| resolve(Flags::default(), variables, None).unwrap().blocks.value;
+        let all: Variables = &[("XDG_DATA_HOME", "/x"), ("HOME", "/h"), (BLOCKS_VARIABLE, "/b")];
+        assert_eq!(of(all), Some("/b".into()));
+        assert_eq!(of(&all[..2]), Some("/x/filecash/blocks".into()));
+        assert_eq!(of(&all[1..2]), Some("/h/.local/share/filecash/blocks".into()));
+        assert_eq!(of(&[]), None);
     }
 
     #[test]
