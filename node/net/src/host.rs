@@ -111,8 +111,8 @@ pub enum HostError {
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "the names are the docs")]
 pub enum HostEvent {
-    /// It has said what it speaks.
-    Identified { peer: PeerId, protocols: Vec<StreamProtocol>, agent: String },
+    /// It has said what it speaks. Whether we dialled it decides who says hello.
+    Identified { peer: PeerId, protocols: Vec<StreamProtocol>, agent: String, dialled: bool },
     /// The last connection to it is gone.
     Gone { peer: PeerId },
     /// The judge accepted a message.

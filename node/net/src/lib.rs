@@ -7,13 +7,16 @@
 //! - [`identity`]: the key by which a node is known, in a file.
 //! - [`host`]: the host, its options and limits, and what can be asked of it.
 //! - [`streams`]: messages on streams, and who serves them.
+//! - [`hello`], [`exchange`]: what nodes tell and ask each other of the chain.
 //! - [`gossip`]: topics, and how blocks and messages spread.
 //!
 //! Everything that others can make us hold has a limit: connections, streams, queues, bytes of a message, time.
 //!
 //! Source: `spec/network.md` 2 to 4.
 
+pub mod exchange;
 pub mod gossip;
+pub mod hello;
 pub mod host;
 pub mod identity;
 pub mod streams;

@@ -7,7 +7,6 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use filecash_ipld::Ipld;
 use filecash_ipld::codec::{CodecError, dag_cbor};
 use filecash_ipld::varint;
 use libp2p::futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
@@ -85,40 +84,50 @@ pub async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), frame: &[u8]) -
     Ok(stream.flush().await?)
 }
 
-/// Reads one item of dag-cbor. What follows it is lost.
+/// How large an item may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ItemLimit {
+    /// Its bytes.
+    pub bytes: usize,
+    /// Its values.
+    pub values: usize,
+}
+
+/// Reads the bytes of one item of dag-cbor, each part of which may take so long to come. What follows it is lost.
 ///
 /// # Errors
 /// [`StreamError`].
-pub async fn read_item(stream: &mut (impl AsyncRead + Unpin), limit: usize) -> Result<Ipld, StreamError> {
+pub async fn read_item(
+    stream: &mut (impl AsyncRead + Unpin),
+    limit: ItemLimit,
+    silence: Duration,
+) -> Result<Vec<u8>, StreamError> {
     let mut bytes = Vec::new();
-    // Looking again at all of a long item for every few bytes of it would take long.
-    let mut look_at = 1;
+    let mut scanner = dag_cbor::Scanner::new(limit.values);
     loop {
         let start = bytes.len();
         bytes.resize(start + BLOCK, 0);
-        let read = stream.read(&mut bytes[start..]).await?;
+        let read = within(silence, async { Ok(stream.read(&mut bytes[start..]).await?) }).await?;
         bytes.truncate(start + read);
-        if bytes.len() >= look_at || read == 0 {
-            if let Some((item, length)) = dag_cbor::decode_first(&bytes)? {
-                return if length <= limit { Ok(item) } else { Err(StreamError::TooLong { limit }) };
-            }
-            look_at = if read < BLOCK { bytes.len() + 1 } else { bytes.len() * 2 };
+        if let Some(length) = scanner.scan(&bytes)? {
+            bytes.truncate(length);
+            return if length <= limit.bytes { Ok(bytes) } else { Err(StreamError::TooLong { limit: limit.bytes }) };
         }
         if read == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
-        if bytes.len() > limit {
-            return Err(StreamError::TooLong { limit });
+        if bytes.len() > limit.bytes {
+            return Err(StreamError::TooLong { limit: limit.bytes });
         }
     }
 }
 
-/// Writes one item of dag-cbor and sends it.
+/// Sends bytes.
 ///
 /// # Errors
 /// [`StreamError`].
-pub async fn write_item(stream: &mut (impl AsyncWrite + Unpin), item: &Ipld) -> Result<(), StreamError> {
-    stream.write_all(&dag_cbor::encode(item)).await?;
+pub async fn write_item(stream: &mut (impl AsyncWrite + Unpin), item: &[u8]) -> Result<(), StreamError> {
+    stream.write_all(item).await?;
     Ok(stream.flush().await?)
 }
 
@@ -260,24 +269,29 @@ mod tests {
 
     #[tokio::test]
     async fn items_end_where_they_end() {
+        use filecash_ipld::Ipld;
+
+        let limit = |bytes| ItemLimit { bytes, values: 1000 };
+        let second = Duration::from_secs(1);
         let item =
             Ipld::List(vec![Ipld::Bytes(vec![7; 100_000]), Ipld::Integer(1 << 40), Ipld::String("é".to_owned())]);
-        let mut wire = Cursor::new(Vec::new());
-        write_item(&mut wire, &item).await.unwrap();
-        let bytes = wire.into_inner();
+        let bytes = dag_cbor::encode(&item);
         for step in [1, 1000, 1 << 20] {
             // The stream stays open, as it were: more follows.
             let longer = [&bytes[..], &[0xff]].concat();
-            assert_eq!(read_item(&mut Slow(longer, step), 1 << 20).await.unwrap(), item);
+            assert_eq!(read_item(&mut Slow(longer, step), limit(1 << 20), second).await.unwrap(), bytes);
         }
-        let short = read_item(&mut Slow(bytes[..bytes.len() - 1].to_vec(), 1000), 1 << 20).await;
+        let short = read_item(&mut Slow(bytes[..bytes.len() - 1].to_vec(), 1000), limit(1 << 20), second).await;
         assert!(matches!(short, Err(StreamError::Io(_))), "{short:?}");
-        let long = read_item(&mut Slow(bytes.clone(), 1 << 20), 1000).await;
+        let long = read_item(&mut Slow(bytes.clone(), 1 << 20), limit(1000), second).await;
         assert!(matches!(long, Err(StreamError::TooLong { limit: 1000 })), "{long:?}");
-        let endless =
-            read_item(&mut Slow([vec![0x5b, 0, 0, 0, 1, 0, 0, 0, 0], vec![0; 1 << 20]].concat(), 4096), 5000).await;
+        let endless = [vec![0x5b, 0, 0, 0, 1, 0, 0, 0, 0], vec![0; 1 << 20]].concat();
+        let endless = read_item(&mut Slow(endless, 4096), limit(5000), second).await;
         assert!(matches!(endless, Err(StreamError::TooLong { .. })), "{endless:?}");
-        assert!(matches!(read_item(&mut Slow(vec![0xff], 1), 10).await, Err(StreamError::Codec(_))));
+        let many =
+            read_item(&mut Slow([vec![0x99, 0xff, 0xff], vec![0; 5000]].concat(), 100), limit(1 << 20), second).await;
+        assert!(matches!(many, Err(StreamError::Codec(_))), "{many:?}");
+        assert!(matches!(read_item(&mut Slow(vec![0xff], 1), limit(10), second).await, Err(StreamError::Codec(_))));
         let silent = within(Duration::from_millis(20), std::future::pending::<Result<(), _>>()).await;
         assert!(matches!(silent, Err(StreamError::Silent(_))));
     }

@@ -180,6 +180,72 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Finds the end of a value whose bytes come little by little, and makes nothing of them: a byte can be a value that takes 200 in memory.
+/// Looks at each byte once, however they come. Whether the value is good is for [`decode_within`] to say.
+#[derive(Clone, Debug)]
+pub struct Scanner {
+    /// Where the next head is.
+    at: usize,
+    /// How many values are still to come in each list and map, the innermost last.
+    open: Vec<u64>,
+    /// How many more there may be.
+    values: usize,
+}
+
+impl Scanner {
+    /// For a value with so many values in it at most, keys of maps and itself among them.
+    pub fn new(values: usize) -> Self {
+        Self { at: 0, open: Vec::new(), values }
+    }
+
+    /// Where the value ends, once it is there. The bytes are all that have come.
+    ///
+    /// # Errors
+    /// [`CodecError::DagCbor`] when no more bytes would help.
+    pub fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, CodecError> {
+        let wrong = |at, what| Err(CodecError::DagCbor { at, what });
+        loop {
+            let mut reader = Reader { bytes, at: self.at.min(bytes.len()), values: usize::MAX };
+            let outcome = reader.head().and_then(|(major, info, number)| match major {
+                BYTES | TEXT => reader.take(number).map(|_| 0),
+                LIST => Ok(number),
+                MAP => Ok(number.saturating_mul(2)),
+                // The float behind it is its number.
+                SIMPLE if info < 24 || info == 27 => Ok(0),
+                SIMPLE => Reader::wrong(self.at, "a value that dag-cbor does not have"),
+                TAG => Ok(1),
+                _ => Ok(0),
+            });
+            let inside = match outcome {
+                Ok(inside) => inside,
+                Err(Failure::Incomplete) => return Ok(None),
+                Err(Failure::Wrong { at, what }) => return wrong(at, what),
+            };
+            let Some(values) = self.values.checked_sub(1) else { return wrong(self.at, "too many values") };
+            (self.at, self.values) = (reader.at, values);
+            if inside > 0 {
+                // A tag is not in what it is of.
+                if self.open.len() > 2 * MAX_DEPTH {
+                    return wrong(self.at, "lists and maps too deep in each other");
+                }
+                self.open.push(inside);
+                continue;
+            }
+            // With the last value of a list the list is over, too.
+            while let Some(left) = self.open.last_mut() {
+                *left -= 1;
+                if *left > 0 {
+                    break;
+                }
+                self.open.pop();
+            }
+            if self.open.is_empty() {
+                return Ok(Some(self.at));
+            }
+        }
+    }
+}
+
 /// The bytes of a value. Floats that are no numbers become null, which has no form of its own for them.
 pub fn encode(value: &Ipld) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -312,12 +378,16 @@ mod tests {
             let bytes = hex(&text.split_whitespace().collect::<String>());
             let value = decode(&bytes).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(hex::encode(encode(&value)), hex::encode(&bytes));
+            let mut scanner = Scanner::new(1000);
             for length in 0..bytes.len() {
+                assert_eq!(scanner.scan(&bytes[..length]), Ok(None), "{length} bytes of {text}");
                 assert!(matches!(decode_first(&bytes[..length]), Ok(None)), "{length} bytes of {text}");
                 assert!(decode(&bytes[..length]).is_err());
             }
             let longer = [&bytes[..], &[0]].concat();
             assert_eq!(decode_first(&longer).unwrap().unwrap().1, bytes.len());
+            assert_eq!(scanner.scan(&longer), Ok(Some(bytes.len())));
+            assert_eq!(Scanner::new(1000).scan(&longer), Ok(Some(bytes.len())));
             assert!(decode(&longer).is_err());
         }
     }
@@ -368,6 +438,19 @@ mod tests {
         let four = hex("a2 6161 01 6162 81 02");
         assert!(decode_within(&four, 4).is_ok());
         assert!(decode_within(&four, 3).unwrap_err().to_string().contains("more values"));
+    }
+
+    #[test]
+    fn end_of_a_value_is_found_within_limits() {
+        let many = [vec![0x98, 200], vec![0; 200]].concat();
+        assert_eq!(Scanner::new(201).scan(&many), Ok(Some(202)));
+        assert!(Scanner::new(200).scan(&many).unwrap_err().to_string().contains("too many values"));
+        let deep = vec![0x81; 10_000];
+        assert!(Scanner::new(usize::MAX).scan(&deep).unwrap_err().to_string().contains("too deep"));
+        assert_eq!(Scanner::new(usize::MAX).scan(&hex("bbffffffffffffffff")), Ok(None));
+        for text in ["ff", "9f", "f7f7", "f801", "fa00000000", "1817"] {
+            assert!(text == "f7f7" || Scanner::new(9).scan(&hex(text)).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -32,6 +32,8 @@ const MAX_ADDRESSES: usize = 16;
 #[derive(Default)]
 struct Known {
     addresses: HashMap<ConnectionId, Multiaddr>,
+    /// Whether one of the connections is ours.
+    dialled: bool,
     agent: Option<String>,
     protocols: Vec<String>,
     round_trip: Option<Duration>,
@@ -204,9 +206,12 @@ impl EventLoop {
         match event {
             SwarmEvent::Behaviour(event) => self.behaved(event),
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                let dialled = endpoint.is_dialer();
                 let (ConnectedPoint::Dialer { address, .. } | ConnectedPoint::Listener { send_back_addr: address, .. }) =
                     endpoint;
-                self.peers.entry(peer_id).or_default().addresses.insert(connection_id, address);
+                let known = self.peers.entry(peer_id).or_default();
+                known.addresses.insert(connection_id, address);
+                known.dialled |= dialled;
                 if let Some(reply) = self.dials.remove(&connection_id) {
                     let _ = reply.send(Ok(peer_id));
                 }
@@ -270,7 +275,8 @@ impl EventLoop {
                 }
             }
         }
-        let _ = self.events.send(HostEvent::Identified { peer, protocols, agent });
+        let dialled = self.peers.get(&peer).is_some_and(|known| known.dialled);
+        let _ = self.events.send(HostEvent::Identified { peer, protocols, agent, dialled });
     }
 
     fn asked(&mut self, event: kad::Event) {

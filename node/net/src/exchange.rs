@@ -1,0 +1,83 @@
+//! Parts of the chain, asked of another node and answered.
+//!
+//! Source: `spec/network.md` 5.2.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use filecash_chain::Object;
+use filecash_chain::exchange::{
+    ExchangeError, FullTipset, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, PROTOCOL, Request, Response,
+};
+use filecash_chain::object::ObjectError;
+use libp2p::{PeerId, Stream, StreamProtocol};
+use libp2p_stream::{AlreadyRegistered, OpenStreamError};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::host::Host;
+use crate::streams::{ItemLimit, Served, StreamError, read_item, serve, within, write_item};
+
+/// How long a request may take to be written, and each part of a response to come.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a response may take to be made and written, and to come: what the longest takes at 50 KiB/s.
+const WRITTEN: Duration = Duration::from_secs(60);
+const READ: Duration = Duration::from_secs(5 + MAX_RESPONSE_BYTES as u64 / (50 << 10));
+const REQUEST: ItemLimit = ItemLimit { bytes: MAX_REQUEST_BYTES, values: 1024 };
+/// Keys of maps and tags count here; the response itself is looked at more closely.
+const RESPONSE: ItemLimit = ItemLimit { bytes: MAX_RESPONSE_BYTES, values: 4 << 20 };
+const SERVED: Served = Served { streams: 16, per_peer: 2 };
+
+/// Answers requests, on threads where it may take long.
+pub type Answer = Arc<dyn Fn(&Request) -> Response + Send + Sync>;
+
+/// Why a part of the chain was not had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the messages are the docs")]
+pub enum AskError {
+    #[error("{0} could not be asked")]
+    Open(PeerId, #[source] OpenStreamError),
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    #[error("what came is no answer")]
+    Object(#[from] ObjectError),
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+    #[error("the answer was not read")]
+    Task,
+}
+
+/// Answers other nodes until the host ends.
+///
+/// # Errors
+/// [`AlreadyRegistered`] when that is done already.
+pub fn run(host: &Host, answer: Answer) -> Result<JoinHandle<()>, AlreadyRegistered> {
+    serve(host.control(), StreamProtocol::new(PROTOCOL), SERVED, move |peer, mut stream| {
+        let answer = Arc::clone(&answer);
+        async move {
+            if let Err(error) = answer_one(&mut stream, answer).await {
+                tracing::debug!(%peer, %error, "a request for a part of the chain");
+            }
+        }
+    })
+}
+
+async fn answer_one(stream: &mut Stream, answer: Answer) -> Result<(), AskError> {
+    let request = Request::decode(&within(PATIENCE, read_item(stream, REQUEST, PATIENCE)).await?)?;
+    let response = spawn_blocking(move || answer(&request).encode()).await.map_err(|_| AskError::Task)?;
+    Ok(within(WRITTEN, write_item(stream, &response)).await?)
+}
+
+/// Asks a peer for tipsets with their headers; what comes is checked to be what was asked for.
+///
+/// # Errors
+/// [`AskError`].
+pub async fn ask(host: &Host, peer: PeerId, request: Request) -> Result<Vec<FullTipset>, AskError> {
+    request.check()?;
+    let opened = host.control().open_stream(peer, StreamProtocol::new(PROTOCOL)).await;
+    let mut stream = opened.map_err(|error| AskError::Open(peer, error))?;
+    within(PATIENCE, write_item(&mut stream, &request.encode())).await?;
+    let bytes = within(READ, read_item(&mut stream, RESPONSE, PATIENCE)).await?;
+    let read = spawn_blocking(move || Ok(Response::from_wire(&bytes)?.tipsets(&request)?));
+    read.await.map_err(|_| AskError::Task)?
+}
