@@ -28,6 +28,8 @@ impl Kubo {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/foreign/kubo.py");
         let mut python = Command::new("python3");
         python.arg(script).arg(kept).arg(folder.path().join("repository")).arg(settings.to_string());
+        // It writes a log where it is started.
+        python.current_dir(folder.path());
         Some(Self { peer: Peer::start(python.stderr(Stdio::null())), _folder: folder })
     }
 
