@@ -17,10 +17,10 @@ use std::str::FromStr;
 
 use blake2b_simd::Params;
 use data_encoding::BASE32_NOPAD;
-use filecash_ipld::{Ipld, varint};
+use filecash_ipld::varint;
 use serde::{Serialize, Serializer};
 
-use crate::object::{self, Object, ObjectError};
+use crate::object::in_bytes;
 
 /// A BLS key: a point of G1, compressed.
 pub type BlsKey = [u8; 48];
@@ -185,15 +185,7 @@ impl Serialize for Address {
     }
 }
 
-impl Object for Address {
-    fn to_ipld(&self) -> Ipld {
-        Ipld::Bytes(self.to_bytes())
-    }
-
-    fn from_ipld(value: Ipld) -> Result<Self, ObjectError> {
-        Ok(Self::from_bytes(&object::bytes(value)?)?)
-    }
-}
+in_bytes!(Address);
 
 #[cfg(test)]
 mod tests {

@@ -8,11 +8,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use filecash_ipld::Ipld;
 use num_bigint::{BigInt, ParseBigIntError, Sign};
 use serde::{Serialize, Serializer};
 
-use crate::object::{self, Object, ObjectError};
+use crate::object::in_bytes;
 
 /// The most bytes of one.
 pub const MAX_BYTES: usize = 128;
@@ -120,15 +119,7 @@ impl Serialize for Amount {
     }
 }
 
-impl Object for Amount {
-    fn to_ipld(&self) -> Ipld {
-        Ipld::Bytes(self.to_bytes())
-    }
-
-    fn from_ipld(value: Ipld) -> Result<Self, ObjectError> {
-        Ok(Self::from_bytes(&object::bytes(value)?)?)
-    }
-}
+in_bytes!(Amount);
 
 #[cfg(test)]
 mod tests {

@@ -157,6 +157,22 @@ macro_rules! tuple {
 }
 pub(crate) use tuple;
 
+/// Makes an [`Object`] of what stands as bytes, by its `to_bytes` and `from_bytes`.
+macro_rules! in_bytes {
+    ($name:ident) => {
+        impl $crate::object::Object for $name {
+            fn to_ipld(&self) -> filecash_ipld::Ipld {
+                filecash_ipld::Ipld::Bytes(self.to_bytes())
+            }
+
+            fn from_ipld(value: filecash_ipld::Ipld) -> Result<Self, $crate::object::ObjectError> {
+                Ok(Self::from_bytes(&$crate::object::bytes(value)?)?)
+            }
+        }
+    };
+}
+pub(crate) use in_bytes;
+
 /// That a value is not of the kind that was expected.
 pub(crate) fn wrong_kind(expected: &'static str, value: &Ipld) -> ObjectError {
     let found = match value {

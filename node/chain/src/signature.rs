@@ -9,9 +9,7 @@
 //!
 //! Source: `spec/chain.md` 1.3.
 
-use filecash_ipld::Ipld;
-
-use crate::object::{self, Object, ObjectError};
+use crate::object::in_bytes;
 
 /// A signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,19 +54,12 @@ impl Signature {
     }
 }
 
-impl Object for Signature {
-    fn to_ipld(&self) -> Ipld {
-        Ipld::Bytes(self.to_bytes())
-    }
-
-    fn from_ipld(value: Ipld) -> Result<Self, ObjectError> {
-        Ok(Self::from_bytes(&object::bytes(value)?)?)
-    }
-}
+in_bytes!(Signature);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::Object as _;
 
     #[test]
     fn signatures_have_the_length_of_their_kind() {
