@@ -11,7 +11,7 @@
 //! ```
 //!
 //! The values of redb take a power of two of pages with their heads, so that blocks of 256 KiB or 1 MiB take twice their size in it, and
-//! three times as long to write as in a file of their own beside it. Such a file is not a log that has to be compacted: pages of removed
+//! longer to write than in a file of their own beside it. Such a file is not a log that has to be compacted: pages of removed
 //! blocks are given to later ones.
 //!
 //! A block is written and synced before the transaction that tells where it is, and its pages are free until then. So whatever ends a
