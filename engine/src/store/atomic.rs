@@ -236,9 +236,8 @@ pub fn remove_abandoned(folder: &Path, of: impl Fn(&str) -> bool) -> io::Result<
 }
 
 fn remove_if_abandoned(path: &Path) -> io::Result<bool> {
-    if lock_abandoned(path)?.is_none() {
-        return Ok(false);
-    }
+    // Locked until it is gone: who has just made it and not locked it yet looks whether it is there when it has.
+    let Some(_locked) = lock_abandoned(path)? else { return Ok(false) };
     tracing::info!(path = %path.display(), "removing what an interrupted job left");
     fs::remove_file(path)?;
     Ok(true)
@@ -405,6 +404,18 @@ pub(crate) mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"later");
         assert_eq!(remove_abandoned(folder.path(), |_| true).unwrap(), 2);
         assert_eq!(sorted(names(folder.path())), [".Ab3dE6.tmp", "a.dat", "a.dat.Ab3dE.tmp", "a.dat.tmp"]);
+    }
+
+    #[test]
+    fn who_removes_leftovers_removes_nothing_that_was_just_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = &folder.path().join("a.dat");
+        let begun = || (0..2000).all(|_| AtomicFile::create(path).unwrap().temporary.path().exists());
+        std::thread::scope(|scope| {
+            let writers: Vec<_> = (0..4).map(|_| scope.spawn(begun)).collect();
+            assert!(writers.into_iter().all(|writer| writer.join().unwrap()));
+        });
+        assert!(names(folder.path()).is_empty());
     }
 
     #[cfg(unix)]
