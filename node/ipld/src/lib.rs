@@ -11,11 +11,13 @@
 //! - [`unixfs`]: files and folders as blocks, and back.
 //! - [`selector`] and [`path`]: which part of a DAG is meant, and where in it something is.
 //! - [`traverse`]: the walk over a DAG by a selector.
+//! - [`graphsync`]: who asks for part of a DAG and who answers, each as a state.
 //! - [`wire`]: messages of graphsync and bitswap, and [`protobuf`], which some are written in.
 
 pub mod block;
 pub mod car;
 pub mod codec;
+pub mod graphsync;
 pub mod hash;
 pub mod path;
 mod positioned;
