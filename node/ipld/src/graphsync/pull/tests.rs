@@ -13,13 +13,13 @@ const IDS: [(Version, RequestId); 2] = [(Version::V1, RequestId::Number(7)), (Ve
 
 fn put(store: &MemoryStore, node: &Ipld) -> Cid {
     let block = Block::new(HashKind::Blake2b256, Codec::DagCbor, dag_cbor::encode(node)).unwrap();
-    store.put(&[block.clone()]).unwrap();
+    store.put(std::slice::from_ref(&block)).unwrap();
     *block.cid()
 }
 
 fn leaf(store: &MemoryStore, bytes: &[u8]) -> Cid {
     let block = Block::new(HashKind::Sha256, Codec::Raw, bytes.to_vec()).unwrap();
-    store.put(&[block.clone()]).unwrap();
+    store.put(std::slice::from_ref(&block)).unwrap();
     *block.cid()
 }
 

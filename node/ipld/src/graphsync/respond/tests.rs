@@ -15,7 +15,7 @@ fn list(store: &MemoryStore, count: u8, length: usize) -> (Cid, Vec<Cid>) {
     let list = dag_cbor::encode(&Ipld::List(cids.iter().map(|cid| Ipld::Link(*cid)).collect()));
     let root = Block::new(HashKind::Sha256, Codec::DagCbor, list).unwrap();
     store.put(&leaves).unwrap();
-    store.put(&[root.clone()]).unwrap();
+    store.put(std::slice::from_ref(&root)).unwrap();
     (*root.cid(), cids)
 }
 
