@@ -52,7 +52,7 @@ pub enum AskError {
 /// # Errors
 /// [`AlreadyRegistered`] when that is done already.
 pub fn run(host: &Host, answer: Answer) -> Result<JoinHandle<()>, AlreadyRegistered> {
-    serve(host.control(), StreamProtocol::new(PROTOCOL), SERVED, move |peer, mut stream| {
+    serve(host, StreamProtocol::new(PROTOCOL), SERVED, move |peer, mut stream| {
         let answer = Arc::clone(&answer);
         async move {
             if let Err(error) = answer_one(&mut stream, answer).await {

@@ -52,7 +52,7 @@ pub enum HelloError {
 pub fn run(host: &Host, ours: Ours, heard: Heard) -> Result<[JoinHandle<()>; 2], AlreadyRegistered> {
     let protocol = StreamProtocol::new(PROTOCOL);
     let (ours_too, to_hang_up) = (Arc::clone(&ours), host.clone());
-    let answering = serve(host.control(), protocol.clone(), SERVED, move |peer, mut stream| {
+    let answering = serve(host, protocol.clone(), SERVED, move |peer, mut stream| {
         let (ours, heard, host) = (Arc::clone(&ours_too), Arc::clone(&heard), to_hang_up.clone());
         async move {
             match answer(&mut stream).await {

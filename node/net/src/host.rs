@@ -140,6 +140,7 @@ pub struct PeerInfo {
 enum Command {
     Connect { addresses: Vec<Multiaddr>, peer: Option<PeerId>, reply: oneshot::Sender<Result<PeerId, HostError>> },
     Disconnect { peer: PeerId, reply: oneshot::Sender<bool> },
+    IsConnected { peer: PeerId, reply: oneshot::Sender<bool> },
     Addresses { reply: oneshot::Sender<Vec<Multiaddr>> },
     Peers { reply: oneshot::Sender<Vec<PeerInfo>> },
     FindPeer { peer: PeerId, reply: oneshot::Sender<Vec<Multiaddr>> },
@@ -208,6 +209,14 @@ impl Host {
         self.ask(|reply| Command::Disconnect { peer, reply }).await
     }
 
+    /// Whether there is a connection to a peer.
+    ///
+    /// # Errors
+    /// [`HostError::Ended`].
+    pub async fn is_connected(&self, peer: PeerId) -> Result<bool, HostError> {
+        self.ask(|reply| Command::IsConnected { peer, reply }).await
+    }
+
     /// Where others come in.
     ///
     /// # Errors
@@ -244,6 +253,11 @@ impl Host {
     pub async fn stop(&self) {
         // If nobody listens it has ended already.
         let _ = self.commands.send(Command::Stop).await;
+    }
+
+    /// Returns when the host has ended.
+    pub async fn ended(&self) {
+        self.commands.closed().await;
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, HostError> {

@@ -8,6 +8,7 @@
 //! - [`host`]: the host, its options and limits, and what can be asked of it.
 //! - [`streams`]: messages on streams, and who serves them.
 //! - [`hello`], [`exchange`]: what nodes tell and ask each other of the chain.
+//! - [`graphsync`]: parts of DAGs, asked of others and answered.
 //! - [`gossip`]: topics, and how blocks and messages spread.
 //!
 //! Everything that others can make us hold has a limit: connections, streams, queues, bytes of a message, time.
@@ -16,6 +17,7 @@
 
 pub mod exchange;
 pub mod gossip;
+pub mod graphsync;
 pub mod hello;
 pub mod host;
 pub mod identity;

@@ -11,11 +11,16 @@ use filecash_ipld::codec::{CodecError, dag_cbor};
 use filecash_ipld::varint;
 use libp2p::futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
 use libp2p::{PeerId, Stream, StreamProtocol};
-use libp2p_stream::{AlreadyRegistered, Control};
+use libp2p_stream::AlreadyRegistered;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+
+use crate::host::Host;
 
 /// What is read at once of an item whose length nobody tells.
 const BLOCK: usize = 16 << 10;
+/// What is written at once.
+const PART: usize = 64 << 10;
 
 /// Why a message did not come or go.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +52,33 @@ pub async fn within<T>(time: Duration, work: impl Future<Output = Result<T, Stre
 /// # Errors
 /// [`StreamError`].
 pub async fn read_frame(stream: &mut (impl AsyncRead + Unpin), limit: usize) -> Result<Option<Vec<u8>>, StreamError> {
+    match read_length(stream, limit).await? {
+        Some(length) => read_bytes(stream, length, None).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Reads a frame which may take so long to begin, and each part of it so long to come. A long one waits for a place at the gate.
+///
+/// # Errors
+/// [`StreamError`].
+pub async fn read_frame_gated(
+    stream: &mut (impl AsyncRead + Unpin),
+    limit: usize,
+    idle: Duration,
+    silence: Duration,
+    gate: Option<&Semaphore>,
+) -> Result<Option<Vec<u8>>, StreamError> {
+    let Some(length) = within(idle, read_length(stream, limit)).await? else { return Ok(None) };
+    // A semaphore that nobody closes gives a place to everybody in turn.
+    let _place = match gate.filter(|_| length > BLOCK) {
+        Some(gate) => gate.acquire().await.ok(),
+        None => None,
+    };
+    read_bytes(stream, length, Some(silence)).await.map(Some)
+}
+
+async fn read_length(stream: &mut (impl AsyncRead + Unpin), limit: usize) -> Result<Option<usize>, StreamError> {
     let mut head = Vec::with_capacity(varint::MAX_BYTES);
     let length = loop {
         let mut byte = [0];
@@ -60,16 +92,26 @@ pub async fn read_frame(stream: &mut (impl AsyncRead + Unpin), limit: usize) -> 
             Err(varint::VarintError::Syntax) => return Err(StreamError::Length),
         }
     };
-    let length =
-        usize::try_from(length).ok().filter(|length| *length <= limit).ok_or(StreamError::TooLong { limit })?;
+    usize::try_from(length).ok().filter(|length| *length <= limit).map(Some).ok_or(StreamError::TooLong { limit })
+}
+
+async fn read_bytes(
+    stream: &mut (impl AsyncRead + Unpin),
+    length: usize,
+    silence: Option<Duration>,
+) -> Result<Vec<u8>, StreamError> {
     // What is not sent takes no memory.
     let mut frame = Vec::new();
     while frame.len() < length {
         let start = frame.len();
         frame.resize(length.min(start + BLOCK.max(start)), 0);
-        stream.read_exact(&mut frame[start..]).await?;
+        let read = async { Ok(stream.read_exact(&mut frame[start..]).await?) };
+        match silence {
+            Some(silence) => within(silence, read).await?,
+            None => read.await?,
+        }
     }
-    Ok(Some(frame))
+    Ok(frame)
 }
 
 /// Writes a frame and sends it.
@@ -82,6 +124,23 @@ pub async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), frame: &[u8]) -
     stream.write_all(&head).await?;
     stream.write_all(frame).await?;
     Ok(stream.flush().await?)
+}
+
+/// Writes a frame and sends it; each part of it may take so long to go.
+///
+/// # Errors
+/// [`StreamError`].
+pub async fn write_frame_within(
+    stream: &mut (impl AsyncWrite + Unpin),
+    frame: &[u8],
+    silence: Duration,
+) -> Result<(), StreamError> {
+    let mut head = Vec::new();
+    varint::write(frame.len() as u64, &mut head);
+    for part in std::iter::once(&head[..]).chain(frame.chunks(PART)) {
+        within(silence, async { Ok(stream.write_all(part).await?) }).await?;
+    }
+    within(silence, async { Ok(stream.flush().await?) }).await
 }
 
 /// How large an item may be.
@@ -140,12 +199,12 @@ pub struct Served {
     pub per_peer: usize,
 }
 
-/// Serves a protocol until the task is aborted or the host ends. A stream beyond the limits is closed unread.
+/// Serves a protocol until the host ends. A stream beyond the limits is closed unread.
 ///
 /// # Errors
 /// [`AlreadyRegistered`] when somebody serves it already.
 pub fn serve<F, W>(
-    mut control: Control,
+    host: &Host,
     protocol: StreamProtocol,
     limits: Served,
     serve: F,
@@ -154,7 +213,8 @@ where
     F: Fn(PeerId, Stream) -> W + Send + Sync + 'static,
     W: Future<Output = ()> + Send + 'static,
 {
-    let mut incoming = control.accept(protocol)?;
+    let mut incoming = host.control().accept(protocol)?;
+    let host = host.clone();
     Ok(tokio::spawn(async move {
         let open = Open::default();
         let mut serving = tokio::task::JoinSet::new();
@@ -174,6 +234,7 @@ where
                     }
                 }
                 Some(_) = serving.join_next() => {}
+                () = host.ended() => break,
             }
         }
     }))

@@ -256,6 +256,17 @@ impl Responder {
         }
     }
 
+    /// Ends all requests with a word.
+    pub fn fail_all(&mut self, status: Status) {
+        let waiting = mem::take(&mut self.waiting).into_iter().map(|waiting| waiting.asked.id);
+        let ids: Vec<_> = self.active.iter().map(|answer| answer.id).chain(waiting).collect();
+        self.active.clear();
+        self.scopes = Scopes::default();
+        for id in ids {
+            self.refuse(id, status, Extensions::new());
+        }
+    }
+
     /// Stops answering a request for now, and says so.
     pub fn pause(&mut self, id: RequestId) {
         if let Some(answer) = self.active.iter_mut().find(|answer| answer.id == id && !answer.paused) {

@@ -145,6 +145,7 @@ impl EventLoop {
         match command {
             Command::Connect { addresses, peer, reply } => self.connect(addresses, peer, reply),
             Command::Disconnect { peer, reply } => drop(reply.send(self.swarm.disconnect_peer_id(peer).is_ok())),
+            Command::IsConnected { peer, reply } => drop(reply.send(self.swarm.is_connected(&peer))),
             Command::Addresses { reply } => drop(reply.send(self.swarm.listeners().cloned().collect())),
             Command::Peers { reply } => drop(reply.send(self.infos())),
             Command::FindPeer { peer, reply } => self.find(peer, reply),

@@ -241,6 +241,21 @@ fn cancelled_requests_are_over_and_others_take_their_place() {
     assert!([2, 4].iter().all(|number| statuses(&messages, *number).last() == Some(&20)));
 }
 
+#[test]
+fn all_requests_end_at_once() {
+    let store = MemoryStore::default();
+    let (root, _) = list(&store, 3, 600);
+    let mut responder = small();
+    (1..5).for_each(|number| responder.take(everything(number, root), &AtMostDepth::default()));
+    responder.next_message(&store).unwrap();
+    responder.fail_all(Status::FAILED);
+    let messages = all(&mut responder, &store);
+    assert!((1..4).all(|number| statuses(&messages, number) == [32]), "{messages:?}");
+    assert!(responder.is_idle() && messages[0].blocks.is_empty());
+    responder.take(everything(1, root), &AtMostDepth::default());
+    assert_eq!(blocks(&all(&mut responder, &store)).len(), 4);
+}
+
 /// A store with one block that cannot be read.
 struct Broken(MemoryStore, Arc<Cid>);
 
