@@ -31,8 +31,9 @@ impl Block {
         Ok(Self { cid, bytes })
     }
 
-    /// Bytes that are believed to be those of a CID, or of which it has just been computed.
-    pub(crate) fn trusted(cid: Cid, bytes: Vec<u8>) -> Self {
+    /// Bytes that are believed to be those of a CID, such as those of a store that checks what it reads, or of which it has just been
+    /// computed.
+    pub fn trusted(cid: Cid, bytes: Vec<u8>) -> Self {
         Self { cid, bytes }
     }
 

@@ -16,6 +16,9 @@ use crate::gossip::{GossipError, Judge, TopicKind};
 mod addresses;
 mod behaviour;
 mod event_loop;
+mod incoming;
+
+pub use incoming::{Acceptor, Incoming};
 
 /// What others see us as.
 pub const AGENT: &str = concat!("filecash-node/", env!("CARGO_PKG_VERSION"));
@@ -161,6 +164,7 @@ pub struct Host {
     commands: mpsc::Sender<Command>,
     events: broadcast::Sender<HostEvent>,
     control: Control,
+    acceptor: Acceptor,
 }
 
 impl Host {
@@ -171,10 +175,10 @@ impl Host {
     pub fn start(key: &Keypair, options: &HostOptions, judge: Judge) -> Result<(Self, JoinHandle<()>), HostError> {
         let (commands, orders) = mpsc::channel(COMMANDS);
         let (events, _) = broadcast::channel(EVENTS);
-        let (event_loop, control) = event_loop::EventLoop::new(key, options, judge, orders, events.clone())?;
+        let (event_loop, control, acceptor) = event_loop::EventLoop::new(key, options, judge, orders, events.clone())?;
         let peer = key.public().to_peer_id();
         let task = tokio::spawn(event_loop.run());
-        Ok((Self { peer, commands, events, control }, task))
+        Ok((Self { peer, commands, events, control, acceptor }, task))
     }
 
     /// Who we are.
@@ -185,6 +189,11 @@ impl Host {
     /// For streams of protocols, either way.
     pub fn control(&self) -> Control {
         self.control.clone()
+    }
+
+    /// For streams of protocols that others open many of at once.
+    pub fn acceptor(&self) -> Acceptor {
+        self.acceptor.clone()
     }
 
     /// What happens from now on. Who is too slow misses events and is told so.

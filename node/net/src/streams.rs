@@ -11,7 +11,6 @@ use filecash_ipld::codec::{CodecError, dag_cbor};
 use filecash_ipld::varint;
 use libp2p::futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
 use libp2p::{PeerId, Stream, StreamProtocol};
-use libp2p_stream::AlreadyRegistered;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -19,7 +18,7 @@ use crate::host::Host;
 
 /// What is read at once of an item whose length nobody tells.
 const BLOCK: usize = 16 << 10;
-/// What is written at once.
+/// What is read or written at once of a frame.
 const PART: usize = 64 << 10;
 
 /// Why a message did not come or go.
@@ -53,7 +52,7 @@ pub async fn within<T>(time: Duration, work: impl Future<Output = Result<T, Stre
 /// [`StreamError`].
 pub async fn read_frame(stream: &mut (impl AsyncRead + Unpin), limit: usize) -> Result<Option<Vec<u8>>, StreamError> {
     match read_length(stream, limit).await? {
-        Some(length) => read_bytes(stream, length, None).await.map(Some),
+        Some(length) => Ok(Some(read_body(stream, length, Duration::MAX).await?)),
         None => Ok(None),
     }
 }
@@ -75,10 +74,14 @@ pub async fn read_frame_gated(
         Some(gate) => gate.acquire().await.ok(),
         None => None,
     };
-    read_bytes(stream, length, Some(silence)).await.map(Some)
+    read_body(stream, length, silence).await.map(Some)
 }
 
-async fn read_length(stream: &mut (impl AsyncRead + Unpin), limit: usize) -> Result<Option<usize>, StreamError> {
+/// Reads the length that a frame begins with; `None` at the end of the stream.
+///
+/// # Errors
+/// [`StreamError`].
+pub async fn read_length(stream: &mut (impl AsyncRead + Unpin), limit: usize) -> Result<Option<usize>, StreamError> {
     let mut head = Vec::with_capacity(varint::MAX_BYTES);
     let length = loop {
         let mut byte = [0];
@@ -92,24 +95,28 @@ async fn read_length(stream: &mut (impl AsyncRead + Unpin), limit: usize) -> Res
             Err(varint::VarintError::Syntax) => return Err(StreamError::Length),
         }
     };
-    usize::try_from(length).ok().filter(|length| *length <= limit).map(Some).ok_or(StreamError::TooLong { limit })
+    usize::try_from(length).ok().filter(|length| *length <= limit).ok_or(StreamError::TooLong { limit }).map(Some)
 }
 
-async fn read_bytes(
+/// Reads the bytes of a frame behind its length, each 64 KiB of which may take so long to come.
+///
+/// # Errors
+/// [`StreamError`].
+pub async fn read_body(
     stream: &mut (impl AsyncRead + Unpin),
     length: usize,
-    silence: Option<Duration>,
+    silence: Duration,
 ) -> Result<Vec<u8>, StreamError> {
     // What is not sent takes no memory.
     let mut frame = Vec::new();
     while frame.len() < length {
         let start = frame.len();
-        frame.resize(length.min(start + BLOCK.max(start)), 0);
-        let read = async { Ok(stream.read_exact(&mut frame[start..]).await?) };
-        match silence {
-            Some(silence) => within(silence, read).await?,
-            None => read.await?,
+        let end = length.min(start + BLOCK.max(start).min(PART));
+        if frame.capacity() < end {
+            frame.reserve_exact(length.min(start + BLOCK.max(start)) - start);
         }
+        frame.resize(end, 0);
+        within(silence, async { Ok(stream.read_exact(&mut frame[start..]).await?) }).await?;
     }
     Ok(frame)
 }
@@ -199,21 +206,26 @@ pub struct Served {
     pub per_peer: usize,
 }
 
-/// Serves a protocol until the host ends. A stream beyond the limits is closed unread.
+/// Somebody serves one of the protocols already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the protocol is served already")]
+pub struct AlreadyServed;
+
+/// Serves streams of some protocols until the host ends. A stream beyond the limits is closed unread.
 ///
 /// # Errors
-/// [`AlreadyRegistered`] when somebody serves it already.
+/// [`AlreadyServed`].
 pub fn serve<F, W>(
     host: &Host,
-    protocol: StreamProtocol,
+    protocols: &[StreamProtocol],
     limits: Served,
-    serve: F,
-) -> Result<JoinHandle<()>, AlreadyRegistered>
+    work: F,
+) -> Result<JoinHandle<()>, AlreadyServed>
 where
     F: Fn(PeerId, Stream) -> W + Send + Sync + 'static,
     W: Future<Output = ()> + Send + 'static,
 {
-    let mut incoming = host.control().accept(protocol)?;
+    let mut incoming = host.acceptor().accept(protocols).ok_or(AlreadyServed)?;
     let host = host.clone();
     Ok(tokio::spawn(async move {
         let open = Open::default();
@@ -224,7 +236,7 @@ where
                     let Some((peer, stream)) = next else { break };
                     match open.enter(peer, limits) {
                         Some(place) => {
-                            let work = serve(peer, stream);
+                            let work = work(peer, stream);
                             serving.spawn(async move {
                                 work.await;
                                 drop(place);

@@ -11,7 +11,7 @@ use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{StreamProtocol, identify, ping};
 
-use super::{AGENT, HostError, HostOptions};
+use super::{AGENT, HostError, HostOptions, incoming};
 use crate::gossip::{self, Gossip};
 
 /// What identify calls the protocols as a whole, as all of IPFS does.
@@ -30,6 +30,7 @@ pub(super) struct Behaviour {
     pub ipfs: Toggle<kad::Behaviour<MemoryStore>>,
     pub gossip: Gossip,
     pub streams: libp2p_stream::Behaviour,
+    pub incoming: incoming::Behaviour,
 }
 
 impl Behaviour {
@@ -51,6 +52,7 @@ impl Behaviour {
             ipfs: ipfs.into(),
             gossip: gossip::behaviour(key, &options.network, options.is_bootstrapper)?,
             streams: libp2p_stream::Behaviour::new(),
+            incoming: incoming::Behaviour::default(),
         })
     }
 

@@ -18,6 +18,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::addresses::{is_public, peer_of, without_peer};
 use super::behaviour::{Behaviour, BehaviourEvent};
+use super::incoming::Acceptor;
 use super::{Command, HostError, HostEvent, HostOptions, PeerInfo};
 use crate::gossip::{Judge, TopicKind, Verdict};
 
@@ -70,7 +71,7 @@ impl EventLoop {
         judge: Judge,
         commands: mpsc::Receiver<Command>,
         events: broadcast::Sender<HostEvent>,
-    ) -> Result<(Self, Control), HostError> {
+    ) -> Result<(Self, Control, Acceptor), HostError> {
         let mut swarm = swarm(key, options)?;
         for address in &options.listen {
             let listened = swarm.listen_on(address.clone());
@@ -92,6 +93,7 @@ impl EventLoop {
             bootstrap.push((peer, address.clone()));
         }
         let control = swarm.behaviour().streams.new_control();
+        let acceptor = swarm.behaviour().incoming.acceptor.clone();
         let event_loop = Self {
             swarm,
             commands,
@@ -106,7 +108,7 @@ impl EventLoop {
             bootstrap,
             accept_private_addresses: options.accept_private_addresses,
         };
-        Ok((event_loop, control))
+        Ok((event_loop, control, acceptor))
     }
 
     pub async fn run(mut self) {
