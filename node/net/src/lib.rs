@@ -7,6 +7,7 @@
 //! - [`identity`]: the key by which a node is known, in a file.
 //! - [`host`]: the host, its options and limits, and what can be asked of it.
 //! - [`streams`]: messages on streams, and who serves them.
+//! - [`bitswap`]: blocks, asked for and given.
 //! - [`hello`], [`exchange`]: what nodes tell and ask each other of the chain.
 //! - [`graphsync`]: parts of DAGs, asked of others and answered.
 //! - [`gossip`]: topics, and how blocks and messages spread.
@@ -15,6 +16,7 @@
 //!
 //! Source: `spec/network.md` 2 to 4.
 
+pub mod bitswap;
 pub mod exchange;
 pub mod gossip;
 pub mod graphsync;
