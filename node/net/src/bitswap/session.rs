@@ -221,7 +221,13 @@ impl Session {
     /// A peer says whether it has a block.
     pub fn presence(&mut self, peer: &PeerId, hash: &Hash, have: bool, now: Instant) {
         let Some(remote) = self.peers.get_mut(peer) else { return };
-        let Some(wanted) = self.wants.get_mut(hash) else { return };
+        let Some(wanted) = self.wants.get_mut(hash) else {
+            // It came from somebody else meanwhile.
+            if have && remote.probed.is_some() {
+                remote.said(have, now);
+            }
+            return;
+        };
         remote.said(have, now);
         if have {
             if !wanted.haves.contains(peer) {
@@ -384,14 +390,15 @@ impl Session {
         self.asks.push(Ask { peer: *peer, cid, kind: Some(WantKind::Have), priority });
     }
 
-    /// Asks those of whom nothing is known whether they have what somebody else is asked for.
+    /// Asks those of whom nothing is known whether they have what is wanted last, which does not come before they can answer.
     fn probe(&mut self, asked: &PeerId, hash: &Hash, now: Instant) {
-        let Some(wanted) = self.wants.get(hash) else { return };
+        let hash = self.queue.last_key_value().map_or(*hash, |(_, last)| *last);
+        let Some(wanted) = self.wants.get(&hash) else { return };
         let is_unknown = |(peer, remote): &(&PeerId, &Remote)| {
             *peer != asked && remote.may_be_probed(now) && !wanted.denied.contains(peer) && !wanted.searched.contains(peer)
         };
         let unknown: Vec<PeerId> = self.peers.iter().filter(is_unknown).map(|(peer, _)| *peer).collect();
-        unknown.iter().for_each(|peer| self.ask_whether(peer, hash, now));
+        unknown.iter().for_each(|peer| self.ask_whether(peer, &hash, now));
     }
 
     /// Nobody has it, as far as they say.
