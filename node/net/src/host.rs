@@ -17,6 +17,7 @@ mod addresses;
 mod behaviour;
 mod event_loop;
 mod incoming;
+mod quic;
 
 pub use incoming::{Acceptor, Incoming};
 

@@ -19,7 +19,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use super::addresses::{is_public, peer_of, without_peer};
 use super::behaviour::{Behaviour, BehaviourEvent};
 use super::incoming::Acceptor;
-use super::{Command, HostError, HostEvent, HostOptions, PeerInfo};
+use super::{Command, HostError, HostEvent, HostOptions, PeerInfo, quic};
 use crate::gossip::{Judge, TopicKind, Verdict};
 
 /// Messages that judges look at at once; while there are so many, others are let go.
@@ -349,7 +349,8 @@ fn swarm(key: &Keypair, options: &HostOptions) -> Result<Swarm<Behaviour>, HostE
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), (noise::Config::new, tls::Config::new), muxer)
         .map_err(failed)?
-        .with_quic()
+        .with_other_transport(quic::transport)
+        .map_err(failed)?
         .with_dns()
         .map_err(failed)?
         .with_behaviour(|_| behaviour)

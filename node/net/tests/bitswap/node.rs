@@ -6,7 +6,7 @@ use std::time::Duration;
 use filecash_ipld::Cid;
 use filecash_ipld::store::{BlockStore, MemoryStore};
 use filecash_ipld::unixfs::import::Importer;
-use filecash_ipld::unixfs::profile::{self, Profile};
+use filecash_ipld::unixfs::profile::Profile;
 use filecash_ipld::unixfs::read::Reader;
 use filecash_net::bitswap::{self, Bitswap, Options};
 use filecash_net::gossip::Verdict;
