@@ -31,8 +31,8 @@ fn write_folder(folder: &Path) {
     fs::write(folder.join("empty"), b"").unwrap();
     fs::write(folder.join("some/small"), b"small").unwrap();
     fs::write(folder.join("some/deeper/large"), bytes(3_000_000, 3)).unwrap();
-    for number in 0..6000 {
-        fs::write(folder.join(format!("many/a name that is long enough {number}")), format!("{number}")).unwrap();
+    for number in 0..1200 {
+        fs::write(folder.join(format!("many/{number:0200}")), format!("{number}")).unwrap();
     }
 }
 
@@ -86,7 +86,8 @@ async fn folder_of_kubos_is_fetched() {
     let node = Node::start();
     let peer = meet(&node, &kubo, "/tcp/").await;
     let progress = soon(node.bitswap.fetch(&root, &[peer], |_| ())).await.unwrap();
-    assert!(progress.fetched > 6000, "{progress:?}");
+    // The files, and nodes of the sharded folder.
+    assert!(progress.fetched > 1250, "{progress:?}");
     extract(&*node.store, &root, &ours, &ExtractOptions::default(), |_| ()).unwrap();
     assert_same(&theirs, &ours);
 }
