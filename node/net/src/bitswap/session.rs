@@ -154,6 +154,8 @@ impl Session {
         let Some(remote) = self.peers.get_mut(peer) else { return };
         (remote.version, remote.is_lost) = (None, for_good);
         self.take_back(peer);
+        // Who comes back is asked anew.
+        self.wants.values_mut().for_each(|wanted| wanted.searched.retain(|searched| searched != peer));
         self.assign(now);
     }
 
@@ -463,7 +465,6 @@ impl Session {
         for hash in its {
             self.unask(peer, &hash);
             let Some(wanted) = self.wants.get_mut(&hash) else { continue };
-            wanted.searched.retain(|searched| searched != peer);
             wanted.haves.retain(|other| other != peer);
             let cid = wanted.cid;
             self.asks.push(Ask { peer: *peer, cid, kind: None, priority: 0 });

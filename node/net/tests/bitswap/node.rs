@@ -1,10 +1,13 @@
 //! A node, and what tests do with it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use filecash_ipld::Cid;
-use filecash_ipld::store::{BlockStore, MemoryStore};
+use filecash_ipld::store::{BlockStore, MemoryStore, StoreError};
+use filecash_ipld::{Block, codec};
 use filecash_ipld::unixfs::import::Importer;
 use filecash_ipld::unixfs::profile::Profile;
 use filecash_ipld::unixfs::read::Reader;
@@ -17,11 +20,46 @@ use tokio::time::{sleep, timeout};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A store that counts blocks which are put though they are there.
+#[derive(Default)]
+pub struct Store {
+    memory: MemoryStore,
+    repeated: AtomicU64,
+}
+
+impl Store {
+    pub fn repeated(&self) -> u64 {
+        self.repeated.load(Ordering::Relaxed)
+    }
+}
+
+impl BlockStore for Store {
+    fn put(&self, blocks: &[Block]) -> Result<(), StoreError> {
+        for block in blocks {
+            let is_there = self.memory.size(block.cid())?.is_some();
+            self.repeated.fetch_add(is_there.into(), Ordering::Relaxed);
+        }
+        self.memory.put(blocks)
+    }
+
+    fn get_kept(&self, cid: &Cid) -> Result<Option<Vec<u8>>, StoreError> {
+        self.memory.get_kept(cid)
+    }
+
+    fn size_kept(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {
+        self.memory.size_kept(cid)
+    }
+
+    fn remove(&self, cids: &[Cid]) -> Result<u64, StoreError> {
+        self.memory.remove(cids)
+    }
+}
+
 /// A host with bitswap over a store in memory.
 pub struct Node {
     pub host: Host,
     pub bitswap: Bitswap,
-    pub store: Arc<MemoryStore>,
+    pub store: Arc<Store>,
 }
 
 impl Node {
@@ -33,7 +71,7 @@ impl Node {
         let host_options = HostOptions::on_loopback("testing");
         let judge = Arc::new(|_, _: &[u8]| Verdict::Accept);
         let host = Host::start(&Keypair::generate_ed25519(), &host_options, judge).unwrap().0;
-        let store = Arc::new(MemoryStore::default());
+        let store = Arc::new(Store::default());
         let bitswap = bitswap::run(&host, store.clone(), options).unwrap();
         Self { host, bitswap, store }
     }
@@ -42,21 +80,8 @@ impl Node {
         self.host.peer_id()
     }
 
-    pub async fn address(&self, part: &str) -> Multiaddr {
-        let mut tries = 0;
-        loop {
-            let addresses = self.host.addresses().await.unwrap();
-            if let Some(address) = addresses.into_iter().find(|address| address.to_string().contains(part)) {
-                return address.with(libp2p::multiaddr::Protocol::P2p(self.id()));
-            }
-            tries += 1;
-            assert!(tries < 400, "{part} is not listened on");
-            sleep(Duration::from_millis(25)).await;
-        }
-    }
-
     pub async fn connect(&self, to: &Self) {
-        self.host.connect(vec![to.address("/tcp/").await]).await.unwrap();
+        self.host.connect(vec![address(&to.host).await]).await.unwrap();
     }
 
     pub fn import(&self, profile: Profile, bytes: &[u8]) -> Cid {
@@ -66,10 +91,39 @@ impl Node {
         imported.cid
     }
 
+    /// All blocks of a DAG.
+    pub fn blocks(&self, root: &Cid) -> Vec<Cid> {
+        let (mut all, mut known) = (vec![*root], HashSet::from([*root]));
+        let mut next = 0;
+        while let Some(cid) = all.get(next).copied() {
+            next += 1;
+            for link in codec::links(&cid, &self.store.get(&cid).unwrap().unwrap()).unwrap() {
+                if known.insert(link) {
+                    all.push(link);
+                }
+            }
+        }
+        all
+    }
+
     pub fn file(&self, root: &Cid) -> Vec<u8> {
         let mut bytes = Vec::new();
         std::io::copy(&mut Reader::new(&*self.store, root).unwrap(), &mut bytes).unwrap();
         bytes
+    }
+}
+
+/// Where a host listens by TCP, with its id.
+pub async fn address(host: &Host) -> Multiaddr {
+    let mut tries = 0;
+    loop {
+        let addresses = host.addresses().await.unwrap();
+        if let Some(address) = addresses.into_iter().find(|address| address.to_string().contains("/tcp/")) {
+            return address.with(libp2p::multiaddr::Protocol::P2p(host.peer_id()));
+        }
+        tries += 1;
+        assert!(tries < 400, "nothing is listened on");
+        sleep(Duration::from_millis(25)).await;
     }
 }
 

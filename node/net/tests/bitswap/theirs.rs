@@ -13,7 +13,7 @@ use filecash_net::PeerId;
 use serde_json::json;
 
 use crate::kubo::Kubo;
-use crate::node::{Node, bytes, soon};
+use crate::node::{Node, address, bytes, soon};
 
 async fn meet(node: &Node, kubo: &Kubo, transport: &str) -> PeerId {
     node.host.connect(vec![kubo.address(transport).parse().unwrap()]).await.unwrap()
@@ -98,7 +98,7 @@ async fn kubo_fetches_files_and_folders_of_ours() {
     let folder = tempfile::tempdir().unwrap();
     let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
     let node = Node::start();
-    let address = node.address("/tcp/").await.to_string();
+    let address = address(&node.host).await.to_string();
     assert_eq!(kubo.peer.does(&json!({ "do": "connect", "address": address })), 0);
     let mut download = |root: &Cid| {
         let command = json!({ "do": "download", "cid": root.to_string(), "path": theirs.to_str().unwrap() });
@@ -128,7 +128,7 @@ async fn kubo_gets_what_comes_later() {
     let (node, hidden) = (Node::start(), Node::start());
     let content = bytes(1_000_000, 5);
     let root = hidden.import(KUBO, &content);
-    let address = node.address("/tcp/").await.to_string();
+    let address = address(&node.host).await.to_string();
     assert_eq!(kubo.peer.does(&json!({ "do": "connect", "address": address })), 0);
     let command = json!({ "do": "download", "cid": root.to_string(), "path": path.to_str().unwrap() });
     let downloading = tokio::task::spawn_blocking(move || kubo.peer.does(&command));
