@@ -32,7 +32,7 @@ use self::engine::{Hash, WantLimits};
 use self::frontier::{DagLimits, Progress};
 use self::shared::Shared;
 use crate::host::{Host, HostEvent};
-use crate::streams::{Served, serve_all};
+use crate::streams::{AlreadyServed, Served, serve};
 
 mod budget;
 mod choice;
@@ -128,7 +128,7 @@ pub enum BitswapError {
     #[error("{0:?} makes no name of a protocol")]
     Prefix(String),
     #[error("bitswap is done already")]
-    Served,
+    Served(#[from] AlreadyServed),
 }
 
 /// Bitswap on a host, until all handles are gone.
@@ -164,10 +164,9 @@ pub fn run(host: &Host, store: Arc<dyn BlockStore>, options: Options) -> Result<
     if protocols.is_empty() {
         return Err(BitswapError::Prefix(options.prefix));
     }
-    let incoming = host.acceptor().accept(&protocols).ok_or(BitswapError::Served)?;
     let shared = Arc::new(Shared::new(store, options, host.control()));
     let reader = Arc::clone(&shared);
-    let serving = serve_all(incoming, SERVED, move |peer, stream| inbound::run(Arc::clone(&reader), peer, stream));
+    let serving = serve(host, &protocols, SERVED, move |peer, stream| inbound::run(Arc::clone(&reader), peer, stream))?;
     let watching = tokio::spawn(watch(host.events(), Arc::clone(&shared)));
     Ok(Bitswap(Arc::new(Running { shared, tasks: [serving.abort_handle(), watching.abort_handle()] })))
 }

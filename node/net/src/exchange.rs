@@ -11,11 +11,11 @@ use filecash_chain::exchange::{
 };
 use filecash_chain::object::ObjectError;
 use libp2p::{PeerId, Stream, StreamProtocol};
-use libp2p_stream::{AlreadyRegistered, OpenStreamError};
+use libp2p_stream::OpenStreamError;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::host::Host;
-use crate::streams::{ItemLimit, Served, StreamError, read_item, serve, within, write_item};
+use crate::streams::{AlreadyServed, ItemLimit, Served, StreamError, read_item, serve, within, write_item};
 
 /// How long a request may take to be written, and each part of a response to come.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -50,9 +50,9 @@ pub enum AskError {
 /// Answers other nodes until the host ends.
 ///
 /// # Errors
-/// [`AlreadyRegistered`] when that is done already.
-pub fn run(host: &Host, answer: Answer) -> Result<JoinHandle<()>, AlreadyRegistered> {
-    serve(host, StreamProtocol::new(PROTOCOL), SERVED, move |peer, mut stream| {
+/// [`AlreadyServed`] when that is done already.
+pub fn run(host: &Host, answer: Answer) -> Result<JoinHandle<()>, AlreadyServed> {
+    serve(host, &[StreamProtocol::new(PROTOCOL)], SERVED, move |peer, mut stream| {
         let answer = Arc::clone(&answer);
         async move {
             if let Err(error) = answer_one(&mut stream, answer).await {

@@ -28,13 +28,12 @@ use filecash_ipld::store::BlockStore;
 use filecash_ipld::wire::graphsync::{Extensions, Message, RequestId, Response, Status, Version};
 use filecash_ipld::wire::{MAX_MESSAGE, WireError};
 use libp2p::{PeerId, Stream, StreamProtocol};
-use libp2p_stream::AlreadyRegistered;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::host::{Host, HostEvent};
-use crate::streams::{Served, StreamError, read_frame_gated, serve};
+use crate::streams::{AlreadyServed, Served, StreamError, read_frame_gated, serve};
 
 mod answering;
 mod asking;
@@ -128,12 +127,12 @@ impl Graphsync {
     /// Answers others from a store, which also keeps what is asked of them.
     ///
     /// # Errors
-    /// [`AlreadyRegistered`] when that is done already.
+    /// [`AlreadyServed`] when that is done already.
     pub fn run(
         host: &Host,
         store: Arc<dyn BlockStore>,
         options: GraphsyncOptions,
-    ) -> Result<(Self, Vec<JoinHandle<()>>), AlreadyRegistered> {
+    ) -> Result<(Self, Vec<JoinHandle<()>>), AlreadyServed> {
         let graphsync = Self(Arc::new(Inner {
             host: host.clone(),
             store,
@@ -151,7 +150,7 @@ impl Graphsync {
         for version in graphsync.0.options.versions.clone() {
             let inner = Arc::clone(&graphsync.0);
             let protocol = StreamProtocol::new(version.protocol());
-            tasks.push(serve(host, protocol, SERVED, move |peer, stream| {
+            tasks.push(serve(host, &[protocol], SERVED, move |peer, stream| {
                 let inner = Arc::clone(&inner);
                 async move {
                     if let Err(error) = inner.listen(peer, version, stream).await {

@@ -11,12 +11,12 @@ use filecash_chain::Object;
 use filecash_chain::hello::{Hello, Latency, MAX_BYTES, PROTOCOL};
 use filecash_chain::object::ObjectError;
 use libp2p::{PeerId, Stream, StreamProtocol};
-use libp2p_stream::{AlreadyRegistered, OpenStreamError};
+use libp2p_stream::OpenStreamError;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 
 use crate::host::{Host, HostEvent};
-use crate::streams::{ItemLimit, Served, StreamError, read_item, serve, within, write_item};
+use crate::streams::{AlreadyServed, ItemLimit, Served, StreamError, read_item, serve, within, write_item};
 
 /// How long one side waits for the other.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -48,11 +48,11 @@ pub enum HelloError {
 /// Greets whom we dial and answers whom others greet, until the host ends.
 ///
 /// # Errors
-/// [`AlreadyRegistered`] when that is done already.
-pub fn run(host: &Host, ours: Ours, heard: Heard) -> Result<[JoinHandle<()>; 2], AlreadyRegistered> {
+/// [`AlreadyServed`] when that is done already.
+pub fn run(host: &Host, ours: Ours, heard: Heard) -> Result<[JoinHandle<()>; 2], AlreadyServed> {
     let protocol = StreamProtocol::new(PROTOCOL);
     let (ours_too, to_hang_up) = (Arc::clone(&ours), host.clone());
-    let answering = serve(host, protocol.clone(), SERVED, move |peer, mut stream| {
+    let answering = serve(host, std::slice::from_ref(&protocol), SERVED, move |peer, mut stream| {
         let (ours, heard, host) = (Arc::clone(&ours_too), Arc::clone(&heard), to_hang_up.clone());
         async move {
             match answer(&mut stream).await {

@@ -109,7 +109,7 @@ async fn networks_with_a_prefix_are_apart() {
     let store = Arc::clone(&one.store);
     let second = bitswap::run(&one.host, store.clone(), Options::default()).unwrap();
     let twice = bitswap::run(&one.host, store.clone(), Options::default());
-    assert!(matches!(twice, Err(BitswapError::Served)));
+    assert!(matches!(twice, Err(BitswapError::Served(_))));
     let wrong = bitswap::run(&one.host, store, Options { prefix: "chain".to_owned(), ..Options::default() });
     assert!(matches!(wrong, Err(BitswapError::Prefix(_))));
     soon(plain.bitswap.fetch(&root, &[one.id()], |_| ())).await.unwrap();
