@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use filecash_ipld::{Cid, Ipld};
+use filecash_ipld::{Block, Cid, Ipld};
 
 use crate::address::Address;
 use crate::block_message::{MAX_MESSAGES, message_root};
@@ -83,6 +83,14 @@ impl BlockMessages {
     /// What a header names them by.
     pub fn root(&self) -> Cid {
         message_root(&cids(&self.bls), &cids(&self.secp)).0
+    }
+
+    /// Them and the lists by which a header names them.
+    pub fn to_blocks(&self) -> Vec<Block> {
+        let (_, mut blocks) = message_root(&cids(&self.bls), &cids(&self.secp));
+        blocks.extend(self.bls.iter().map(Object::to_block));
+        blocks.extend(self.secp.iter().map(Object::to_block));
+        blocks
     }
 
     /// All of them, in the order of execution.

@@ -146,7 +146,11 @@ impl<S: BlockStore> ChainStore<S> {
         Ok(execution_order(&self.messages(tipset)?))
     }
 
-    fn block_messages(&self, header: &BlockHeader) -> Result<BlockMessages, ChainError> {
+    /// The messages of a block.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn block_messages(&self, header: &BlockHeader) -> Result<BlockMessages, ChainError> {
         let meta: MessageMeta = read(&self.store, &header.messages)?;
         Ok(BlockMessages { bls: self.listed(&meta.bls_root)?, secp: self.listed(&meta.secp_root)? })
     }

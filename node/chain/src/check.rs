@@ -4,6 +4,7 @@
 //! - [`message`]: the ranges of a message's fields.
 //! - [`block`]: a block alone, with its messages, and on its parents.
 //! - [`beacon`]: rounds of the beacon.
+//! - [`tipset`]: all of these, of a tipset.
 //! - [`gossip`]: what is to become of an announcement.
 //!
 //! Whether a sender has what it spends, whether a miner may mine, and what a block says of its parents' results is not decided here.
@@ -15,6 +16,7 @@ pub mod block;
 pub mod gossip;
 pub mod message;
 pub mod signatures;
+pub mod tipset;
 
 /// The numbers that a network decides on.
 #[derive(Clone, Debug, PartialEq, Eq)]

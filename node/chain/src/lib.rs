@@ -1,13 +1,13 @@
 //! The objects of the chain, byte for byte, and what of them can be checked without the ledger's state.
 //!
-//! Everything here is plain computation over bytes and over a store of blocks: no network, no async, no global state.
+//! Everything here is plain computation over bytes and over stores of blocks: no network, no async, no global state.
 //!
 //! - [`object`]: how objects stand in dag-cbor; [`address`], [`amount`], [`signature`] are what they are made of.
 //! - [`header`], [`message`], [`receipt`], [`tipset`]: the chain.
 //! - [`block_message`], [`block_messages`], [`hello`], [`exchange`]: what nodes send each other of it.
 //! - [`amt`], [`hamt`]: arrays and maps in blocks.
 //! - [`check`]: what can be checked.
-//! - [`chain`]: chains in a store.
+//! - [`chain`]: chains in a store; [`folder`]: the one that a node follows, in a folder; [`weight`]: which of two is followed.
 //! - [`state`], [`facts`]: the state of a ledger, as far as a genesis is described by it.
 
 pub mod address;
@@ -19,6 +19,7 @@ pub mod chain;
 pub mod check;
 pub mod exchange;
 pub mod facts;
+pub mod folder;
 pub mod hamt;
 pub mod header;
 pub mod hello;
@@ -29,6 +30,7 @@ pub mod receipt;
 pub mod signature;
 pub mod state;
 pub mod tipset;
+pub mod weight;
 
 pub use address::Address;
 pub use amount::Amount;

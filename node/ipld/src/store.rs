@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::path::PathBuf;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::block::Block;
 use crate::hash::{Cid, HashError, inlined};
@@ -100,6 +100,44 @@ pub trait BlockStore: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn remove(&self, cids: &[Cid]) -> Result<u64, StoreError>;
+}
+
+/// A store that several have is one.
+impl<S: BlockStore + ?Sized> BlockStore for Arc<S> {
+    fn put(&self, blocks: &[Block]) -> Result<(), StoreError> {
+        S::put(self, blocks)
+    }
+
+    fn get_kept(&self, cid: &Cid) -> Result<Option<Vec<u8>>, StoreError> {
+        S::get_kept(self, cid)
+    }
+
+    fn size_kept(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {
+        S::size_kept(self, cid)
+    }
+
+    fn remove(&self, cids: &[Cid]) -> Result<u64, StoreError> {
+        S::remove(self, cids)
+    }
+}
+
+/// A store that is somebody's is one.
+impl<S: BlockStore + ?Sized> BlockStore for &S {
+    fn put(&self, blocks: &[Block]) -> Result<(), StoreError> {
+        S::put(self, blocks)
+    }
+
+    fn get_kept(&self, cid: &Cid) -> Result<Option<Vec<u8>>, StoreError> {
+        S::get_kept(self, cid)
+    }
+
+    fn size_kept(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {
+        S::size_kept(self, cid)
+    }
+
+    fn remove(&self, cids: &[Cid]) -> Result<u64, StoreError> {
+        S::remove(self, cids)
+    }
 }
 
 /// Keeps all blocks of an iterator, in batches, each of which is [put](BlockStore::put) at once; tells how many there were. Where it fails,

@@ -18,6 +18,7 @@ use crate::block_messages::BlockMessages;
 use crate::header::BlockHeader;
 use crate::signature::Signature;
 use crate::tipset::Tipset;
+use crate::weight::WeightFault;
 
 /// What is wrong with a block.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +55,10 @@ pub enum BlockFault {
     Timestamp { expected: i128, found: u64 },
     #[error("a block of second {found}, the clock is at {now}")]
     Future { now: u64, found: u64 },
+    #[error("the signature of a block: {0}")]
+    Signature(#[source] SignatureFault),
+    #[error(transparent)]
+    Weight(#[from] WeightFault),
     #[error(transparent)]
     Beacon(#[from] BeaconFault),
 }

@@ -20,9 +20,9 @@ use filecash_ipld::store::{BlockStore, MemoryStore};
 use filecash_ipld::{Cid, codec};
 
 const FILE: &str = "filecoin-heights-0-39.car";
-const GENESIS: &str = "bafy2bzacecnamqgqmifpluoeldx7zzglxcljo6oja4vrmtj7432rphldpdmm2";
+pub const GENESIS: &str = "bafy2bzacecnamqgqmifpluoeldx7zzglxcljo6oja4vrmtj7432rphldpdmm2";
 /// Of the drand network that Filecoin began with.
-const BEACON_KEY: &str =
+pub const BEACON_KEY: &str =
     "8cad0c72c606ab27d36ee06de1d5b2db1faf92e447025ca37575ab3a8aac2eaae83192f846fc9e158bc738423753d000";
 
 /// Those that Filecash has are Filecoin's of that time.
