@@ -81,35 +81,82 @@ impl ChainFolder {
         now: u64,
         most: usize,
     ) -> Result<Step, FolderError> {
-        let (mut places, mut step) = (Vec::new(), Step::More);
-        let above = descent.child.as_ref().map(Tipset::height);
-        for _ in 0..most {
-            let tipset = match self.chain.tipset(&descent.next) {
-                Err(ChainError::Read(ReadError::Missing(_))) => {
-                    step = Step::Missing;
-                    break;
-                }
-                tipset => tipset?,
+        let (mut left, below) = (most, descent.child.as_ref().map(Tipset::height));
+        let (step, passed) = self.go_down(descent, checks, now, |key| {
+            if left == 0 {
+                return Ok(Err(Step::More));
+            }
+            left -= 1;
+            match self.chain.tipset(key) {
+                Err(ChainError::Read(ReadError::Missing(_))) => Ok(Err(Step::Missing)),
+                tipset => Ok(Ok(tipset?)),
+            }
+        })?;
+        self.note(below, &passed, step)?;
+        Ok(step)
+    }
+
+    /// Goes down through headers that came from somebody, each the parents of the one before. None is kept unless all are good.
+    ///
+    /// # Errors
+    /// As [`ChainFolder::descend`].
+    pub fn descend_through(
+        &self,
+        descent: &mut Descent,
+        checks: &Checks<'_>,
+        now: u64,
+        tipsets: Vec<Tipset>,
+    ) -> Result<Step, FolderError> {
+        let (mut came, below) = (tipsets.into_iter(), descent.child.as_ref().map(Tipset::height));
+        let (step, passed) = self.go_down(descent, checks, now, |key| {
+            Ok(came.next().filter(|tipset| tipset.key() == key).ok_or(Step::More))
+        })?;
+        self.put_headers(&passed)?;
+        self.note(below, &passed, step)?;
+        Ok(step)
+    }
+
+    /// Where it ended, and what was passed.
+    fn go_down(
+        &self,
+        descent: &mut Descent,
+        checks: &Checks<'_>,
+        now: u64,
+        mut next: impl FnMut(&[Cid]) -> Result<Result<Tipset, Step>, FolderError>,
+    ) -> Result<(Step, Vec<Tipset>), FolderError> {
+        let (mut passed, mut at) = (Vec::new(), descent.clone());
+        let step = loop {
+            let tipset = match next(&at.next)? {
+                Ok(tipset) => tipset,
+                Err(step) => break step,
             };
-            match &descent.child {
+            match &at.child {
                 Some(child) => {
                     checks.headers(child, &tipset, None).map_err(|fault| FolderError::invalid(child, fault))?;
                 }
                 None => self.check_clock(&tipset, now)?,
             }
             let height = tipset.height();
-            descent.top.get_or_insert(height);
-            if self.is_on_chain(&descent.next, height)? {
-                step = Step::Met(height);
-                break;
+            at.top.get_or_insert(height);
+            if self.is_on_chain(&at.next, height)? {
+                break Step::Met(height);
             }
             self.check_depth(&tipset)?;
-            places.push((height, std::mem::replace(&mut descent.next, tipset.parents().to_vec())));
-            descent.child = Some(tipset);
-        }
-        let above = above.or(places.first().map(|place| place.0)).unwrap_or(0);
-        self.index.note(above, &places)?;
-        Ok(step)
+            at.next = tipset.parents().to_vec();
+            at.child = Some(tipset.clone());
+            passed.push(tipset);
+        };
+        *descent = at;
+        Ok((step, passed))
+    }
+
+    /// Notes what was passed, from below a height: there is nothing else between there and where it ended.
+    fn note(&self, below: Option<i64>, passed: &[Tipset], step: Step) -> Result<(), FolderError> {
+        let places: Vec<_> = passed.iter().map(|tipset| (tipset.height(), tipset.key())).collect();
+        let Some(below) = below.or(places.first().map(|place| place.0)) else { return Ok(()) };
+        let lowest = places.last().map_or(below, |place| place.0);
+        let above = if let Step::Met(height) = step { height } else { lowest - 1 };
+        self.index.note(above, below, &places)
     }
 
     fn check_clock(&self, tipset: &Tipset, now: u64) -> Result<(), FolderError> {

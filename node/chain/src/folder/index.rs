@@ -129,12 +129,11 @@ impl Index {
         self.write(write)
     }
 
-    /// Notes tipsets, each the parents of the one before, and that there are no others between them and a height.
-    pub(super) fn note(&self, above: i64, places: &[Place]) -> Result<(), FolderError> {
-        let Some((lowest, _)) = places.last() else { return Ok(()) };
+    /// Notes tipsets in the place of all that were noted above a height and below another.
+    pub(super) fn note(&self, above: i64, below: i64, places: &[Place]) -> Result<(), FolderError> {
         self.write(|transaction| {
             let mut noted = transaction.open_table(NOTED)?;
-            noted.retain_in(number(*lowest)..number(above), |_, _| false)?;
+            noted.retain_in(number(above) + 1..number(below), |_, _| false)?;
             for (height, key) in places {
                 noted.insert(number(*height), &key.encode()[..])?;
             }

@@ -136,6 +136,46 @@ fn way_down_is_noted_and_forgotten() {
 }
 
 #[test]
+fn nothing_of_another_way_stays_noted_where_there_are_null_rounds() {
+    let Kept { chain: kept, genesis, folder: _folder } = kept();
+    let checks = Checks { rules: &RULES, beacon: None, keys: &NoKeys };
+    let old = chain(&genesis, 12, 1);
+    kept.put_headers(&old).unwrap();
+    kept.descend(&mut Descent::from(old[11].key()), &checks, u64::MAX, 100).unwrap();
+    // Heights 1, 5 and 6 are null rounds.
+    let later = |parents: &Tipset, height: i64| {
+        let mut block = on(parents, 3);
+        block.beacon_entries =
+            (parents.height() + 1..=height).map(|height| header(3, height, vec![]).beacon_entries[0].clone()).collect();
+        (block.height, block.timestamp) = (height, 1_000_000 + 30 * height as u64);
+        tipset(block)
+    };
+    let first = later(&genesis, 2);
+    let second = chain(&first, 2, 3);
+    let third = later(&second[1], 7);
+    let new: Vec<_> = [first].into_iter().chain(second).chain([third]).collect();
+    for step in 1..5 {
+        let mut descent = Descent::from(new[3].key());
+        let mut came: Vec<_> = new.iter().rev().cloned().chain([genesis.clone()]).collect();
+        let mut last = Step::More;
+        while last == Step::More {
+            let rest = came.split_off(step.min(came.len()));
+            last = kept.descend_through(&mut descent, &checks, u64::MAX, std::mem::replace(&mut came, rest)).unwrap();
+        }
+        assert_eq!((last, kept.noted(0, 7, 100).unwrap()), (Step::Met(0), new.clone()));
+    }
+    // A wrong one among them, and none is kept.
+    let mut wrong = later(&new[3], 9).first().clone();
+    wrong.parents.reverse();
+    wrong.ticket = None;
+    let top = chain(&tipset(wrong.clone()), 1, 3);
+    let came = vec![top[0].clone(), tipset(wrong), new[3].clone()];
+    let outcome = kept.descend_through(&mut Descent::from(top[0].key()), &checks, u64::MAX, came);
+    assert!(matches!(outcome, Err(FolderError::Invalid { height: 9, .. })), "{outcome:?}");
+    assert!(kept.chain().tipset(&top[0].key()).is_err());
+}
+
+#[test]
 fn way_down_ends_at_what_is_wrong() {
     let Kept { chain: kept, genesis, folder: _folder } = kept();
     let checks = Checks { rules: &RULES, beacon: None, keys: &NoKeys };
