@@ -5,23 +5,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use filecash_chain::Object;
+use filecash_chain::block_messages::BlockMessages;
 use filecash_chain::exchange::{
     ExchangeError, FullTipset, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, PROTOCOL, Request, Response,
 };
 use filecash_chain::object::ObjectError;
+use filecash_chain::{Object, Tipset};
 use libp2p::{PeerId, Stream, StreamProtocol};
 use libp2p_stream::OpenStreamError;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::host::Host;
-use crate::streams::{AlreadyServed, ItemLimit, Served, StreamError, read_item, serve, within, write_item};
+use crate::streams::{
+    AlreadyServed, ItemLimit, Pace, Served, StreamError, read_item, read_item_at, serve, within, write_item,
+};
 
 /// How long a request may take to be written, and each part of a response to come.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a response may take to be made and written, and to come: what the longest takes at 50 KiB/s.
+/// How long a response may take to be made and written.
 const WRITTEN: Duration = Duration::from_secs(60);
-const READ: Duration = Duration::from_secs(5 + MAX_RESPONSE_BYTES as u64 / (50 << 10));
+/// How fast a response has to come.
+const PACE: Pace = Pace { silence: PATIENCE, bytes_per_second: 50 << 10 };
 const REQUEST: ItemLimit = ItemLimit { bytes: MAX_REQUEST_BYTES, values: 1024 };
 /// Keys of maps and tags count here; the response itself is looked at more closely.
 const RESPONSE: ItemLimit = ItemLimit { bytes: MAX_RESPONSE_BYTES, values: 4 << 20 };
@@ -73,11 +77,35 @@ async fn answer_one(stream: &mut Stream, answer: Answer) -> Result<(), AskError>
 /// # Errors
 /// [`AskError`].
 pub async fn ask(host: &Host, peer: PeerId, request: Request) -> Result<Vec<FullTipset>, AskError> {
+    respond(host, peer, &request.clone(), move |response| response.tipsets(&request)).await
+}
+
+/// Asks a peer for the messages of tipsets, each the parents of the one before; of the first, some of the blocks may be left out. What comes is
+/// checked to be what the headers name: the messages of each block, for the first tipset and as many after it as the peer sent.
+///
+/// # Errors
+/// [`AskError`].
+pub async fn ask_messages(
+    host: &Host,
+    peer: PeerId,
+    tipsets: Vec<Tipset>,
+) -> Result<Vec<Vec<BlockMessages>>, AskError> {
+    let head = tipsets.first().map(Tipset::key).unwrap_or_default();
+    let request = Request::for_messages(head, tipsets.len() as u64);
+    respond(host, peer, &request, move |response| response.messages(&tipsets)).await
+}
+
+async fn respond<T: Send + 'static>(
+    host: &Host,
+    peer: PeerId,
+    request: &Request,
+    check: impl FnOnce(Response) -> Result<T, ExchangeError> + Send + 'static,
+) -> Result<T, AskError> {
     request.check()?;
-    let opened = host.control().open_stream(peer, StreamProtocol::new(PROTOCOL)).await;
-    let mut stream = opened.map_err(|error| AskError::Open(peer, error))?;
+    let opening = async { Ok(host.control().open_stream(peer, StreamProtocol::new(PROTOCOL)).await) };
+    let mut stream = within(PATIENCE, opening).await?.map_err(|error| AskError::Open(peer, error))?;
     within(PATIENCE, write_item(&mut stream, &request.encode())).await?;
-    let bytes = within(READ, read_item(&mut stream, RESPONSE, PATIENCE)).await?;
-    let read = spawn_blocking(move || Ok(Response::from_wire(&bytes)?.tipsets(&request)?));
+    let bytes = read_item_at(&mut stream, RESPONSE, PACE).await?;
+    let read = spawn_blocking(move || Ok(check(Response::from_wire(&bytes)?)?));
     read.await.map_err(|_| AskError::Task)?
 }

@@ -10,6 +10,7 @@
 //! - [`bitswap`]: blocks, asked for and given.
 //! - [`hello`], [`exchange`]: what nodes tell and ask each other of the chain.
 //! - [`graphsync`]: parts of DAGs, asked of others and answered.
+//! - [`sync`]: following the chain that others have; [`judge`]: what becomes of announcements.
 //! - [`gossip`]: topics, and how blocks and messages spread.
 //!
 //! Everything that others can make us hold has a limit: connections, streams, queues, bytes of a message, time.
@@ -23,6 +24,8 @@ pub mod graphsync;
 pub mod hello;
 pub mod host;
 pub mod identity;
+pub mod judge;
 pub mod streams;
+pub mod sync;
 
 pub use libp2p::{Multiaddr, PeerId};

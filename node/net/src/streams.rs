@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use filecash_ipld::codec::{CodecError, dag_cbor};
 use filecash_ipld::varint;
@@ -34,7 +34,7 @@ pub enum StreamError {
     Length,
     #[error(transparent)]
     Codec(#[from] CodecError),
-    #[error("nothing came for {} s", .0.as_secs_f32())]
+    #[error("nothing came for {} s, or too little", .0.as_secs_f32())]
     Silent(Duration),
 }
 
@@ -159,6 +159,25 @@ pub struct ItemLimit {
     pub values: usize,
 }
 
+/// How fast an item has to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How long nothing may come.
+    pub silence: Duration,
+    /// What has to come in each second after that, on the whole; zero where it may take as long as it likes.
+    pub bytes_per_second: u64,
+}
+
+impl Pace {
+    /// How long the next part may take to come, so long after the first was waited for, when so many bytes have.
+    fn patience(self, since: Duration, came: usize) -> Duration {
+        let Some(millis) = (came as u64).saturating_mul(1000).checked_div(self.bytes_per_second) else {
+            return self.silence;
+        };
+        (self.silence + Duration::from_millis(millis)).saturating_sub(since).min(self.silence)
+    }
+}
+
 /// Reads the bytes of one item of dag-cbor, each part of which may take so long to come. What follows it is lost.
 ///
 /// # Errors
@@ -168,12 +187,30 @@ pub async fn read_item(
     limit: ItemLimit,
     silence: Duration,
 ) -> Result<Vec<u8>, StreamError> {
+    read_item_at(stream, limit, Pace { silence, bytes_per_second: 0 }).await
+}
+
+/// Reads the bytes of one item of dag-cbor, which has to come at a pace. What follows it is lost.
+///
+/// # Errors
+/// [`StreamError`].
+pub async fn read_item_at(
+    stream: &mut (impl AsyncRead + Unpin),
+    limit: ItemLimit,
+    pace: Pace,
+) -> Result<Vec<u8>, StreamError> {
+    let begun = Instant::now();
     let mut bytes = Vec::new();
     let mut scanner = dag_cbor::Scanner::new(limit.values);
     loop {
         let start = bytes.len();
         bytes.resize(start + BLOCK, 0);
-        let read = within(silence, async { Ok(stream.read(&mut bytes[start..]).await?) }).await?;
+        let patience = pace.patience(begun.elapsed(), start);
+        let read = within(patience, async { Ok(stream.read(&mut bytes[start..]).await?) }).await;
+        let read =
+            read.map_err(
+                |error| if let StreamError::Silent(_) = error { StreamError::Silent(pace.silence) } else { error },
+            )?;
         bytes.truncate(start + read);
         if let Some(length) = scanner.scan(&bytes)? {
             bytes.truncate(length);
@@ -367,6 +404,16 @@ mod tests {
         assert!(matches!(read_item(&mut Slow(vec![0xff], 1), limit(10), second).await, Err(StreamError::Codec(_))));
         let silent = within(Duration::from_millis(20), std::future::pending::<Result<(), _>>()).await;
         assert!(matches!(silent, Err(StreamError::Silent(_))));
+    }
+
+    #[test]
+    fn pace_is_on_the_whole() {
+        let second = Duration::from_secs(1);
+        let pace = Pace { silence: 5 * second, bytes_per_second: 1000 };
+        for (since, came, patience) in [(0, 0, 5), (3, 0, 2), (5, 0, 0), (9, 0, 0), (5, 3000, 3), (5, 1 << 40, 5)] {
+            assert_eq!(pace.patience(since * second, came), patience * second, "{since} {came}");
+        }
+        assert_eq!(Pace { bytes_per_second: 0, ..pace }.patience(100 * second, 1), 5 * second);
     }
 
     #[test]
