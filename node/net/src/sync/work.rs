@@ -94,7 +94,7 @@ impl Work {
                 let request = Request::new(descent.next().to_vec(), length, false);
                 let came = ask(&self.tools.host, peer, request).await.map_err(|error| blame(peer, &error))?;
                 let tipsets = came.into_iter().map(|full| full.tipset).collect();
-                self.on_thread(move |tools, _, way| take_headers(tools, way, tipsets)).await
+                self.on_thread(move |tools, target, way| take_headers(tools, target, way, tipsets)).await
             }
             Order::Messages { peer } => {
                 let lacking = self.blocking(|tools, _, way| lacking(tools, way)).await?;
@@ -139,11 +139,23 @@ impl Work {
     }
 }
 
-fn take_headers(tools: &Tools, way: &mut Way, tipsets: Vec<Tipset>) -> Result<(), Failure> {
+fn take_headers(tools: &Tools, target: &Target, way: &mut Way, tipsets: Vec<Tipset>) -> Result<(), Failure> {
     let Way::Down(descent) = way else { return Err(Failure::Here) };
     let step = tools.folder.descend_through(descent, &tools.checks(), now(), tipsets).map_err(|error| fault(&error))?;
+    check_height(descent, target)?;
     arrive(tools, way, step);
     Ok(())
+}
+
+/// Whether the target has the height that was claimed, once that is known.
+fn check_height(descent: &Descent, target: &Target) -> Result<(), Failure> {
+    match descent.top() {
+        Some(top) if top != target.height => {
+            tracing::info!(claimed = target.height, top, "a claim with another height than its tipset has");
+            Err(Failure::Claim)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Turns round where the chain was met.
@@ -165,10 +177,7 @@ fn go_on(tools: &Tools, target: &Target, way: &mut Way) -> Result<Standing, Fail
                 let step = tools.folder.descend(descent, &tools.checks(), now(), STRIDE);
                 let step = step.map_err(|error| fault(&error))?;
                 let below = descent.below();
-                if descent.top().is_some_and(|top| top != target.height) {
-                    tracing::debug!(height = target.height, "a claim with another height than its tipset has");
-                    return Err(Failure::Claim);
-                }
+                check_height(descent, target)?;
                 tools.tell(Stage::Headers, below.min(target.height), target.height);
                 if step == Step::Missing {
                     return if is_lighter(tools, target) {
