@@ -17,7 +17,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::host::Host;
 use crate::streams::{
-    AlreadyServed, ItemLimit, Pace, Served, StreamError, read_item, read_item_at, serve, within, write_item,
+    AlreadyServed, ItemLimit, Pace, Served, StreamError, open, read_item, read_item_at, serve, within, write_item,
 };
 
 /// How long a request may take to be written, and each part of a response to come.
@@ -102,8 +102,8 @@ async fn respond<T: Send + 'static>(
     check: impl FnOnce(Response) -> Result<T, ExchangeError> + Send + 'static,
 ) -> Result<T, AskError> {
     request.check()?;
-    let opening = async { Ok(host.control().open_stream(peer, StreamProtocol::new(PROTOCOL)).await) };
-    let mut stream = within(PATIENCE, opening).await?.map_err(|error| AskError::Open(peer, error))?;
+    let opened = open(host.control(), peer, &StreamProtocol::new(PROTOCOL), PATIENCE).await?;
+    let mut stream = opened.map_err(|error| AskError::Open(peer, error))?;
     within(PATIENCE, write_item(&mut stream, &request.encode())).await?;
     let bytes = read_item_at(&mut stream, RESPONSE, PACE).await?;
     let read = spawn_blocking(move || Ok(check(Response::from_wire(&bytes)?)?));

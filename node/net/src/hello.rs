@@ -4,8 +4,9 @@
 //!
 //! Source: `spec/network.md` 5.1.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use filecash_chain::Object;
 use filecash_chain::hello::{Hello, Latency, MAX_BYTES, PROTOCOL};
@@ -16,10 +17,12 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 
 use crate::host::{Host, HostEvent};
-use crate::streams::{AlreadyServed, ItemLimit, Served, StreamError, read_item, serve, within, write_item};
+use crate::streams::{AlreadyServed, ItemLimit, Served, StreamError, open, read_item, serve, within, write_item};
 
 /// How long one side waits for the other.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How soon the same peer is greeted again.
+const PAUSE: Duration = Duration::from_secs(5);
 /// Beyond this, clocks are told to be apart.
 const DRIFT: Duration = Duration::from_secs(5);
 const LIMIT: ItemLimit = ItemLimit { bytes: MAX_BYTES, values: 1024 };
@@ -63,9 +66,16 @@ pub fn run(host: &Host, ours: Ours, heard: Heard) -> Result<[JoinHandle<()>; 2],
     })?;
     let (host, mut events) = (host.clone(), host.events());
     let greeting = tokio::spawn(async move {
+        let mut greeted = HashMap::new();
         loop {
             match events.recv().await {
                 Ok(HostEvent::Identified { peer, protocols, dialled: true, .. }) if protocols.contains(&protocol) => {
+                    // Whoever hangs up on us is dialled by the stream that a hello goes by, and so again and again.
+                    greeted.retain(|_, at: &mut Instant| at.elapsed() < PAUSE);
+                    if greeted.contains_key(&peer) {
+                        continue;
+                    }
+                    greeted.insert(peer, Instant::now());
                     let (host, hello) = (host.clone(), ours());
                     tokio::spawn(async move {
                         if let Err(error) = greet(&host, peer, &hello).await {
@@ -86,7 +96,7 @@ pub fn run(host: &Host, ours: Ours, heard: Heard) -> Result<[JoinHandle<()>; 2],
 /// # Errors
 /// [`HelloError`].
 pub async fn greet(host: &Host, peer: PeerId, hello: &Hello) -> Result<i64, HelloError> {
-    let opened = host.control().open_stream(peer, StreamProtocol::new(PROTOCOL)).await;
+    let opened = open(host.control(), peer, &StreamProtocol::new(PROTOCOL), PATIENCE).await?;
     let mut stream = opened.map_err(|error| HelloError::Open(peer, error))?;
     let asked = now();
     let bytes = within(PATIENCE, async {

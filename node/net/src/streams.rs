@@ -12,7 +12,9 @@ use filecash_ipld::varint;
 use libp2p::futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
 use libp2p::{PeerId, Stream, StreamProtocol};
 use tokio::sync::Semaphore;
+use libp2p_stream::{Control, OpenStreamError};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::host::Host;
 
@@ -20,6 +22,8 @@ use crate::host::Host;
 const BLOCK: usize = 16 << 10;
 /// What is read or written at once of a frame.
 const PART: usize = 64 << 10;
+/// How long a stream is waited for before it is asked for again.
+const ATTEMPT: Duration = Duration::from_secs(2);
 
 /// Why a message did not come or go.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +47,7 @@ pub enum StreamError {
 /// # Errors
 /// [`StreamError::Silent`].
 pub async fn within<T>(time: Duration, work: impl Future<Output = Result<T, StreamError>>) -> Result<T, StreamError> {
-    tokio::time::timeout(time, work).await.unwrap_or(Err(StreamError::Silent(time)))
+    timeout(time, work).await.unwrap_or(Err(StreamError::Silent(time)))
 }
 
 /// Reads a frame: its length as a varint, then its bytes; `None` at the end of the stream.
@@ -232,6 +236,29 @@ pub async fn read_item_at(
 pub async fn write_item(stream: &mut (impl AsyncWrite + Unpin), item: &[u8]) -> Result<(), StreamError> {
     stream.write_all(item).await?;
     Ok(stream.flush().await?)
+}
+
+/// Opens a stream within a time.
+///
+/// # Errors
+/// [`StreamError::Silent`].
+pub async fn open(
+    mut control: Control,
+    peer: PeerId,
+    protocol: &StreamProtocol,
+    patience: Duration,
+) -> Result<Result<Stream, OpenStreamError>, StreamError> {
+    let opening = async {
+        loop {
+            // Asked for in the moment in which the peer is being connected to, a stream is waited for in vain: the swarm dials who it
+            // does not know yet to be there, and finds that it is.
+            let opened = timeout(ATTEMPT, control.open_stream(peer, protocol.clone())).await;
+            if let Ok(opened) = opened {
+                return Ok(opened);
+            }
+        }
+    };
+    within(patience, opening).await
 }
 
 /// How many streams of a protocol are served at once.
