@@ -103,6 +103,9 @@ pub struct Global {
     /// Folder of blocks
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = SETTINGS, hide_short_help = true)]
     pub blocks: Option<PathBuf>,
+    /// Folder of the chain
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = SETTINGS, hide_short_help = true)]
+    pub chain: Option<PathBuf>,
     /// Settings file
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = SETTINGS, hide_short_help = true)]
     pub config: Option<PathBuf>,
@@ -124,6 +127,7 @@ impl Global {
             pipeline_cache: self.pipeline_cache.clone(),
             store: self.store.clone(),
             blocks: self.blocks.clone(),
+            chain: self.chain.clone(),
         }
     }
 }
@@ -158,7 +162,7 @@ pub enum Verb {
     /// CAR files: blocks on their way
     #[command(subcommand)]
     Car(blocks::Car),
-    /// Chains in CAR files: what is in them, and whether it holds
+    /// The chain that is followed, and chains in CAR files: what is in them, and whether it holds
     #[command(subcommand)]
     Chain(chain::Chain),
     /// Sectors: what a folder holds, and those in the queue

@@ -1,18 +1,16 @@
-//! `filecash chain`: chains in CAR files, listed and checked.
+//! `filecash chain`: the chain that is followed, and chains in CAR files, listed and checked.
 
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
 use anyhow::Context as _;
-use filecash_chain::chain::ChainStore;
 use filecash_chain::check::{Rules, block as blocks};
 use filecash_chain::facts::{self, Genesis};
 use filecash_chain::{Amount, Tipset};
 use filecash_engine::job::{Stage, Unit};
-use filecash_ipld::car::{CarOptions, CarReader, CarStore};
+use filecash_ipld::car::{CarOptions, CarReader};
 use filecash_ipld::codec::{self, Codec, dag_cbor};
-use filecash_ipld::store::BlockStore;
 use filecash_ipld::{Cid, Ipld};
 use filecash_node::size::ByteSize;
 use serde_json::{Value, json};
@@ -23,79 +21,48 @@ use crate::dag::dag_json;
 use crate::report::{Failure, Kind, Report, pretty};
 use crate::text::{Align, Table, count, grouped};
 
+mod import;
+mod opened;
+
+use opened::{AnyChain, Opened, open, open_file};
+
 /// Actors that are shown.
 const SHOWN: usize = 12;
 
 /// Runs the verb.
 pub fn run(verb: &Chain, context: &Context) -> anyhow::Result<Report> {
     match verb {
-        Chain::Head { file } => head(file),
-        Chain::List { file, count } => list(file, *count, context),
-        Chain::Show { file, cid } => show(file, cid),
+        Chain::Import { file } => import::run(file, context),
+        Chain::Head { file } => head(&open(file.as_deref(), context)?),
+        Chain::List { file, count } => list(&open(file.as_deref(), context)?, *count, context),
+        Chain::Show { first, second: Some(cid) } => show(&open_file(first)?, cid),
+        Chain::Show { first, second: None } => {
+            let text = first.to_string_lossy();
+            let no_cid = |error| Failure::new(Kind::Usage, format!("{text:?} is not a CID: {error}"));
+            let cid: Cid = text.parse().map_err(no_cid)?;
+            show(&open(None, context)?, &cid)
+        }
         Chain::Inspect { file } => inspect(file, context),
     }
 }
 
-/// A file's blocks, and the key of the tipset that it ends with.
-fn open(file: &Path) -> anyhow::Result<(CarStore, Vec<Cid>)> {
-    let store = CarStore::open(file, &CarOptions::default());
-    let store = store.with_context(|| format!("cannot read {}", file.display()))?;
-    let roots = store.roots().to_vec();
-    if roots.is_empty() {
-        let message = format!("{} has no roots, and so no tipset to begin with", file.display());
-        return Err(Failure::new(Kind::Input, message).into());
-    }
-    Ok((store, roots))
-}
-
-/// The chain of a file, whose genesis is the one that its head leads to.
-fn chain<'a>(store: &'a CarStore, head: &[Cid], context: &Context) -> anyhow::Result<ChainStore<Borrowed<'a>>> {
-    let follow = ChainStore::new(Borrowed(store), head[0], Rules::MAINNET);
-    let mut tipset = follow.tipset(head)?;
-    while tipset.height() > 0 {
-        if context.is_cancelled() {
-            return Err(Failure::new(Kind::Cancelled, "stopped by Ctrl-C").into());
-        }
-        tipset = follow.tipset(tipset.parents())?;
-    }
-    Ok(ChainStore::new(Borrowed(store), tipset.key()[0], Rules::MAINNET))
-}
-
-/// A store that is somebody's.
-struct Borrowed<'a>(&'a CarStore);
-
-impl BlockStore for Borrowed<'_> {
-    fn put(&self, blocks: &[filecash_ipld::Block]) -> Result<(), filecash_ipld::store::StoreError> {
-        self.0.put(blocks)
-    }
-
-    fn get_kept(&self, cid: &Cid) -> Result<Option<Vec<u8>>, filecash_ipld::store::StoreError> {
-        self.0.get_kept(cid)
-    }
-
-    fn size_kept(&self, cid: &Cid) -> Result<Option<u64>, filecash_ipld::store::StoreError> {
-        self.0.size_kept(cid)
-    }
-
-    fn remove(&self, cids: &[Cid]) -> Result<u64, filecash_ipld::store::StoreError> {
-        self.0.remove(cids)
-    }
-}
-
-fn head(file: &Path) -> anyhow::Result<Report> {
-    let (store, key) = open(file)?;
-    let chain = ChainStore::new(Borrowed(&store), key[0], Rules::MAINNET);
-    let tipset = chain.tipset(&key)?;
+fn head(opened: &Opened) -> anyhow::Result<Report> {
+    let tipset = opened.any_chain().tipset(&opened.head)?;
     let mut table = Table::fields();
     table.row(["Height", &tipset.height().to_string()]).row(["Time", &tipset.first().timestamp.to_string()]);
     table.row(["Weight of its parents", &tipset.first().parent_weight.to_string()]);
+    let mut json = json_of(&tipset);
+    if let Some(weight) = &opened.weight {
+        table.row(["Weight", &weight.to_string()]);
+        json["weight"] = json!(weight);
+    }
     for (cid, header) in tipset.blocks() {
         table.row(["Block", &format!("{cid} of {}", header.miner)]);
     }
     for parent in tipset.parents() {
         table.row(["Parent", &parent.to_string()]);
     }
-    Ok(Report::done(table.render(), json_of(&tipset)))
+    Ok(Report::done(table.render(), json))
 }
 
 fn json_of(tipset: &Tipset) -> Value {
@@ -109,9 +76,8 @@ fn json_of(tipset: &Tipset) -> Value {
     })
 }
 
-fn list(file: &Path, most: usize, context: &Context) -> anyhow::Result<Report> {
-    let (store, key) = open(file)?;
-    let chain = chain(&store, &key, context)?;
+fn list(opened: &Opened, most: usize, context: &Context) -> anyhow::Result<Report> {
+    let chain = opened.chain(context)?;
     let mut table = Table::new(&[
         ("height", Align::Right),
         ("time", Align::Right),
@@ -119,7 +85,7 @@ fn list(file: &Path, most: usize, context: &Context) -> anyhow::Result<Report> {
         ("blocks", Align::Left),
     ]);
     let mut tipsets = Vec::new();
-    for tipset in chain.walk(&key).take(most) {
+    for tipset in chain.walk(&opened.head).take(most) {
         let tipset = tipset?;
         let messages: usize = chain.messages(&tipset)?.iter().map(|messages| messages.count()).sum();
         let miners: Vec<String> = tipset.headers().map(|header| header.miner.to_string()).collect();
@@ -136,10 +102,9 @@ fn list(file: &Path, most: usize, context: &Context) -> anyhow::Result<Report> {
     Ok(Report::done(table.render(), json!({ "tipsets": tipsets })))
 }
 
-fn show(file: &Path, cid: &Cid) -> anyhow::Result<Report> {
-    let (store, _) = open(file)?;
-    let missing = || Failure::new(Kind::Input, format!("{cid} is not in {}", file.display()));
-    let bytes = store.get(cid)?.ok_or_else(missing)?;
+fn show(opened: &Opened, cid: &Cid) -> anyhow::Result<Report> {
+    let missing = || Failure::new(Kind::Input, format!("{cid} is not in {}", opened.place));
+    let bytes = opened.store.get(cid)?.ok_or_else(missing)?;
     let value = dag_json(&codec::decode(cid, &bytes).with_context(|| format!("object {cid}"))?);
     Ok(Report::done(pretty(&value), json!({ "cid": cid.to_string(), "bytes": bytes.len(), "value": value })))
 }
@@ -157,14 +122,14 @@ struct Seen {
 }
 
 fn inspect(file: &Path, context: &Context) -> anyhow::Result<Report> {
-    let (store, key) = open(file)?;
+    let opened = open_file(file)?;
     let mut seen = Seen::default();
     objects(file, &mut seen, context)?;
-    let chain = chain(&store, &key, context)?;
+    let chain = opened.chain(context)?;
     let stage = context.job().stage("check", Unit::Items, 0);
-    let genesis = tipsets(&chain, &key, &mut seen, &stage, context)?;
+    let genesis = tipsets(&chain, &opened.head, &mut seen, &stage, context)?;
     drop(stage);
-    let facts = facts::of_genesis(&store, &genesis).context("the state of the genesis")?;
+    let facts = facts::of_genesis(&*opened.store, &genesis).context("the state of the genesis")?;
     let mut table = Table::fields();
     table
         .row([
@@ -216,7 +181,7 @@ fn objects(file: &Path, seen: &mut Seen, context: &Context) -> anyhow::Result<()
 
 /// Checks all tipsets but the genesis, whose CID is handed back.
 fn tipsets(
-    chain: &ChainStore<Borrowed<'_>>,
+    chain: &AnyChain,
     head: &[Cid],
     seen: &mut Seen,
     stage: &Stage<'_>,

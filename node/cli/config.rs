@@ -86,6 +86,12 @@ fn show(context: &Context) -> Report {
             json!(settings.blocks.value),
             &settings.blocks.source,
         ),
+        (
+            "chain",
+            settings.chain.value.as_ref().map_or(NONE.to_owned(), |folder| folder.display().to_string()),
+            json!(settings.chain.value),
+            &settings.chain.source,
+        ),
     ];
 
     let mut table = Table::new(&[("setting", Left), ("value", Left), ("from", Left)]);

@@ -46,6 +46,8 @@ pub const SCRATCH_VARIABLE: &str = "FILECASH_SCRATCH";
 pub const STORE_VARIABLE: &str = "FILECASH_STORE";
 /// Names the folder of blocks.
 pub const BLOCKS_VARIABLE: &str = "FILECASH_BLOCKS";
+/// Names the folder of the chain.
+pub const CHAIN_VARIABLE: &str = "FILECASH_CHAIN";
 /// Path of the settings file.
 pub const CONFIG_VARIABLE: &str = "FILECASH_CONFIG";
 /// The reference's: folder of parameter files.
@@ -127,6 +129,8 @@ pub struct Flags {
     pub store: Option<Store>,
     /// `--blocks`.
     pub blocks: Option<PathBuf>,
+    /// `--chain`.
+    pub chain: Option<PathBuf>,
 }
 
 /// Every setting with its source.
@@ -156,6 +160,8 @@ pub struct Settings {
     pub store: Sourced<Option<Store>>,
     /// Folder of blocks; nowhere for who has no home folder and names no place.
     pub blocks: Sourced<Option<PathBuf>>,
+    /// Folder of the chain; nowhere for who has no home folder and names no place.
+    pub chain: Sourced<Option<PathBuf>>,
 }
 
 /// Why settings cannot be used.
@@ -187,6 +193,7 @@ struct SettingsFile {
     pipeline_cache: Option<PathBuf>,
     store: Option<String>,
     blocks: Option<PathBuf>,
+    chain: Option<PathBuf>,
 }
 
 /// Looks up an environment variable.
@@ -322,6 +329,12 @@ impl Settings {
                 variable(environment, BLOCKS_VARIABLE).map(|value| (BLOCKS_VARIABLE, Some(value.into()))),
                 layers.file.blocks.clone().map(|value| Some(home(value))),
                 user_folder(environment, "XDG_DATA_HOME", ".local/share").map(|folder| folder.join("blocks")),
+            ),
+            chain: layers.pick(
+                flags.chain.clone().map(|value| ("--chain", Some(value))),
+                variable(environment, CHAIN_VARIABLE).map(|value| (CHAIN_VARIABLE, Some(value.into()))),
+                layers.file.chain.clone().map(|value| Some(home(value))),
+                user_folder(environment, "XDG_DATA_HOME", ".local/share").map(|folder| folder.join("chain")),
             ),
         };
         if settings.memory_bytes.value < MIN_MEMORY_BYTES {
@@ -489,7 +502,8 @@ mod tests {
         let file = "profile = \"filecash\"\nmemory = 134217728\nthreads = 3\nrows_to_discard = 1\n\
                     device = \"Arc,cpu; c2=cpu\"\nmax_vram = \"3GiB\"\n\
                     parameter_cache = \"params\"\nparent_cache = \"/abs\"\n\
-                    pipeline_cache = \"compiled\"\nscratch = \"tmp\"\nstore = \"jobs\"\nblocks = \"b\"";
+                    pipeline_cache = \"compiled\"\nscratch = \"tmp\"\nstore = \"jobs\"\nblocks = \"b\"\n\
+                    chain = \"c\"";
         let settings = resolve(Flags::default(), &[], Some(file)).unwrap();
         assert_eq!(settings.profile, Sourced { value: Profile::Filecash, source: in_file() });
         assert_eq!(settings.memory_bytes, Sourced { value: 128 << 20, source: in_file() });
@@ -505,6 +519,7 @@ mod tests {
         assert_eq!(settings.scratch, Sourced { value: "/etc/f/tmp".into(), source: in_file() });
         assert_eq!(settings.store, Sourced { value: Some(Store::File("/etc/f/jobs".into())), source: in_file() });
         assert_eq!(settings.blocks, Sourced { value: Some("/etc/f/b".into()), source: in_file() });
+        assert_eq!(settings.chain, Sourced { value: Some("/etc/f/c".into()), source: in_file() });
     }
 
     #[test]
@@ -523,6 +538,7 @@ mod tests {
             scratch: Some("s".into()),
             store: Some(Store::File("t".into())),
             blocks: Some("u".into()),
+            chain: Some("v".into()),
         };
         let settings = resolve(flags, &[(PARENT_CACHE_VARIABLE, "/env")], None).unwrap();
         assert_eq!(settings.profile.source, Source::Flag("--profile"));
@@ -537,6 +553,7 @@ mod tests {
         let store = Some(Store::File("t".into()));
         assert_eq!(settings.store, Sourced { value: store, source: Source::Flag("--store") });
         assert_eq!(settings.blocks, Sourced { value: Some("u".into()), source: Source::Flag("--blocks") });
+        assert_eq!(settings.chain, Sourced { value: Some("v".into()), source: Source::Flag("--chain") });
         let settings_of_environment = resolve(Flags::default(), &[(SCRATCH_VARIABLE, "/env")], None).unwrap();
         assert_eq!(settings_of_environment.scratch.value, Path::new("/env"));
         assert_eq!(
@@ -584,6 +601,16 @@ mod tests {
         assert_eq!(of(all), Some("/b".into()));
         assert_eq!(of(&all[..2]), Some("/x/filecash/blocks".into()));
         assert_eq!(of(&all[1..2]), Some("/h/.local/share/filecash/blocks".into()));
+        assert_eq!(of(&[]), None);
+    }
+
+    #[test]
+    fn chain_is_kept_in_the_users_data_or_where_said() {
+        let of = |variables| resolve(Flags::default(), variables, None).unwrap().chain.value;
+        let all: Variables = &[("XDG_DATA_HOME", "/x"), ("HOME", "/h"), (CHAIN_VARIABLE, "/c")];
+        assert_eq!(of(all), Some("/c".into()));
+        assert_eq!(of(&all[..2]), Some("/x/filecash/chain".into()));
+        assert_eq!(of(&all[1..2]), Some("/h/.local/share/filecash/chain".into()));
         assert_eq!(of(&[]), None);
     }
 

@@ -163,3 +163,36 @@ fn chains_are_checked() {
     let absent = refused(&sandbox, &["chain", "show", &chain, "QmY7Yh4UquoXHLPFo2XbhXkhBvFoPwmQUSa92pxnxjQuPU"]);
     assert!(absent.contains("is not in"), "{absent}");
 }
+
+#[test]
+fn chain_is_imported_and_looked_at() {
+    let sandbox = Sandbox::new();
+    let file = |name: &str| format!("{CHAIN}{name}");
+    let run = |arguments: &[&str]| {
+        json(&sandbox.run(&[arguments, &["--chain", "c", "--json", "--quiet"]].concat()).succeeds())
+    };
+    let refused = |arguments: &[&str]| sandbox.run(&[arguments, &["--chain", "c", "--quiet"]].concat()).fails(2);
+    let none = refused(&["chain", "head"]);
+    assert!(none.contains("there is no chain at") && none.contains("chain import FILE"), "{none}");
+    let taken = run(&["chain", "import", &file("filecoin-heights-0-39.car")]);
+    assert_eq!(["blocks", "tipsets", "messages"].map(|name| taken[name].as_u64().unwrap()), [1581, 32, 585]);
+    assert_eq!((&taken["height"], &taken["moved"], &taken["unknown_signers"]), (&39.into(), &true.into(), &0.into()));
+    let again = run(&["chain", "import", &file("filecoin-heights-0-39.car")]);
+    assert_eq!((&again["tipsets"], &again["moved"], &again["head"]), (&0.into(), &false.into(), &taken["head"]));
+
+    let mut head = run(&["chain", "head"]);
+    assert_eq!(head["weight"], taken["weight"]);
+    head.as_object_mut().unwrap().remove("weight");
+    let of_file = |verb: &str| run(&["chain", verb, &file("filecoin-heights-0-39.car")]);
+    assert_eq!(head, of_file("head"));
+    assert_eq!(run(&["chain", "list"]), of_file("list"));
+    let block = head["blocks"][0]["cid"].as_str().unwrap();
+    let shown = run(&["chain", "show", block]);
+    assert_eq!(shown, run(&["chain", "show", &file("filecoin-heights-0-39.car"), block]));
+    assert!(refused(&["chain", "show", "nothing"]).contains("\"nothing\" is not a CID"));
+
+    let other = refused(&["chain", "import", &file("filecash-genesis.car")]);
+    assert!(other.contains("the chain begins with bafy2bzacebv44sziogylsebfeoz3jsp3kr5glbsyjsmeys45yxkm7u6k7xooc"));
+    let absent = refused(&["chain", "show", "QmY7Yh4UquoXHLPFo2XbhXkhBvFoPwmQUSa92pxnxjQuPU"]);
+    assert!(absent.contains("is not in"), "{absent}");
+}

@@ -49,6 +49,7 @@ pub enum ImportError {
 
 /// How far an import is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Progress {
     /// Headers are followed down, and this is the height.
     Headers(i64),
