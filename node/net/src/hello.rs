@@ -66,19 +66,15 @@ pub fn run(host: &Host, ours: Ours, heard: Heard) -> Result<[JoinHandle<()>; 2],
     })?;
     let (host, mut events) = (host.clone(), host.events());
     let greeting = tokio::spawn(async move {
-        let mut greeted = HashMap::new();
+        let mut greeted = Greeted::default();
         loop {
             match events.recv().await {
                 Ok(HostEvent::Identified { peer, protocols, dialled: true, .. }) if protocols.contains(&protocol) => {
-                    // Whoever hangs up on us is dialled by the stream that a hello goes by, and so again and again.
-                    greeted.retain(|_, at: &mut Instant| at.elapsed() < PAUSE);
-                    if greeted.contains_key(&peer) {
-                        continue;
-                    }
-                    greeted.insert(peer, Instant::now());
-                    let (host, hello) = (host.clone(), ours());
+                    let Some(wait) = greeted.wait(peer) else { continue };
+                    let (host, ours) = (host.clone(), Arc::clone(&ours));
                     tokio::spawn(async move {
-                        if let Err(error) = greet(&host, peer, &hello).await {
+                        tokio::time::sleep(wait).await;
+                        if let Err(error) = greet(&host, peer, &ours()).await {
                             tracing::debug!(%peer, %error, "no answer to our hello");
                         }
                     });
@@ -89,6 +85,24 @@ pub fn run(host: &Host, ours: Ours, heard: Heard) -> Result<[JoinHandle<()>; 2],
         }
     });
     Ok([answering, greeting])
+}
+
+/// When peers were greeted last, or will be. Who hangs up on us is dialled again by the stream that a hello goes by, and by the DHT.
+#[derive(Default)]
+struct Greeted(HashMap<PeerId, Instant>);
+
+impl Greeted {
+    /// How long to wait before a peer is greeted; not at all when that is on its way.
+    fn wait(&mut self, peer: PeerId) -> Option<Duration> {
+        let now = Instant::now();
+        self.0.retain(|_, at| now.saturating_duration_since(*at) < PAUSE);
+        let at = self.0.get(&peer).map_or(now, |last| *last + PAUSE);
+        if self.0.get(&peer).is_some_and(|last| *last > now) {
+            return None;
+        }
+        self.0.insert(peer, at);
+        Some(at.saturating_duration_since(now))
+    }
 }
 
 /// Says hello to a peer, and tells how far its clock is ahead, in nanoseconds.
@@ -134,4 +148,22 @@ async fn meet(host: &Host, peer: PeerId, ours: &Hello, theirs: Hello, heard: &He
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_greeted_over_and_over() {
+        let mut greeted = Greeted::default();
+        let [one, other] = [PeerId::random(), PeerId::random()];
+        assert_eq!(greeted.wait(one), Some(Duration::ZERO));
+        assert!(greeted.wait(one).is_some_and(|wait| wait > PAUSE / 2));
+        assert_eq!(greeted.wait(one), None);
+        assert_eq!(greeted.wait(other), Some(Duration::ZERO));
+        greeted.0.insert(other, Instant::now().checked_sub(2 * PAUSE).unwrap());
+        assert_eq!(greeted.wait(one), None);
+        assert_eq!(greeted.0.len(), 1);
+    }
 }

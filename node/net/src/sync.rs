@@ -252,7 +252,13 @@ async fn follow(tools: Tools, mut queue: mpsc::Receiver<Heard>, again: Duration)
             }
             _ = ticks.tick() => Event::Tick,
         };
+        if let Event::Done(outcome) = &event {
+            tracing::debug!(?outcome, "an order of the sync was carried out");
+        }
         let order = machine.step(event, &ours(&tools.folder));
+        if let Some(order) = &order {
+            tracing::debug!(?order, "the sync goes on");
+        }
         match (order, idle.take()) {
             (Some(order), Some(mut work)) => {
                 working.spawn(async move {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use filecash_chain::exchange::Response;
 use filecash_chain::folder::ChainFolder;
+use filecash_net::host::HostEvent;
 use filecash_net::sync::Stage;
 
 use crate::support::{Asked, Node, RULES, at, connect, fresh, full, greet, real, server, until, vector};
@@ -124,8 +125,9 @@ async fn node_of_another_genesis_is_not_followed() {
     let stranger = Node::start(taken.unwrap().0);
     let (_first, folder) = full(39);
     let node = Node::start(folder);
+    let mut events = stranger.host.events();
     connect(&stranger.host, &node.host).await;
-    until("it is hung up", async || stranger.host.peers().await.unwrap().is_empty()).await;
+    until("it is hung up", async || matches!(events.recv().await.unwrap(), HostEvent::Gone { .. })).await;
     assert_eq!((stranger.height(), node.height()), (0, 39));
     let before = stranger.folder.chain().store().totals().unwrap();
     // One that says it is of ours, and serves another chain: all of it is had, refused and removed again.
