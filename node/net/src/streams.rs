@@ -11,8 +11,8 @@ use filecash_ipld::codec::{CodecError, dag_cbor};
 use filecash_ipld::varint;
 use libp2p::futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
 use libp2p::{PeerId, Stream, StreamProtocol};
-use tokio::sync::Semaphore;
 use libp2p_stream::{Control, OpenStreamError};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 

@@ -28,7 +28,6 @@ use filecash_chain::check::tipset::{GenesisKeys, Keys, NoKeys};
 use filecash_chain::folder::ChainFolder;
 use filecash_chain::hello::Hello;
 use libp2p::PeerId;
-use libp2p_stream::AlreadyRegistered;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
@@ -36,6 +35,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::gossip::TopicKind;
 use crate::host::{Host, HostEvent};
+use crate::streams::AlreadyServed;
 use crate::{exchange, hello};
 
 mod announced;
@@ -139,8 +139,8 @@ impl Drop for Sync {
 /// Says hello, answers for the chain, and follows the heaviest that others have.
 ///
 /// # Errors
-/// [`AlreadyRegistered`] when that is done already on this host.
-pub fn start(host: &Host, folder: Arc<ChainFolder>, options: SyncOptions) -> Result<Sync, AlreadyRegistered> {
+/// [`AlreadyServed`] when that is done already on this host.
+pub fn start(host: &Host, folder: Arc<ChainFolder>, options: SyncOptions) -> Result<Sync, AlreadyServed> {
     let (claims, queue) = mpsc::channel(QUEUE);
     let (ours, heard) = (Arc::clone(&folder), claims.clone());
     let hellos = hello::run(

@@ -9,7 +9,7 @@ use libp2p_stream::OpenStreamError;
 
 use super::SILENCE;
 use crate::host::Host;
-use crate::streams::{StreamError, write_frame_within};
+use crate::streams::{StreamError, open, write_frame_within};
 
 /// A stream, once there is one. Who wants to say something waits for who does.
 type Lane = Arc<tokio::sync::Mutex<Option<Stream>>>;
@@ -106,18 +106,16 @@ impl Out {
     }
 
     async fn open(&self, peer: PeerId, version: Version) -> Result<Stream, SayError> {
-        let mut control = self.host.control();
-        let opening = control.open_stream(peer, StreamProtocol::new(version.protocol()));
+        let protocol = StreamProtocol::new(version.protocol());
         let opened = tokio::select! {
-            opened = tokio::time::timeout(SILENCE, opening) => opened,
+            opened = open(self.host.control(), peer, &protocol, SILENCE) => opened?,
             () = self.host.ended() => return Err(StreamError::Io(std::io::ErrorKind::NotConnected.into()).into()),
         };
         match opened {
-            Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(OpenStreamError::UnsupportedProtocol(_))) => Err(SayError::Unsupported),
-            Ok(Err(OpenStreamError::Io(error))) => Err(StreamError::Io(error).into()),
-            Ok(Err(error)) => Err(StreamError::Io(std::io::Error::other(error)).into()),
-            Err(_) => Err(StreamError::Silent(SILENCE).into()),
+            Ok(stream) => Ok(stream),
+            Err(OpenStreamError::UnsupportedProtocol(_)) => Err(SayError::Unsupported),
+            Err(OpenStreamError::Io(error)) => Err(StreamError::Io(error).into()),
+            Err(error) => Err(StreamError::Io(std::io::Error::other(error)).into()),
         }
     }
 }
