@@ -12,7 +12,7 @@
 //! Source: the multicodec table; `spec/network.md` 13, `spec/chain.md` 1.1.
 
 use blake2b_simd::Params;
-use cid::{CidGeneric, Version};
+use cid::{CidGeneric, Version, multibase};
 use multihash::Multihash;
 use sha2::{Digest, Sha256, Sha512};
 
@@ -114,6 +114,16 @@ pub fn parse_first(bytes: &[u8]) -> Option<(Cid, usize)> {
     (cid.to_bytes() == bytes[..length]).then_some((cid, length))
 }
 
+/// The CID that is all of a text: base58btc without a prefix for version 0, any base of multibase for version 1. Unlike the crate's own
+/// parsing it takes nothing behind the CID, and no address around it.
+pub fn parse_text(text: &str) -> Option<Cid> {
+    if Version::is_v0_str(text) {
+        return text.parse().ok().filter(|cid: &Cid| cid.version() == Version::V0);
+    }
+    let (_, bytes) = multibase::decode(text).ok()?;
+    parse(&bytes).filter(|cid| cid.version() == Version::V1)
+}
+
 /// The bytes that an identity CID holds.
 pub fn inlined(cid: &Cid) -> Option<&[u8]> {
     (cid.hash().code() == HashKind::Identity.code()).then(|| cid.hash().digest())
@@ -200,6 +210,25 @@ mod tests {
         assert_eq!(Cid::try_from(cid.to_bytes()).unwrap(), cid);
         assert_eq!(HashKind::Identity.cid(0x55, &[7; 129]), Err(HashError::TooLong(129)));
         assert_eq!(inlined(&HashKind::Sha256.cid(0x55, &bytes).unwrap()), None);
+    }
+
+    #[test]
+    fn texts_are_those_of_one_cid() {
+        let v0 = "QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1n";
+        let v1 = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
+        for text in [v0, v1, "bafkqaaa"] {
+            assert_eq!(parse_text(text).unwrap().to_string(), text);
+        }
+        let cid = parse_text(v1).unwrap();
+        for base in [multibase::Base::Base16Lower, multibase::Base::Base36Lower, multibase::Base::Base64Url] {
+            assert_eq!(parse_text(&multibase::encode(base, cid.to_bytes())), Some(cid));
+        }
+        let longer = multibase::encode(multibase::Base::Base32Lower, [&cid.to_bytes()[..], &[0]].concat());
+        // Version 0 in another base is no CID.
+        let v0_in_base32 = multibase::encode(multibase::Base::Base32Lower, parse_text(v0).unwrap().to_bytes());
+        for text in ["", "b", "ü", "Qm", &v1[..58], &format!("/ipfs/{v1}"), &longer, &v0_in_base32] {
+            assert_eq!(parse_text(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! - [`selector`] and [`path`]: which part of a DAG is meant, and where in it something is.
 //! - [`traverse`]: the walk over a DAG by a selector.
 //! - [`graphsync`]: who asks for part of a DAG and who answers, each as a state.
+//! - [`positioned`]: reading and writing at places.
 //! - [`wire`]: messages of graphsync and bitswap, and [`protobuf`], which some are written in.
 
 pub mod block;
@@ -20,7 +21,7 @@ pub mod codec;
 pub mod graphsync;
 pub mod hash;
 pub mod path;
-mod positioned;
+pub mod positioned;
 pub mod protobuf;
 pub mod selector;
 pub mod store;
