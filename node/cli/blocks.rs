@@ -28,9 +28,14 @@ const COPIED: usize = 1 << 20;
 
 /// The blocks that are kept, which nobody else has open.
 pub fn store(context: &Context) -> anyhow::Result<DiskStore> {
+    store_as(context, &DiskOptions::default())
+}
+
+/// [`store`], opened in another way.
+pub fn store_as(context: &Context, options: &DiskOptions) -> anyhow::Result<DiskStore> {
     let none = || Failure::new(Kind::Settings, "there is no place for blocks").hint("--blocks names one");
     let folder = context.settings.blocks.value.as_ref().ok_or_else(none)?;
-    DiskStore::open(folder, &DiskOptions::default()).with_context(|| format!("the blocks in {}", folder.display()))
+    DiskStore::open(folder, options).with_context(|| format!("the blocks in {}", folder.display()))
 }
 
 /// What is at the end of a path.

@@ -1,5 +1,6 @@
-//! `filecash serve …`: doors for miner programs, with a worker behind them that makes the proofs.
+//! `filecash serve …`: doors for miner programs, with a worker behind them that makes the proofs; and for who fetches blocks and pieces.
 
+mod gateway;
 mod sealing;
 
 use std::panic::resume_unwind;
@@ -29,6 +30,7 @@ pub fn run(verb: &Serve, context: &Context) -> anyhow::Result<Report> {
         Serve::Cuzk(args) => serve_cuzk(args, context),
         Serve::RemoteC2(args) => serve_remote_c2(args, context),
         Serve::Sealing(args) => sealing::run(args, context),
+        Serve::Gateway(args) => gateway::run(args, context),
     }
 }
 

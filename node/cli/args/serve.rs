@@ -1,8 +1,9 @@
 //! `filecash serve`.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueHint};
 use filecash_node::cuzk::Listen;
 
 use super::worker::{Folders, Http, MinerOf, NodeOf, Places};
@@ -16,6 +17,8 @@ pub enum Serve {
     RemoteC2(ServeRemoteC2),
     /// Sectors that are sealed here, C1 and C2 too, for a lotus-miner that takes them over (SectorReceive)
     Sealing(ServeSealing),
+    /// Blocks, CARs and pieces for anybody who asks (IPFS trustless gateway and piece retrieval, HTTP); only read
+    Gateway(ServeGateway),
 }
 
 /// What doors have in common.
@@ -88,4 +91,18 @@ pub struct ServeCuzk {
     pub pending: Pending,
     #[command(flatten)]
     pub door: Door,
+}
+
+/// `filecash serve gateway`.
+#[derive(Debug, Args)]
+pub struct ServeGateway {
+    /// Where clients come in: IP:PORT
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6400")]
+    pub listen: SocketAddr,
+    /// Folder of pieces, files called PIECE-CID.car or PIECE-CID.piece [default: no pieces]
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub pieces: Option<PathBuf>,
+    /// Requests that are answered at a time; more are told to come again
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_requests: u16,
 }

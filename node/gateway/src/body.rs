@@ -75,6 +75,13 @@ impl Write for Sink {
     }
 }
 
+/// What was written goes out, also before it breaks off.
+impl Drop for Sink {
+    fn drop(&mut self) {
+        let _ = self.flush();
+    }
+}
+
 /// The body of an answer.
 pub struct Answer {
     source: Source,
@@ -89,6 +96,8 @@ pub struct Answer {
 enum Source {
     Whole(Bytes),
     Stream(Receiver<Part>),
+    /// About to break off.
+    Breaking,
     Done,
 }
 
@@ -141,21 +150,26 @@ impl Body for Answer {
             Source::Done => return Poll::Ready(None),
             Source::Whole(bytes) => Some(Part::Chunk(std::mem::take(bytes))),
             Source::Stream(parts) => ready!(parts.poll_recv(context)),
+            Source::Breaking => {
+                self.source = Source::Done;
+                return Poll::Ready(Some(Err(BrokenOff)));
+            }
         };
-        Poll::Ready(match part {
-            Some(Part::Chunk(chunk)) => Some(Ok(self.counted(chunk))),
+        match part {
+            Some(Part::Chunk(chunk)) => Poll::Ready(Some(Ok(self.counted(chunk)))),
             Some(Part::End) if self.rest.is_none() => {
                 self.source = Source::Done;
-                None
+                Poll::Ready(None)
             }
-            // It was not ended, or before its time.
+            // It was not ended, or before its time. What came before is sent as long as there seems to be more to come.
             _ => {
-                self.source = Source::Done;
+                self.source = Source::Breaking;
                 let kind = self.kind;
                 self.counters.count(|metrics| *metrics.broken_off.entry(kind).or_default() += 1);
-                Some(Err(BrokenOff))
+                context.waker().wake_by_ref();
+                Poll::Pending
             }
-        })
+        }
     }
 
     fn is_end_stream(&self) -> bool {
@@ -174,7 +188,7 @@ impl Body for Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         let (kind, held) = (self.kind, self.place.take().is_some());
-        let left = held && !self.is_end_stream();
+        let left = held && matches!(self.source, Source::Whole(_) | Source::Stream(_));
         self.counters.count(|metrics| {
             metrics.under_way -= u64::from(held);
             if left {

@@ -210,7 +210,7 @@ mod tests {
             ("-5:-1", 0, Entity::Empty),
             ("1:*", 0, Entity::Outside),
             ("0:9223372036854775807", u64::MAX, some(0, i64::MAX as u64)),
-            ("-9223372036854775808:*", u64::MAX, some(1 << 63, u64::MAX - 1)),
+            ("-9223372036854775808:*", u64::MAX, some((1 << 63) - 1, u64::MAX - 1)),
             ("-1:-1", u64::MAX, some(u64::MAX - 1, u64::MAX - 1)),
         ] {
             let parsed: EntityBytes = text.parse().unwrap();

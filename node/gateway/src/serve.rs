@@ -23,6 +23,8 @@ use crate::paced::Paced;
 const THREADS: usize = 2;
 /// After a connection that could not be taken, as when there are too many files open.
 const RESPITE: Duration = Duration::from_millis(100);
+/// Between two looks whether to stop.
+const TICK: Duration = Duration::from_millis(50);
 
 /// Why a server did not begin.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +37,7 @@ pub enum ServeError {
     Runtime(#[source] io::Error),
 }
 
-/// Serves until `stop` is over, and then what is under way for a while. `ready` is told where clients come in.
+/// Serves until `is_over`, which is looked at now and then, and what is under way then for a while. `ready` is told where clients come in.
 ///
 /// # Errors
 /// [`ServeError`].
@@ -43,7 +45,7 @@ pub fn serve(
     listen: SocketAddr,
     gateway: &Gateway,
     limits: &Limits,
-    stop: impl Future<Output = ()>,
+    is_over: impl Fn() -> bool,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ServeError> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
@@ -54,6 +56,11 @@ pub fn serve(
         let failed = |source| ServeError::Listen { listen, source };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         ready(listener.local_addr().map_err(failed)?);
+        let stop = async {
+            while !is_over() {
+                tokio::time::sleep(TICK).await;
+            }
+        };
         accept(&listener, gateway, limits, stop).await;
         Ok(())
     });
