@@ -19,6 +19,8 @@ mod devices;
 mod ext;
 mod features;
 mod fetch;
+#[cfg(unix)]
+mod gateway;
 #[cfg(target_os = "linux")]
 mod jobs;
 #[cfg(unix)]

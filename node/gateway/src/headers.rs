@@ -40,12 +40,12 @@ pub fn listed(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     values.map(str::to_owned).reduce(|all, value| format!("{all},{value}"))
 }
 
-/// A value of a header.
+/// A value of a header. Addresses may be of other characters than ASCII.
 ///
 /// # Errors
 /// Where it has characters that no header has.
 pub fn value(text: &str) -> Result<HeaderValue, Refusal> {
-    HeaderValue::from_str(text).map_err(|_| Refusal::Internal)
+    HeaderValue::from_bytes(text.as_bytes()).map_err(|_| Refusal::Internal)
 }
 
 /// Those of everything that is given. Ranges are `bytes` or `none`.

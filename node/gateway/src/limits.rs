@@ -12,7 +12,7 @@ pub struct Limits {
     pub requests: usize,
     /// The longest block that is given.
     pub block_bytes: usize,
-    /// Blocks of which CARs without repetitions remember that they were sent, all together. Each takes 36 bytes.
+    /// Blocks of which CARs without repetitions remember that they were sent, all together. Each takes up to 40 bytes.
     pub remembered: usize,
     /// How long a client may take to say what it wants, and to say something again.
     pub head: Duration,

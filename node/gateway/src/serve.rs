@@ -106,6 +106,8 @@ async fn accept(listener: &TcpListener, gateway: &Gateway, limits: &Limits, stop
 
 async fn connection(stream: TcpStream, gateway: &Gateway, limits: &Limits, mut told: watch::Receiver<bool>) {
     let answer = service_fn(|request| async { Ok::<_, Infallible>(gateway.answer(request).await) });
+    // The end of a CAR is a few bytes, which are not to wait for more.
+    let _ = stream.set_nodelay(true);
     let paced = Paced::new(stream, Limits::PACE_BYTES, limits.pace);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

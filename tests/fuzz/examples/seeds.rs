@@ -63,6 +63,7 @@ fn main() {
     updates();
     space_time();
     blocks();
+    requests();
 }
 
 /// An edit of a sample; see `filecash_fuzz::edited`.
@@ -314,6 +315,17 @@ fn blocks() {
     let links = PbNode { data: None, ..node };
     put("dag", "data-first", [&[0x0a, 2, 8, 1], &links.encode()[..]].concat());
     put("dag", "empty", []);
+}
+
+fn requests() {
+    let cid = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
+    let car = "application/vnd.ipld.raw;q=0.5, application/vnd.ipld.car;version=1;order=\"dfs\";dups=y";
+    let query = "dag-scope=entity&entity-bytes=-5%3A*&car-dups=n&filename=%C3%BC";
+    put("gateway", "car", format!("/ipfs/{cid}/a%20b/%C3%BC?{query}\n{car}\n-5:-1"));
+    put("gateway", "raw", format!("/ipfs/{cid}?format=raw\ntext/html\nbytes=-500"));
+    let piece = "bafkzcibd64bqlxticxolgseegik2stpfgkkuwyf6kufex3doorkvmzpjuxwe4dz4";
+    put("gateway", "piece", format!("/piece/{piece}\n\nbytes=5-99999999999999999999999"));
+    put("gateway", "nothing", "/ipfs/Qm\u{1}\n;q=2,\"\n9223372036854775807:-9223372036854775808");
 }
 
 fn updates() {

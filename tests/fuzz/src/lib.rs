@@ -11,6 +11,7 @@
 
 mod aggregates;
 mod files;
+mod gateway;
 mod ipld;
 mod keys;
 mod numbers;
@@ -21,6 +22,7 @@ mod update;
 
 pub use aggregates::{aggregate, seal_list_json, srs};
 pub use files::{manifest, p_aux, parent_table, t_aux};
+pub use gateway::gateway;
 pub use ipld::{car, dag};
 pub use keys::{params_header, proof_bytes, vk};
 pub use numbers::{field_element, fr32_pad, fr32_unpad, piece_sizes};
@@ -40,8 +42,8 @@ macro_rules! targets {
 }
 
 targets! {
-    aggregate, c1_bincode, c1_json, car, cid, dag, fetch_places, field_element, fr32_pad, fr32_unpad, manifest, p_aux, params_header, parent_table,
-    partition_proofs, pc1_json, pc2_json, piece_sizes, pieces_json, post_vanilla, proof_bytes, seal_list_json, settings, srs,
+    aggregate, c1_bincode, c1_json, car, cid, dag, fetch_places, field_element, fr32_pad, fr32_unpad, gateway, manifest, p_aux, params_header,
+    parent_table, partition_proofs, pc1_json, pc2_json, piece_sizes, pieces_json, post_vanilla, proof_bytes, seal_list_json, settings, srs,
     synthetic_record, t_aux, update_json, vk,
 }
 

@@ -24,6 +24,7 @@ const VALID: &[(&str, &[(&str, usize)])] = &[
     ("field_element", &[("around-the-modulus", 2), ("small", 2)]),
     ("fr32_pad", &[("empty", 1), ("one-by-one", 1), ("ones", 1), ("steps", 1)]),
     ("fr32_unpad", &[("empty", 1), ("one-by-one", 2), ("ones", 1), ("steps", 2)]),
+    ("gateway", &[("car", 2), ("piece", 2), ("raw", 2)]),
     ("manifest", &[("empty", 1), ("one", 2)]),
     ("p_aux", &[("aux", 1)]),
     ("params_header", &[("params", 1)]),

@@ -69,6 +69,8 @@ fn paths_come_with_the_blocks_that_lead_there() {
         (trees.folder, "file", 1, Some(file.as_str())),
         (trees.folder, "again/", 1, Some(&file)),
         (trees.folder, "value/file", 2, Some(&file)),
+        (trees.folder, "%C3%BC", 1, None),
+        (trees.folder, "ü", 1, None),
         (trees.folder, "value/list/1", 2, None),
         (trees.folder, "value/list/1/file", 3, Some(&file)),
         (trees.deep, "d/d/d", 3, None),

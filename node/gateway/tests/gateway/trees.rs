@@ -24,7 +24,7 @@ pub fn data(bytes: usize) -> Vec<u8> {
 pub struct Trees {
     pub store: Arc<MemoryStore>,
     pub file: Cid,
-    /// `file`, `empty`, `link`, `again` (the file), `many` (a sharded folder of 200 names `name-I` of files of I bytes), `value`.
+    /// `file`, `empty`, `link`, `again` (the file), `ü` (empty), `many` (a sharded folder of 200 names `name-I` of files of I bytes), `value`.
     pub folder: Cid,
     pub many: Cid,
     /// `{"file": the file, "list": [null, the folder], "number": 7}`
@@ -53,7 +53,7 @@ pub fn trees() -> Trees {
     store.put(std::slice::from_ref(&block)).unwrap();
     let value = Imported { cid: *block.cid(), size: 0, tsize: 0 };
     let names =
-        [("file", &file), ("empty", &empty), ("link", &link), ("again", &file), ("many", &many), ("value", &value)];
+        [("file", &file), ("empty", &empty), ("link", &link), ("again", &file), ("many", &many), ("value", &value), ("ü", &empty)];
     let folder = importer.folder(names.map(|(name, entry)| (name.to_owned(), entry.clone())).to_vec()).unwrap();
     let mut deep = file.clone();
     for _ in 0..MOST_NAMES {
