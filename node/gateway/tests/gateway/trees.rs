@@ -52,8 +52,15 @@ pub fn trees() -> Trees {
     let block = Block::new(HashKind::Sha256, Codec::DagCbor, dag_cbor::encode(&value(inner.cid))).unwrap();
     store.put(std::slice::from_ref(&block)).unwrap();
     let value = Imported { cid: *block.cid(), size: 0, tsize: 0 };
-    let names =
-        [("file", &file), ("empty", &empty), ("link", &link), ("again", &file), ("many", &many), ("value", &value), ("ü", &empty)];
+    let names = [
+        ("file", &file),
+        ("empty", &empty),
+        ("link", &link),
+        ("again", &file),
+        ("many", &many),
+        ("value", &value),
+        ("ü", &empty),
+    ];
     let folder = importer.folder(names.map(|(name, entry)| (name.to_owned(), entry.clone())).to_vec()).unwrap();
     let mut deep = file.clone();
     for _ in 0..MOST_NAMES {
