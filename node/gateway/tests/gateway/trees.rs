@@ -48,7 +48,7 @@ pub fn trees() -> Trees {
             ("number".to_owned(), Ipld::Integer(7)),
         ])
     };
-    let inner = importer.folder(vec![("file".to_owned(), file.clone())]).unwrap();
+    let inner = importer.folder(vec![("file".to_owned(), file)]).unwrap();
     let block = Block::new(HashKind::Sha256, Codec::DagCbor, dag_cbor::encode(&value(inner.cid))).unwrap();
     store.put(std::slice::from_ref(&block)).unwrap();
     let value = Imported { cid: *block.cid(), size: 0, tsize: 0 };
@@ -61,8 +61,8 @@ pub fn trees() -> Trees {
         ("value", &value),
         ("ü", &empty),
     ];
-    let folder = importer.folder(names.map(|(name, entry)| (name.to_owned(), entry.clone())).to_vec()).unwrap();
-    let mut deep = file.clone();
+    let folder = importer.folder(names.map(|(name, entry)| (name.to_owned(), *entry)).to_vec()).unwrap();
+    let mut deep = file;
     for _ in 0..MOST_NAMES {
         deep = importer.folder(vec![("d".to_owned(), deep)]).unwrap();
     }
