@@ -140,9 +140,9 @@ pub fn part_of(headers: &mut HeaderMap, part: Part, length: u64) -> Result<(Stat
 /// The answer that says why nothing is given.
 pub fn refused(refusal: &Refusal, kind: Kind, is_head: bool, counters: &Arc<Counters>) -> Response<Answer> {
     let status = refusal.status();
-    if status.is_server_error() && !matches!(refusal, Refusal::Busy) {
+    if status == StatusCode::INTERNAL_SERVER_ERROR {
         let source = std::error::Error::source(refusal).map(ToString::to_string);
-        tracing::warn!(status = status.as_u16(), source, "{refusal}");
+        tracing::warn!(source, "{refusal}");
     }
     let text = format!("{refusal}\n");
     let mut response = Response::new(Answer::whole(if is_head { String::new() } else { text }, kind, counters));
