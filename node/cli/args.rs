@@ -9,6 +9,7 @@ pub mod ext;
 pub mod fetch;
 pub mod jobs;
 pub mod many;
+pub mod node;
 pub mod plan;
 pub mod post;
 pub mod serve;
@@ -165,6 +166,9 @@ pub enum Verb {
     /// The chain that is followed, and chains in CAR files: what is in them, and whether it holds
     #[command(subcommand)]
     Chain(chain::Chain),
+    /// A node of the network: run it, and ask one that runs
+    #[command(subcommand)]
+    Node(node::Node),
     /// Sectors: what a folder holds, and those in the queue
     #[command(subcommand, visible_alias = "sector")]
     Sectors(Sectors),
@@ -198,7 +202,12 @@ pub enum Verb {
 impl Verb {
     /// Whether it runs until it is stopped, and so tells by its log what it does.
     pub fn is_daemon(&self) -> bool {
-        matches!(self, Self::Worker(worker::Worker::Run(_) | worker::Worker::Attach(_)) | Self::Serve(_))
+        matches!(
+            self,
+            Self::Worker(worker::Worker::Run(_) | worker::Worker::Attach(_))
+                | Self::Serve(_)
+                | Self::Node(node::Node::Run(_))
+        )
     }
 }
 

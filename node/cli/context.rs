@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::{Arc, OnceLock};
 
@@ -33,6 +33,8 @@ pub struct Context {
     pub settings: Settings,
     /// The settings file that was looked for, and whether it was there.
     pub settings_file: Option<(Sourced<PathBuf>, bool)>,
+    /// The node's part of the settings.
+    pub node: filecash_daemon::Config,
     /// The engine's part of the settings.
     pub config: Config,
     /// Whether the result is JSON.
@@ -54,6 +56,7 @@ impl Context {
         let text = settings_path.as_ref().map(read_settings).transpose()?.flatten();
         let file = settings_path.as_ref().zip(text.as_ref()).map(|(path, text)| (path.value.as_path(), text.as_str()));
         let settings = Settings::resolve(&global.flags(), &environment, file)?;
+        let node = node_settings(file)?;
 
         rayon::ThreadPoolBuilder::new()
             .num_threads(settings.threads.value)
@@ -77,6 +80,7 @@ impl Context {
 
         Ok(Self {
             config: settings.engine_config(),
+            node,
             settings_file: settings_path.map(|path| (path, text.is_some())),
             teller,
             json: global.json,
@@ -162,6 +166,14 @@ impl Context {
         };
         Ok(Job { config, ..self.job() })
     }
+}
+
+/// The sections of a node in the settings file. They are looked at by every verb, so that a slip shows early.
+fn node_settings(file: Option<(&Path, &str)>) -> anyhow::Result<filecash_daemon::Config> {
+    let Some((path, text)) = file else { return Ok(filecash_daemon::Config::default()) };
+    let home = env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+    let config = filecash_daemon::Config::parse(text, path.parent(), home.as_deref());
+    Ok(config.map_err(|error| Failure::new(Kind::Settings, format!("{}: {error}", path.display())))?)
 }
 
 /// The text of the settings file; `None` when nobody asked for one and the default is not there.

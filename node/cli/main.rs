@@ -27,6 +27,7 @@ mod jobs;
 mod log;
 mod many;
 mod measure;
+mod node;
 mod params;
 mod phase;
 mod piece;
@@ -73,6 +74,7 @@ fn run(command: &Command) -> anyhow::Result<Report> {
         Verb::Dag(verb) => dag::run(verb, &context),
         Verb::Devices => devices::run(&context),
         Verb::Ext(verb) => ext::run(verb, &context),
+        Verb::Node(verb) => node::run(verb, &context),
         Verb::Params(verb) => params::run(verb, &context),
         Verb::Piece(verb) => piece::run(verb, &context),
         Verb::Plan(args) => plan::run(args, &context),

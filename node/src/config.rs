@@ -24,6 +24,7 @@ use filecash_engine::config::Config;
 use filecash_engine::sector::Profile;
 use filecash_engine::sector::params::UnknownProfile;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::jobs::{Store, StoreError};
 use crate::size::{ByteSize, SizeError};
@@ -179,7 +180,7 @@ pub enum SettingsError {
 
 /// The settings file as written; unknown keys are refused.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 struct SettingsFile {
     profile: Option<Profile>,
     memory: Option<ByteSize>,
@@ -194,6 +195,17 @@ struct SettingsFile {
     store: Option<String>,
     blocks: Option<PathBuf>,
     chain: Option<PathBuf>,
+    /// Sections of the node, which it looks at itself.
+    #[serde(rename = "node")]
+    _node: IgnoredAny,
+    #[serde(rename = "network")]
+    _network: IgnoredAny,
+    #[serde(rename = "host")]
+    _host: IgnoredAny,
+    #[serde(rename = "rpc")]
+    _rpc: IgnoredAny,
+    #[serde(rename = "metrics")]
+    _metrics: IgnoredAny,
 }
 
 /// Looks up an environment variable.
@@ -220,6 +232,11 @@ fn user_folder(environment: Environment<'_>, name: &str, in_home: &str) -> Optio
         None => PathBuf::from(variable(environment, "HOME")?).join(in_home),
     };
     Some(folder.join("filecash"))
+}
+
+/// Our folder of what the user keeps; `None` for who has no home folder.
+pub fn data_folder(environment: Environment<'_>) -> Option<PathBuf> {
+    user_folder(environment, "XDG_DATA_HOME", ".local/share")
 }
 
 /// Our folder of what is to be remembered between runs; `None` for who has no home folder.
@@ -328,7 +345,7 @@ impl Settings {
                 flags.blocks.clone().map(|value| ("--blocks", Some(value))),
                 variable(environment, BLOCKS_VARIABLE).map(|value| (BLOCKS_VARIABLE, Some(value.into()))),
                 layers.file.blocks.clone().map(|value| Some(home(value))),
-                user_folder(environment, "XDG_DATA_HOME", ".local/share").map(|folder| folder.join("blocks")),
+                data_folder(environment).map(|folder| folder.join("blocks")),
             ),
             chain: layers.pick(
                 flags.chain.clone().map(|value| ("--chain", Some(value))),
@@ -646,7 +663,7 @@ mod tests {
     fn errors_name_what_is_wrong() {
         let table: [(Variables, Option<&str>, &[&str]); 11] = [
             (&[], Some("memry = 1"), &["/etc/f/config.toml", "memry"]),
-            (&[], Some("[network]\nport = 1"), &["/etc/f/config.toml", "network"]),
+            (&[], Some("[networks]\nport = 1"), &["/etc/f/config.toml", "networks"]),
             (&[], Some("profile = \"bitcoin\""), &["/etc/f/config.toml", "bitcoin", "filecash"]),
             (&[], Some("memory = \"1 GB\""), &["/etc/f/config.toml", "GB", "GiB"]),
             (&[], Some("memory = -1"), &["/etc/f/config.toml", "memory"]),

@@ -30,6 +30,8 @@ mod many;
 mod memory;
 #[cfg(unix)]
 mod miner;
+#[cfg(unix)]
+mod node;
 mod plan;
 mod post;
 #[cfg(unix)]

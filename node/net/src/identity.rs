@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use libp2p::identity::{DecodingError, Keypair};
+use libp2p::identity::DecodingError;
+pub use libp2p::identity::Keypair;
 
 /// The longest file that is looked into; a key takes 68 bytes.
 const MAX_BYTES: u64 = 1024;

@@ -62,6 +62,7 @@ fn main() {
     text();
     updates();
     space_time();
+    calls();
     blocks();
     requests();
 }
@@ -271,6 +272,29 @@ fn text() {
     put("settings", "unknown", "mem = 1");
     put("settings", "table", "[a.b]\nc = [1, {d = 1979-05-27T07:32:00Z}]");
     put("settings", "empty", "");
+}
+
+fn calls() {
+    let genesis = "bafy2bzacebv44sziogylsebfeoz3jsp3kr5glbsyjsmeys45yxkm7u6k7xooc";
+    let call = |method: &str, params: &str| {
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"Filecoin.{method}","params":{params}}}"#)
+    };
+    put_all("rpc", "version", call("Version", "[]").as_bytes());
+    put("rpc", "height", call("ChainGetTipSetByHeight", "[0,null]"));
+    put("rpc", "state", call("StateGetActor", &format!(r#"["f02",[{{"/":"{genesis}"}}]]"#)));
+    put("rpc", "token", call("AuthNew", r#"[["read","admin"]]"#));
+    let methods = ["ChainGetBlock", "ChainGetBlockMessages", "ChainGetParentMessages", "ChainReadObj"];
+    let calls = methods.map(|method| call(method, &format!(r#"[{{"/":"{genesis}"}}]"#)));
+    put("rpc", "batch", format!("[{}]", calls.join(",")));
+    put(
+        "rpc",
+        "peer",
+        call("NetConnect", r#"[{"ID":"12D3KooWMAQi4qTg69a683R1Dvz2XzKhjTCHq8uuwd5PkhM45vff","Addrs":null}]"#),
+    );
+    put("rpc", "channel", call("ChainNotify", "[]"));
+    put("rpc", "count", call("ChainHead", "[1]"));
+    put("rpc", "deep", "[".repeat(500));
+    put("rpc", "object", r#"{"id":{"a":[1.5e300]},"method":"Filecoin.ID","meta":{"SpanContext":"x"},"params":null}"#);
 }
 
 fn space_time() {

@@ -17,6 +17,7 @@ mod keys;
 mod numbers;
 mod phases;
 mod post;
+mod rpc;
 mod text;
 mod update;
 
@@ -28,6 +29,7 @@ pub use keys::{params_header, proof_bytes, vk};
 pub use numbers::{field_element, fr32_pad, fr32_unpad, piece_sizes};
 pub use phases::{c1_bincode, c1_json, pc1_json, pc2_json, synthetic_record};
 pub use post::post_vanilla;
+pub use rpc::rpc;
 pub use text::{cid, fetch_places, pieces_json, settings};
 pub use update::{partition_proofs, update_json};
 
@@ -44,6 +46,8 @@ macro_rules! targets {
 targets! {
     aggregate, c1_bincode, c1_json, car, cid, dag, fetch_places, field_element, fr32_pad, fr32_unpad, gateway, manifest, p_aux, params_header,
     parent_table, partition_proofs, pc1_json, pc2_json, piece_sizes, pieces_json, post_vanilla, proof_bytes, seal_list_json, settings, srs,
+    aggregate, c1_bincode, c1_json, car, cid, dag, fetch_places, field_element, fr32_pad, fr32_unpad, manifest, p_aux, params_header, parent_table,
+    partition_proofs, pc1_json, pc2_json, piece_sizes, pieces_json, post_vanilla, proof_bytes, rpc, seal_list_json, settings, srs,
     synthetic_record, t_aux, update_json, vk,
 }
 

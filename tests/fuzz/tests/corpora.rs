@@ -38,6 +38,7 @@ const VALID: &[(&str, &[(&str, usize)])] = &[
     ("pieces_json", &[("full", 3), ("gaps", 2), ("huge", 1), ("none", 4)]),
     ("post_vanilla", &[("sample", 3)]),
     ("proof_bytes", &[("one", 1), ("two", 2)]),
+    ("rpc", &[("batch", 4), ("height", 1), ("state", 1), ("token", 1), ("version", 1)]),
     ("seal_list_json", &[("none", 1), ("two", 2)]),
     ("settings", &[("all", 1), ("bytes", 1), ("empty", 1)]),
     ("srs", &[("four", 2)]),

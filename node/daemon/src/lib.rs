@@ -1,0 +1,25 @@
+//! The node as one program: what it is told to do, what it consists of, how it begins and ends.
+//!
+//! ```text
+//! settings (TOML) --> folder (lock, key, tokens) --> blocks, genesis --> host --> services
+//! ```
+//! - [`config`]: the settings, each with its default.
+//! - [`folder`]: what a node keeps: its key, its tokens, where it is called. One node at a time has it.
+//! - [`genesis`]: where the chain begins.
+//! - [`judge`]: what becomes of gossip.
+//! - [`services`]: everything that runs; a new service is a line there.
+//! - [`metrics`]: what Prometheus reads.
+//! - [`run`]: from beginning to end.
+//!
+//! Nothing here seals or proves: the engine is not needed.
+
+pub mod config;
+pub mod folder;
+pub mod genesis;
+pub mod judge;
+pub mod metrics;
+pub mod run;
+pub mod services;
+
+pub use config::Config;
+pub use run::{DaemonError, Started, run};

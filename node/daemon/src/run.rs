@@ -1,0 +1,221 @@
+//! A node from its beginning to its end.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use filecash_chain::check::Rules;
+use filecash_ipld::store::{DiskOptions, DiskStore, StoreError};
+use filecash_net::host::{Host, HostError, HostOptions};
+use filecash_net::{Multiaddr, PeerId};
+use filecash_rpc::ledger::{Ledger, Network, SharedStore};
+use filecash_rpc::limits::GRACE;
+use filecash_rpc::node::{Access, Node};
+use filecash_rpc::server::stopped;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use crate::config::{Config, ConfigError};
+use crate::folder::{Folder, FolderError};
+use crate::genesis::{self, GenesisError};
+use crate::judge::{Tally, by_ledger, counted};
+use crate::services::{self, Doors, Parts, ServedTwice};
+
+/// How long is waited until the host says where it listens.
+const LISTENING: Duration = Duration::from_secs(5);
+/// Between two looks at what others do.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Why a node did not begin, or ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the messages are the docs")]
+pub enum DaemonError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    #[error("the blocks")]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Genesis(#[from] GenesisError),
+    #[error("the chain: {0}")]
+    Ledger(filecash_rpc::call::Fault),
+    #[error(transparent)]
+    Host(#[from] HostError),
+    #[error("cannot listen on {listen} for {what}")]
+    Listen { what: &'static str, listen: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Twice(#[from] ServedTwice),
+    #[error("cannot start the threads")]
+    Runtime(#[source] std::io::Error),
+    #[error("{0} has ended, and with it the node")]
+    Ended(&'static str),
+}
+
+/// What a node that has begun can tell of itself.
+#[derive(Clone, Debug)]
+pub struct Started {
+    /// Who it is.
+    pub peer: PeerId,
+    /// Where other nodes come in.
+    pub addresses: Vec<Multiaddr>,
+    /// The name of its network.
+    pub network: String,
+    /// The name of its genesis, and the height of its head.
+    pub genesis: String,
+    /// See there.
+    pub height: i64,
+    /// Where it is called.
+    pub rpc: Option<SocketAddr>,
+    /// Where Prometheus reads.
+    pub metrics: Option<SocketAddr>,
+}
+
+async fn listen(what: &'static str, at: Option<SocketAddr>) -> Result<Option<TcpListener>, DaemonError> {
+    let Some(listen) = at else { return Ok(None) };
+    let bound = TcpListener::bind(listen).await;
+    bound.map(Some).map_err(|source| DaemonError::Listen { what, listen, source })
+}
+
+fn address(listener: &Option<TcpListener>) -> Option<SocketAddr> {
+    listener.as_ref()?.local_addr().ok()
+}
+
+/// Runs a node, with its blocks in a folder, until `stop` is true or somebody who may asks it to end. `started` is called once others can come.
+///
+/// # Errors
+/// [`DaemonError`].
+pub async fn run(
+    config: &Config,
+    blocks: &Path,
+    stop: watch::Sender<bool>,
+    started: impl FnOnce(&Started),
+) -> Result<(), DaemonError> {
+    for (what, listen) in config.exposed() {
+        tracing::warn!(%listen, "anybody who reaches this port can read {what}");
+    }
+    let folder = Folder::open(config.node.folder.as_deref().ok_or(ConfigError::NoFolder)?)?;
+    let doors = Doors {
+        rpc: listen("the JSON-RPC", config.rpc.listen).await?,
+        metrics: listen("the metrics", config.metrics.listen).await?,
+    };
+    let (rpc, metrics) = (address(&doors.rpc), address(&doors.metrics));
+    let (parts, host_task) = assemble(config, blocks, &folder, stop).await?;
+    let mut running = services::begin(&parts, doors)?;
+    if let Some(rpc) = rpc {
+        folder.tell_api(rpc)?;
+    }
+    started(&Started {
+        peer: parts.host.peer_id(),
+        addresses: addresses(&parts.host, config.host.listen.len()).await?,
+        network: parts.ledger.network().name.clone(),
+        genesis: parts.ledger.genesis().key()[0].to_string(),
+        height: parts.ledger.head().height(),
+        rpc,
+        metrics,
+    });
+
+    let mut stop = parts.stop.subscribe();
+    let outcome = tokio::select! {
+        () = stopped(&mut stop) => Ok(()),
+        Some(ended) = running.join_next() => Err(DaemonError::Ended(ended.unwrap_or("a service"))),
+    };
+    // Who calls is answered first, then other nodes are told good-bye.
+    parts.stop.send_replace(true);
+    let hosted = async {
+        sleep(TICK).await;
+        parts.host.stop().await;
+        while running.join_next().await.is_some() {}
+        let _ = host_task.await;
+    };
+    if timeout(GRACE + Duration::from_secs(1), hosted).await.is_err() {
+        tracing::warn!("not everything ended in time");
+    }
+    tracing::info!("the node has ended");
+    outcome
+}
+
+/// [`run`] on threads of its own, until `is_over`, which is asked time and again.
+///
+/// # Errors
+/// [`DaemonError`].
+pub fn run_until(
+    config: &Config,
+    blocks: &Path,
+    is_over: impl Fn() -> bool,
+    started: impl FnOnce(&Started),
+) -> Result<(), DaemonError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(DaemonError::Runtime)?;
+    let stop = watch::Sender::new(false);
+    let outcome = runtime.block_on(async {
+        let watching = async {
+            while !is_over() {
+                sleep(TICK).await;
+            }
+            stop.send_replace(true);
+            std::future::pending().await
+        };
+        tokio::select! {
+            outcome = run(config, blocks, stop.clone(), started) => outcome,
+            () = watching => Ok(()),
+        }
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+async fn assemble(
+    config: &Config,
+    blocks: &Path,
+    folder: &Folder,
+    stop: watch::Sender<bool>,
+) -> Result<(Parts, tokio::task::JoinHandle<()>), DaemonError> {
+    let rules = Rules::MAINNET;
+    let store: SharedStore = Arc::new(DiskStore::open(blocks, &DiskOptions::default())?);
+    let path = config.network.genesis.as_deref().ok_or(ConfigError::NoGenesis)?;
+    let beginning = genesis::load(path, &store, &rules)?;
+    let name = match &config.network.name {
+        Some(name) => name.clone(),
+        None => genesis::network_name(&store, &beginning.genesis)?,
+    };
+    let genesis = beginning.genesis.key()[0];
+    let (head, heads) = watch::channel(Arc::new(beginning.head));
+    let network = Network::of_genesis(&genesis, name.clone());
+    let ledger = Ledger::new(SharedStore::clone(&store), genesis, network, rules, heads);
+    let ledger = Arc::new(ledger.map_err(DaemonError::Ledger)?);
+    let options = HostOptions {
+        listen: config.host.listen.clone(),
+        network: name,
+        bootstrap: config.host.bootstrap.clone(),
+        is_bootstrapper: config.host.is_bootstrapper,
+        accept_private_addresses: config.host.accept_private_addresses,
+        ipfs_dht: config.host.ipfs_dht.clone(),
+        limits: config.host.limits(),
+    };
+    let tally = Arc::new(Tally::default());
+    let judge = counted(by_ledger(Arc::clone(&ledger)), Arc::clone(&tally));
+    let (host, host_task) = Host::start(&folder.key, &options, judge)?;
+    let access = Access { require_token: config.rpc.require_token, origins: config.rpc.origins.clone() };
+    let rpc = Node::new(Arc::clone(&ledger), Some(host.clone()), folder.tokens.clone(), access, stop.clone());
+    Ok((Parts { store, ledger, head, host, rpc: Arc::new(rpc), tally, stop }, host_task))
+}
+
+/// Where the host listens, once it does so everywhere; not for long.
+async fn addresses(host: &Host, expected: usize) -> Result<Vec<Multiaddr>, DaemonError> {
+    let all = async {
+        loop {
+            let found = host.addresses().await?;
+            if found.len() >= expected {
+                return Ok::<_, HostError>(found);
+            }
+            sleep(TICK).await;
+        }
+    };
+    match timeout(LISTENING, all).await {
+        Ok(found) => Ok(found?),
+        Err(_) => Ok(host.addresses().await?),
+    }
+}
