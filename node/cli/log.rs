@@ -46,7 +46,8 @@ pub fn start(
     })?;
     // A daemon says what it does, and nothing else does.
     let targets = match text.trim().is_empty() && is_daemon && style != Style::Quiet {
-        true => targets.with_target(OURS, LevelFilter::INFO),
+        // A DHT that is empty yet is no news.
+        true => targets.with_target(OURS, LevelFilter::INFO).with_target("libp2p_kad", LevelFilter::ERROR),
         false => targets,
     };
     let writer = teller.log();

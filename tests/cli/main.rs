@@ -25,6 +25,8 @@ mod gateway;
 mod jobs;
 #[cfg(unix)]
 mod lotus;
+#[cfg(unix)]
+mod lotus_client;
 mod many;
 #[cfg(target_os = "linux")]
 mod memory;

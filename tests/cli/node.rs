@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::support::{FILECASH, Sandbox, json};
 
 const GENESIS: &str = "bafy2bzacebv44sziogylsebfeoz3jsp3kr5glbsyjsmeys45yxkm7u6k7xooc";
+const FILECASH_GENESIS: &str = "filecash-genesis.car";
 const NETWORK: &str = "localnet-adfce032-8656-48c1-8669-db3d1d1807ef";
 
 fn vector(name: &str) -> String {
@@ -21,7 +22,7 @@ fn vector(name: &str) -> String {
 }
 
 /// A node with a folder of its own.
-struct Node<'a> {
+pub struct Node<'a> {
     sandbox: &'a Sandbox,
     name: &'static str,
     child: Child,
@@ -29,18 +30,23 @@ struct Node<'a> {
 }
 
 /// The settings of a node, with a port of the system's choice for everything.
-fn settings(name: &str, more: &str) -> String {
+fn settings(name: &str, genesis: &str, more: &str) -> String {
     format!(
         "blocks = \"{name}/blocks\"\n[node]\nfolder = \"{name}\"\n[network]\ngenesis = \"{}\"\n\
          [host]\naccept_private_addresses = true\n[rpc]\nlisten = \"127.0.0.1:0\"\n[metrics]\nlisten = \"127.0.0.1:0\"\n{more}",
-        vector("filecash-genesis.car")
+        vector(genesis)
     )
 }
 
 impl<'a> Node<'a> {
     fn start(sandbox: &'a Sandbox, name: &'static str) -> Self {
+        Self::start_with(sandbox, name, FILECASH_GENESIS)
+    }
+
+    /// One whose chain begins with this file.
+    pub fn start_with(sandbox: &'a Sandbox, name: &'static str, genesis: &str) -> Self {
         let file = format!("{name}.toml");
-        sandbox.write(&file, settings(name, "").as_bytes());
+        sandbox.write(&file, settings(name, genesis, "").as_bytes());
         let log = sandbox.path(&format!("{name}.log"));
         let mut command = sandbox.command(Path::new(FILECASH), &["node", "run", "--config", &file]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&log).unwrap());
@@ -58,14 +64,14 @@ impl<'a> Node<'a> {
     }
 
     /// What is behind some words of the log, up to a slash: `HOST:PORT`.
-    fn address(&self, words: &str) -> String {
+    pub fn address(&self, words: &str) -> String {
         let log = self.log();
         let behind = log.split(words).nth(1).unwrap_or_else(|| panic!("{words}: {log}"));
         behind.split('/').next().unwrap().to_owned()
     }
 
     /// What a command says of this node.
-    fn says(&self, arguments: &[&str]) -> Value {
+    pub fn says(&self, arguments: &[&str]) -> Value {
         let all = [&["node"], arguments, &["--folder", self.name, "--json"]].concat();
         json(&self.sandbox.run(&all).succeeds())
     }
@@ -187,6 +193,7 @@ fn node_that_was_killed_is_the_same_again() {
     let mut rest = Vec::new();
     let _ = silent.read_to_end(&mut rest);
     assert!(rest.is_empty());
+    assert!(!again.log().contains("in time"), "{}", again.log());
 }
 
 #[test]
@@ -201,7 +208,7 @@ fn settings_that_make_no_sense_are_refused_by_name() {
         ("[gossip]\nx = 1", &["x.toml", "gossip"]),
         ("[node]\nx = 1", &["x.toml", "node"]),
     ] {
-        sandbox.write("x.toml", settings("x", more).as_bytes());
+        sandbox.write("x.toml", settings("x", FILECASH_GENESIS, more).as_bytes());
         // Whatever the verb is.
         for verb in [&["node", "run"][..], &["config", "show"]] {
             let error = sandbox.run(&[verb, &["--config", "x.toml"]].concat()).fails(2);

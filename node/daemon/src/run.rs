@@ -121,19 +121,20 @@ pub async fn run(
     let mut stop = parts.stop.subscribe();
     let outcome = tokio::select! {
         () = stopped(&mut stop) => Ok(()),
-        Some(ended) = running.join_next() => Err(DaemonError::Ended(ended.unwrap_or("a service"))),
+        // It may have heard first that the node is to end.
+        ended = running.next() => if *parts.stop.borrow() { Ok(()) } else { Err(DaemonError::Ended(ended)) },
     };
     // Who calls is answered first, then other nodes are told good-bye.
     parts.stop.send_replace(true);
-    let hosted = async {
-        sleep(TICK).await;
+    let last = async {
+        while running.doors.join_next().await.is_some() {}
         parts.host.stop().await;
-        while running.join_next().await.is_some() {}
         let _ = host_task.await;
     };
-    if timeout(GRACE + Duration::from_secs(1), hosted).await.is_err() {
+    if timeout(GRACE + Duration::from_secs(1), last).await.is_err() {
         tracing::warn!("not everything ended in time");
     }
+    running.rest.abort_all();
     tracing::info!("the node has ended");
     outcome
 }

@@ -9,7 +9,7 @@ use filecash_net::host::Host;
 use filecash_net::{exchange, hello};
 use filecash_rpc::Ledger;
 use filecash_rpc::ledger::SharedStore;
-use filecash_rpc::limits::CONNECTIONS;
+use filecash_rpc::server::Limits;
 use filecash_rpc::{http, server};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -46,8 +46,26 @@ pub struct Doors {
     pub metrics: Option<TcpListener>,
 }
 
-/// Services that run, by name.
-pub type Running = JoinSet<&'static str>;
+/// Services that run. Each gives its name when it ends.
+#[derive(Debug, Default)]
+pub struct Running {
+    /// Those that end by themselves when the node is to, once they have answered.
+    pub doors: JoinSet<&'static str>,
+    /// The others.
+    pub rest: JoinSet<&'static str>,
+}
+
+impl Running {
+    /// The name of the next one that ends, whatever the reason.
+    pub async fn next(&mut self) -> &'static str {
+        let ended = tokio::select! {
+            Some(ended) = self.doors.join_next() => ended,
+            Some(ended) = self.rest.join_next() => ended,
+            else => return std::future::pending().await,
+        };
+        ended.unwrap_or("a service")
+    }
+}
 
 /// That a service did not begin.
 #[derive(Debug, thiserror::Error)]
@@ -59,32 +77,26 @@ pub struct ServedTwice(&'static str);
 /// # Errors
 /// [`ServedTwice`].
 pub fn begin(parts: &Parts, doors: Doors) -> Result<Running, ServedTwice> {
-    let mut running = Running::new();
+    let mut running = Running::default();
+    let rest = &mut running.rest;
     let twice = |name| move |_| ServedTwice(name);
     for task in hello::run(&parts.host, ours(parts), heard()).map_err(twice("hello"))? {
-        add(&mut running, "hello", async { drop(task.await) });
+        add(rest, "hello", async { drop(task.await) });
     }
     let task = exchange::run(&parts.host, answer(parts)).map_err(twice("chain exchange"))?;
-    add(&mut running, "chain exchange", async { drop(task.await) });
-    if let Some(listener) = doors.rpc {
-        add(
-            &mut running,
-            "the JSON-RPC",
-            server::serve(listener, http::router(&parts.rpc), CONNECTIONS, parts.stop.subscribe()),
-        );
-    }
-    if let Some(listener) = doors.metrics {
-        add(
-            &mut running,
-            "the metrics",
-            server::serve(listener, metrics::router(parts), CONNECTIONS, parts.stop.subscribe()),
-        );
+    add(rest, "chain exchange", async { drop(task.await) });
+    for (name, listener, app) in
+        [("the JSON-RPC", doors.rpc, http::router(&parts.rpc)), ("the metrics", doors.metrics, metrics::router(parts))]
+    {
+        if let Some(listener) = listener {
+            add(&mut running.doors, name, server::serve(listener, app, Limits::default(), parts.stop.subscribe()));
+        }
     }
     Ok(running)
 }
 
-fn add(running: &mut Running, name: &'static str, service: impl Future<Output = ()> + Send + 'static) {
-    running.spawn(async move {
+fn add(services: &mut JoinSet<&'static str>, name: &'static str, service: impl Future<Output = ()> + Send + 'static) {
+    services.spawn(async move {
         service.await;
         name
     });

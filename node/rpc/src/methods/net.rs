@@ -39,8 +39,14 @@ struct Place {
 }
 
 impl Place {
+    /// Its addresses are told without its id.
     fn new(peer: PeerId, addresses: &[Multiaddr]) -> Self {
-        Self { peer: Peer(peer), addresses: Some(addresses.iter().map(ToString::to_string).collect()) }
+        let end = format!("/p2p/{}", peer.to_base58());
+        let bare = |address: &Multiaddr| {
+            let text = address.to_string();
+            text.strip_suffix(&end).unwrap_or(&text).to_owned()
+        };
+        Self { peer: Peer(peer), addresses: Some(addresses.iter().map(bare).collect()) }
     }
 
     /// Its addresses, each with its id at the end.

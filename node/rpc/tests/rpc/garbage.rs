@@ -7,6 +7,7 @@ use std::time::Duration;
 use filecash_rpc::auth::Level;
 use filecash_rpc::limits::REQUEST_BYTES;
 use filecash_rpc::node::Access;
+use filecash_rpc::server::Limits;
 use serde_json::{Value, json};
 
 use crate::support::{FILECASH, filecash, post, start};
@@ -133,7 +134,8 @@ fn connections_have_so_many_places() {
     let listener = served.runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
     let app = filecash_rpc::http::router(&served.node);
-    served.runtime.spawn(filecash_rpc::server::serve(listener, app, 2, served.stop.subscribe()));
+    let limits = Limits { connections: 2, ..Limits::default() };
+    served.runtime.spawn(filecash_rpc::server::serve(listener, app, limits, served.stop.subscribe()));
     let silent: Vec<_> = (0..2).map(|_| TcpStream::connect(address).unwrap()).collect();
     let mut third = TcpStream::connect(address).unwrap();
     third.write_all(b"GET /rpc/v0 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
@@ -143,5 +145,33 @@ fn connections_have_so_many_places() {
     third.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut answer = String::new();
     third.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
+}
+
+/// Who asks and asks and takes no answer loses its place.
+#[test]
+fn answers_that_are_not_taken_end_a_connection() {
+    let served = filecash();
+    let listener = served.runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = filecash_rpc::http::router(&served.node);
+    let limits = Limits { connections: 1, write: Duration::from_millis(300) };
+    served.runtime.spawn(filecash_rpc::server::serve(listener, app, limits, served.stop.subscribe()));
+    let mut greedy = TcpStream::connect(address).unwrap();
+    greedy.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
+    let call = r#"{"id":1,"method":"Filecoin.ChainHead","params":[]}"#;
+    let call = format!("[{}]", vec![call; 64].join(","));
+    let request = format!("POST /rpc/v0 HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{call}", call.len());
+    // Until nothing more is taken, or it is hung up on.
+    for _ in 0..10_000 {
+        if greedy.write_all(request.as_bytes()).is_err() {
+            break;
+        }
+    }
+    let mut next = TcpStream::connect(address).unwrap();
+    next.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    next.write_all(b"GET /rpc/v0 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    next.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
 }

@@ -14,9 +14,8 @@ use filecash_net::host::Host;
 use filecash_rpc::auth::{Level, Tokens};
 use filecash_rpc::http::router;
 use filecash_rpc::ledger::{Ledger, Network, SharedStore};
-use filecash_rpc::limits::CONNECTIONS;
 use filecash_rpc::node::{Access, Node};
-use filecash_rpc::server;
+use filecash_rpc::server::{self, Limits};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -70,7 +69,7 @@ pub fn start(file: &str, genesis: &str, access: Access, host: impl FnOnce(&Runti
     let node = Arc::new(Node::new(ledger, host, tokens.clone(), access, stop.clone()));
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
-    runtime.spawn(server::serve(listener, router(&node), CONNECTIONS, stop.subscribe()));
+    runtime.spawn(server::serve(listener, router(&node), Limits::default(), stop.subscribe()));
     Served { runtime, address, node, tipsets, head, stop, tokens }
 }
 
