@@ -66,8 +66,8 @@ impl<'a> Node<'a> {
     /// What is behind some words of the log, up to a slash: `HOST:PORT`.
     pub fn address(&self, words: &str) -> String {
         let log = self.log();
-        let behind = log.split(words).nth(1).unwrap_or_else(|| panic!("{words}: {log}"));
-        behind.split('/').next().unwrap().to_owned()
+        assert!(log.contains(words), "{words}: {log}");
+        log.split(words).nth(1).unwrap().split('/').next().unwrap().to_owned()
     }
 
     /// What a command says of this node.
