@@ -1,0 +1,107 @@
+// js-libp2p as a peer.
+//
+//   host.mjs [OPTIONS]
+//
+// Makes a host that listens on loopback alone and looks for nobody. OPTIONS is a JSON object: "security" ("noise", or "tls") and
+// "transport" ("tcp", or "quic") are all that it speaks; "gossip" has it take part in gossip. Writes {"id", "addresses"} once it runs.
+// Then reads commands (lines.mjs):
+//
+//   {"do": "connect", "address"}               the id of who answers
+//   {"do": "ping", "address"}                  milliseconds
+//   {"do": "peer", "id"}                       what is known of a peer: agent, protocols, encryption, multiplexer, direction
+//   {"do": "subscribe", "topic"}, {"do": "publish", "topic", "hex"}, {"do": "next", "ms"?}   gossip; {"topic", "hex", "from"}
+//   {"do": "mesh", "topic"}                    ids of peers in the mesh of a topic
+//   {"do": "graphsync", …}                     graphsync.mjs
+//   {"do": "flood", …}, {"do": "streams", …}   raw.mjs
+
+import { noise } from '@chainsafe/libp2p-noise'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import { gossipsub } from '@libp2p/gossipsub'
+import { identify } from '@libp2p/identify'
+import { peerIdFromString } from '@libp2p/peer-id'
+import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { tls } from '@libp2p/tls'
+import { multiaddr } from '@multiformats/multiaddr'
+import { blake2b256 } from '@multiformats/blake2/blake2b'
+import { createLibp2p } from 'libp2p'
+
+import { Graphsync } from './graphsync.mjs'
+import { fromHex, obey, toHex, within } from './lines.mjs'
+import { flood, streams } from './raw.mjs'
+
+const options = JSON.parse(process.argv[2] ?? '{}')
+
+async function transport () {
+  if (options.transport !== 'quic') {
+    return { listen: '/ip4/127.0.0.1/tcp/0', make: tcp() }
+  }
+  const { quic } = await import('@chainsafe/libp2p-quic')
+  return { listen: '/ip4/127.0.0.1/udp/0/quic-v1', make: quic() }
+}
+
+function gossip () {
+  return gossipsub({
+    // As in Filecoin's networks: by the bytes alone.
+    msgIdFn: async message => (await blake2b256.digest(message.data)).digest,
+    globalSignaturePolicy: 'StrictSign',
+    allowPublishToZeroTopicPeers: true,
+    ignoreDuplicatePublishError: true,
+    floodPublish: true
+  })
+}
+
+const { listen, make } = await transport()
+const node = await createLibp2p({
+  addresses: { listen: [listen] },
+  transports: [make],
+  connectionEncrypters: [options.security === 'tls' ? tls() : noise()],
+  streamMuxers: [yamux()],
+  connectionGater: { denyDialMultiaddr: () => false },
+  connectionMonitor: { enabled: false },
+  services: {
+    identify: identify(),
+    ping: ping(),
+    ...(options.gossip ? { gossip: gossip() } : {})
+  }
+})
+
+const messages = []
+let waiting
+node.services.gossip?.addEventListener('message', ({ detail }) => {
+  messages.push({ topic: detail.topic, hex: toHex(detail.data), from: detail.from.toString() })
+  waiting?.()
+})
+
+async function next ({ ms = 20_000 }) {
+  while (messages.length === 0) {
+    await within(ms, 'a message', new Promise(resolve => { waiting = resolve }))
+  }
+  return messages.shift()
+}
+
+async function peer ({ id }) {
+  const peerId = peerIdFromString(id)
+  const known = await node.peerStore.get(peerId)
+  const agent = known.metadata.get('AgentVersion')
+  const connections = node.getConnections(peerId).map(({ encryption, multiplexer, direction, remoteAddr }) =>
+    ({ encryption, multiplexer, direction, address: remoteAddr.toString() }))
+  return { agent: agent && Buffer.from(agent).toString(), protocols: known.protocols, connections }
+}
+
+const graphsync = new Graphsync(node)
+await graphsync.listen()
+
+await obey({ id: node.peerId.toString(), addresses: node.getMultiaddrs().map(String) }, {
+  connect: async ({ address }) => (await node.dial(multiaddr(address))).remotePeer.toString(),
+  ping: async ({ address }) => await node.services.ping.ping(multiaddr(address)),
+  peers: () => node.getPeers().map(String),
+  peer,
+  subscribe: ({ topic }) => node.services.gossip.subscribe(topic),
+  publish: async ({ topic, hex }) => (await node.services.gossip.publish(topic, fromHex(hex))).recipients.map(String),
+  next,
+  mesh: ({ topic }) => node.services.gossip.getMeshPeers(topic),
+  graphsync: command => graphsync.request(command),
+  flood: command => flood(node, command),
+  streams: command => streams(node, command)
+})
