@@ -1,13 +1,12 @@
 //! kubo, the Go program of IPFS, in a folder of its own. Where its library is not kept there is none, which fails where
 //! `FILECASH_TESTS_NEED_KUBO` is set.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::peer::Peer;
+use super::peer::{Peer, kept};
 
 /// A node of kubo's.
 pub struct Kubo {
@@ -18,12 +17,7 @@ pub struct Kubo {
 impl Kubo {
     /// Starts one whose config differs from that of `tests/foreign/kubo.py` by these settings.
     pub fn start(settings: &Value) -> Option<Self> {
-        let kept = kept("kubo");
-        if !kept.exists() {
-            assert!(std::env::var_os("FILECASH_TESTS_NEED_KUBO").is_none(), "there is no kubo in {}", kept.display());
-            drop(writeln!(std::io::stderr(), "left out: there is no kubo in {}", kept.display()));
-            return None;
-        }
+        let kept = kept("kubo", "FILECASH_TESTS_NEED_KUBO")?;
         let folder = tempfile::tempdir().unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/foreign/kubo.py");
         let mut python = Command::new("python3");
@@ -45,11 +39,4 @@ impl Kubo {
         let address = addresses.into_iter().find(|address| address.contains(part)).unwrap();
         format!("{address}/p2p/{}", self.id())
     }
-}
-
-/// What tests keep between runs.
-pub fn kept(name: &str) -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"));
-    cache.join("filecash-tests").join(name)
 }

@@ -1,6 +1,7 @@
 //! A program of somebody else's that is driven by lines of JSON: each command is answered by a line.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
@@ -51,4 +52,17 @@ impl Drop for Peer {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// What tests keep of others' programs between runs. What is not there is told of, and is a failure where this variable is set.
+pub fn kept(name: &str, needed: &str) -> Option<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"));
+    let kept = cache.join("filecash-tests").join(name);
+    if kept.exists() {
+        return Some(kept);
+    }
+    assert!(std::env::var_os(needed).is_none(), "there is no {}", kept.display());
+    drop(writeln!(std::io::stderr(), "left out: there is no {}", kept.display()));
+    None
 }

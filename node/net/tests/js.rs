@@ -1,0 +1,79 @@
+//! Our host and js-libp2p 3.3 on loopback: `spec/network.md` 18, N1.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+use filecash_net::PeerId;
+use filecash_net::host::{AGENT, HostError};
+use libp2p::identity::Keypair;
+use serde_json::{Value, json};
+
+#[path = "hosts/mod.rs"]
+mod hosts;
+#[path = "../../../tests/support/js.rs"]
+mod js;
+#[path = "../../../tests/support/peer.rs"]
+mod peer;
+
+use hosts::{address_of, connect, id_of, info, known, start, texts, until};
+use js::Js;
+
+const PROTOCOLS: [&str; 5] =
+    ["/ipfs/id/1.0.0", "/ipfs/ping/1.0.0", "/fil/kad/testing/kad/1.0.0", "/meshsub/1.1.0", "/ipfs/id/push/1.0.0"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn js_libp2p_is_met_over_each_transport_and_security() {
+    for (options, part, spoken) in [
+        (json!({ "gossip": true, "security": "noise" }), "/tcp/", ["/noise", "/yamux/1.0.0"]),
+        (json!({ "gossip": true, "security": "tls" }), "/tcp/", ["/tls/1.0.0", "/yamux/1.0.0"]),
+        (json!({ "gossip": true, "transport": "quic" }), "/quic-v1", ["native", "quic"]),
+    ] {
+        let Some(Js { mut peer, .. }) = Js::start("host.mjs", &options) else { return };
+        let id = id_of(&peer);
+        // From here to there, and from there to here.
+        let (host, other) = (start(), start());
+        connect(&host, &peer).await;
+        let address = address_of(&other, part).await;
+        assert_eq!(peer.does(&json!({ "do": "connect", "address": address })), other.peer_id().to_string());
+        for (host, direction) in [(&host, "inbound"), (&other, "outbound")] {
+            let info = known(host, id).await;
+            assert!(info.agent.as_deref().unwrap().contains("libp2p/3.3"), "{info:?}");
+            for protocol in ["/ipfs/id/1.0.0", "/ipfs/ping/1.0.0", "/meshsub/1.1.0"] {
+                assert!(info.protocols.iter().any(|name| name == protocol), "{protocol}: {info:?}");
+            }
+            let seen = until("it has asked who we are", async || {
+                let seen = peer.does(&json!({ "do": "peer", "id": host.peer_id().to_string() }));
+                (seen["agent"] != Value::Null).then_some(seen)
+            })
+            .await;
+            assert_eq!(seen["agent"], AGENT);
+            let protocols = texts(&seen["protocols"]);
+            assert!(PROTOCOLS.iter().all(|name| protocols.contains(name)), "{protocols:?}");
+            let connection = &seen["connections"][0];
+            assert_eq!(connection["direction"], direction);
+            assert_eq!([&connection["encryption"], &connection["multiplexer"]], spoken);
+            let to = address_of(host, part).await;
+            assert!(peer.does(&json!({ "do": "ping", "address": to })).as_f64().unwrap() >= 0.0);
+        }
+        assert!(host.disconnect(id).await.unwrap());
+        until("it sees the end", async || {
+            let peers = peer.does(&json!({ "do": "peers" }));
+            (texts(&peers) == [other.peer_id().to_string()]).then_some(())
+        })
+        .await;
+        assert!(info(&host, id).await.is_none());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_somebody_else_is_not_met() {
+    let Some(Js { mut peer, .. }) = Js::start("host.mjs", &json!({})) else { return };
+    let (host, nobody) = (start(), Keypair::generate_ed25519().public().to_peer_id());
+    let named = |address: &str, id: PeerId| format!("{}/{id}", &address[..address.rfind('/').unwrap()]);
+    let (ours, theirs) = (address_of(&host, "/tcp/").await, peer.ready["addresses"][0].as_str().unwrap().to_owned());
+    let error = peer.tries(&json!({ "do": "connect", "address": named(&ours, nobody) })).unwrap_err();
+    assert!(error.to_string().contains(&nobody.to_string()), "{error}");
+    let error = host.connect(vec![named(&theirs, nobody).parse().unwrap()]).await.unwrap_err();
+    assert!(matches!(error, HostError::Dial { .. }), "{error}");
+    assert!(host.peers().await.unwrap().is_empty());
+    connect(&host, &peer).await;
+}
