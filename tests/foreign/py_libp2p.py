@@ -15,7 +15,8 @@ speaks, "transport" is "tcp" or "quic", and "network" has it take part in gossip
     {"do": "greet", "id", "hello" or "hex"}  says hello, or something else; what comes back until the stream ends, or an answer is whole
     {"do": "subscribe", "topic"}, {"do": "publish", "topic", "hex"}, {"do": "next"}   gossip; {"topic", "hex", "from"}
     {"do": "topics"}, {"do": "mesh", "topic"}, {"do": "message id", "hex"}
-    {"do": "add", "path"}, {"do": "get", "cid", "id", "path"}   bitswap: the CID of a file; writes the file that a peer has
+    {"do": "get", "cid", "id", "path"}       writes a file that a peer has, by bitswap. Others get none from here: what it has, it sends
+                                             back on the stream on which it was asked, where nobody else listens
 
 A hello is {"heaviest": [CID], "height", "weight": hex, "genesis": CID}.
 """
@@ -29,7 +30,6 @@ from functools import partial
 
 import cbor2
 import trio
-from cid import make_cid
 from libp2p import new_host
 from libp2p.bitswap.client import BitswapClient
 from libp2p.bitswap.dag import MerkleDag
@@ -192,11 +192,6 @@ class Peer:
                 return [str(peer) for peer in self.pubsub.router.mesh.get(command["topic"], [])]
             case "message id":
                 return filecoin_message_id(rpc_pb2.Message(data=bytes.fromhex(command["hex"]))).hex()
-            case "bitswap":
-                await self.blocks()
-            case "add":
-                root = await (await self.blocks()).add_file(command["path"], wrap_with_directory=False)
-                return str(make_cid(bytes(root)))
             case "get":
                 data, _ = await (await self.blocks()).fetch_file(command["cid"], peer_id=peer, timeout=PATIENCE)
                 with open(command["path"], "wb") as file:
