@@ -9,7 +9,8 @@
 //   {"do": "connect", "address"}               the id of who answers
 //   {"do": "ping", "address"}                  milliseconds
 //   {"do": "peer", "id"}                       what is known of a peer: agent, protocols, encryption, multiplexer, direction
-//   {"do": "subscribe", "topic"}, {"do": "publish", "topic", "hex"}, {"do": "next", "ms"?}   gossip; {"topic", "hex", "from"}
+//   {"do": "subscribe", "topic"}, {"do": "publish", "topic", "hex"}   gossip
+//   {"do": "received"}                         messages that came since the last time: [{"topic", "hex", "from"}]
 //   {"do": "mesh", "topic"}                    ids of peers in the mesh of a topic
 //   {"do": "graphsync", …}                     graphsync.mjs
 //   {"do": "flood", …}, {"do": "streams", …}   raw.mjs
@@ -27,7 +28,7 @@ import { blake2b256 } from '@multiformats/blake2/blake2b'
 import { createLibp2p } from 'libp2p'
 
 import { Graphsync } from './graphsync.mjs'
-import { fromHex, obey, toHex, within } from './lines.mjs'
+import { fromHex, obey, toHex } from './lines.mjs'
 import { flood, streams } from './raw.mjs'
 
 const options = JSON.parse(process.argv[2] ?? '{}')
@@ -66,18 +67,15 @@ const node = await createLibp2p({
   }
 })
 
-const messages = []
-let waiting
+let messages = []
 node.services.gossip?.addEventListener('message', ({ detail }) => {
   messages.push({ topic: detail.topic, hex: toHex(detail.data), from: detail.from.toString() })
-  waiting?.()
 })
 
-async function next ({ ms = 20_000 }) {
-  while (messages.length === 0) {
-    await within(ms, 'a message', new Promise(resolve => { waiting = resolve }))
-  }
-  return messages.shift()
+function received () {
+  const those = messages
+  messages = []
+  return those
 }
 
 async function peer ({ id }) {
@@ -99,7 +97,7 @@ await obey({ id: node.peerId.toString(), addresses: node.getMultiaddrs().map(Str
   peer,
   subscribe: ({ topic }) => node.services.gossip.subscribe(topic),
   publish: async ({ topic, hex }) => (await node.services.gossip.publish(topic, fromHex(hex))).recipients.map(String),
-  next,
+  received,
   mesh: ({ topic }) => node.services.gossip.getMeshPeers(topic),
   graphsync: command => graphsync.request(command),
   flood: command => flood(node, command),
