@@ -351,7 +351,7 @@ impl Settings {
                 flags.chain.clone().map(|value| ("--chain", Some(value))),
                 variable(environment, CHAIN_VARIABLE).map(|value| (CHAIN_VARIABLE, Some(value.into()))),
                 layers.file.chain.clone().map(|value| Some(home(value))),
-                user_folder(environment, "XDG_DATA_HOME", ".local/share").map(|folder| folder.join("chain")),
+                data_folder(environment).map(|folder| folder.join("chain")),
             ),
         };
         if settings.memory_bytes.value < MIN_MEMORY_BYTES {

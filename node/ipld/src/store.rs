@@ -137,22 +137,6 @@ impl<S: BlockStore + ?Sized> BlockStore for &S {
 
     fn remove(&self, cids: &[Cid]) -> Result<u64, StoreError> {
         S::remove(self, cids)
-/// A store that several share.
-impl<S: BlockStore + ?Sized> BlockStore for Arc<S> {
-    fn put(&self, blocks: &[Block]) -> Result<(), StoreError> {
-        (**self).put(blocks)
-    }
-
-    fn get_kept(&self, cid: &Cid) -> Result<Option<Vec<u8>>, StoreError> {
-        (**self).get_kept(cid)
-    }
-
-    fn size_kept(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {
-        (**self).size_kept(cid)
-    }
-
-    fn remove(&self, cids: &[Cid]) -> Result<u64, StoreError> {
-        (**self).remove(cids)
     }
 }
 

@@ -151,7 +151,8 @@ impl Drop for Running {
 fn protocols(prefix: &str) -> Vec<(StreamProtocol, Version)> {
     let named = Version::ALL.map(|version| (version.protocol(), version));
     let all = named.into_iter().chain([("/ipfs/bitswap", Version::V1_0_0)]);
-    let with_prefix = |(name, version)| Some((StreamProtocol::try_from_owned(format!("{prefix}{name}")).ok()?, version));
+    let with_prefix =
+        |(name, version)| Some((StreamProtocol::try_from_owned(format!("{prefix}{name}")).ok()?, version));
     all.filter_map(with_prefix).collect()
 }
 

@@ -45,9 +45,7 @@ macro_rules! targets {
 
 targets! {
     aggregate, c1_bincode, c1_json, car, cid, dag, fetch_places, field_element, fr32_pad, fr32_unpad, gateway, manifest, p_aux, params_header,
-    parent_table, partition_proofs, pc1_json, pc2_json, piece_sizes, pieces_json, post_vanilla, proof_bytes, seal_list_json, settings, srs,
-    aggregate, c1_bincode, c1_json, car, cid, dag, fetch_places, field_element, fr32_pad, fr32_unpad, manifest, p_aux, params_header, parent_table,
-    partition_proofs, pc1_json, pc2_json, piece_sizes, pieces_json, post_vanilla, proof_bytes, rpc, seal_list_json, settings, srs,
+    parent_table, partition_proofs, pc1_json, pc2_json, piece_sizes, pieces_json, post_vanilla, proof_bytes, rpc, seal_list_json, settings, srs,
     synthetic_record, t_aux, update_json, vk,
 }
 

@@ -46,9 +46,10 @@ impl Session {
         match best {
             Some((peer, remote)) if remote.has_room(size) => Choice::Ask(**peer),
             Some(_) => Choice::Wait,
-            None if self.peers.iter().any(|(peer, remote)| {
-                remote.version.is_none() && !remote.is_lost && !wanted.denied.contains(peer)
-            }) =>
+            None if self
+                .peers
+                .iter()
+                .any(|(peer, remote)| remote.version.is_none() && !remote.is_lost && !wanted.denied.contains(peer)) =>
             {
                 Choice::Wait
             }

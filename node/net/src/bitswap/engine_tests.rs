@@ -1,6 +1,6 @@
+use filecash_ipld::Block;
 use filecash_ipld::block::MAX_BYTES;
 use filecash_ipld::codec::Codec;
-use filecash_ipld::Block;
 use filecash_ipld::wire::bitswap::{Message, Version};
 use proptest::prelude::*;
 

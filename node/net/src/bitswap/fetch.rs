@@ -214,8 +214,7 @@ impl Driver<'_> {
 
     /// Whether nothing comes before the batch is kept.
     fn is_idle(&self) -> bool {
-        self.turning.is_none()
-            && self.place.shared.with(self.place.id, |session, _| session.is_idle()).unwrap_or(true)
+        self.turning.is_none() && self.place.shared.with(self.place.id, |session, _| session.is_idle()).unwrap_or(true)
     }
 
     fn is_done(&self) -> bool {

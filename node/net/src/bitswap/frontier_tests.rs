@@ -9,7 +9,8 @@ use filecash_ipld::unixfs::profile::{KUBO, KUBO_V1, LOTUS, Profile};
 use super::*;
 
 fn file(profile: Profile, length: usize, store: &MemoryStore) -> Cid {
-    let bytes: Vec<u8> = (0..length as u32 / 4).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let bytes: Vec<u8> =
+        (0..length as u32 / 4).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
     let mut importer = Importer::new(profile, |blocks| store.put(blocks));
     let cid = importer.file(&bytes[..]).unwrap().cid;
     importer.finish().unwrap();
@@ -32,8 +33,10 @@ fn fetch(root: &Cid, from: &MemoryStore, to: &MemoryStore, count: usize) -> Resu
         assert!(turns < 100_000);
         let mut missing = frontier.turn(to, count)?;
         missing.reverse();
-        let blocks: Vec<Block> =
-            missing.iter().map(|missing| Block::checked(missing.cid, from.get(&missing.cid).unwrap().unwrap()).unwrap()).collect();
+        let blocks: Vec<Block> = missing
+            .iter()
+            .map(|missing| Block::checked(missing.cid, from.get(&missing.cid).unwrap().unwrap()).unwrap())
+            .collect();
         for block in &blocks {
             frontier.arrived(block)?;
             came.push(*block.cid());
@@ -67,7 +70,8 @@ fn what_is_in_the_store_is_gone_through_and_not_asked_for() {
     let root = file(Profile { chunk: 1000, links: 5, ..KUBO }, 100_000, &from);
     let (all, whole) = fetch(&root, &from, &to, 10).unwrap();
     // Parts of it, the nodes above some of what is missing among them.
-    let missing: Vec<Cid> = all.iter().copied().enumerate().filter(|(place, _)| place % 3 == 1).map(|(_, cid)| cid).collect();
+    let missing: Vec<Cid> =
+        all.iter().copied().enumerate().filter(|(place, _)| place % 3 == 1).map(|(_, cid)| cid).collect();
     to.remove(&missing).unwrap();
     let (came, progress) = fetch(&root, &from, &to, 10).unwrap();
     assert_eq!(came.iter().collect::<BTreeSet<_>>(), missing.iter().collect());
@@ -79,7 +83,11 @@ fn file_comes_from_front_to_end() {
     let (from, to) = (MemoryStore::default(), MemoryStore::default());
     let root = file(Profile { chunk: 1000, links: 5, ..KUBO_V1 }, 100_000, &from);
     let (came, _) = fetch(&root, &from, &to, 1).unwrap();
-    let leaves: Vec<u8> = came.iter().filter(|cid| cid.codec() == Codec::Raw.code()).flat_map(|cid| from.get(cid).unwrap().unwrap()).collect();
+    let leaves: Vec<u8> = came
+        .iter()
+        .filter(|cid| cid.codec() == Codec::Raw.code())
+        .flat_map(|cid| from.get(cid).unwrap().unwrap())
+        .collect();
     let mut bytes = Vec::new();
     std::io::copy(&mut filecash_ipld::unixfs::read::Reader::new(&from, &root).unwrap(), &mut bytes).unwrap();
     assert_eq!(leaves, bytes);
@@ -179,8 +187,10 @@ fn crowd_of_links_is_followed_later() {
     let mut most = 0;
     while !frontier.is_done() {
         let missing = frontier.turn(&to, 1000).unwrap();
-        let blocks: Vec<Block> =
-            missing.iter().map(|missing| Block::checked(missing.cid, from.get(&missing.cid).unwrap().unwrap()).unwrap()).collect();
+        let blocks: Vec<Block> = missing
+            .iter()
+            .map(|missing| Block::checked(missing.cid, from.get(&missing.cid).unwrap().unwrap()).unwrap())
+            .collect();
         blocks.iter().for_each(|block| frontier.arrived(block).unwrap());
         to.put(&blocks).unwrap();
         frontier.kept(blocks.iter().map(|block| block.cid().hash()));

@@ -42,8 +42,14 @@ pub struct Reply {
 impl Reply {
     /// Looks how long each block is, and decides.
     pub fn plan(version: Version, asked: Vec<Asked>, mut length: impl FnMut(&Cid) -> Option<u64>) -> Self {
-        let mut reply =
-            Self { version, blocks: Vec::new(), presences: Vec::new(), absent: Vec::new(), unsent: Vec::new(), bytes: 0 };
+        let mut reply = Self {
+            version,
+            blocks: Vec::new(),
+            presences: Vec::new(),
+            absent: Vec::new(),
+            unsent: Vec::new(),
+            bytes: 0,
+        };
         for asked in asked {
             // What is behind a block that has no room waits with it.
             if reply.unsent.is_empty() {

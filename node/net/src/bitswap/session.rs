@@ -397,7 +397,10 @@ impl Session {
         let hash = self.queue.last_key_value().map_or(*hash, |(_, last)| *last);
         let Some(wanted) = self.wants.get(&hash) else { return };
         let is_unknown = |(peer, remote): &(&PeerId, &Remote)| {
-            *peer != asked && remote.may_be_probed(now) && !wanted.denied.contains(peer) && !wanted.searched.contains(peer)
+            *peer != asked
+                && remote.may_be_probed(now)
+                && !wanted.denied.contains(peer)
+                && !wanted.searched.contains(peer)
         };
         let unknown: Vec<PeerId> = self.peers.iter().filter(is_unknown).map(|(peer, _)| *peer).collect();
         unknown.iter().for_each(|peer| self.ask_whether(peer, &hash, now));

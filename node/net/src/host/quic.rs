@@ -15,12 +15,12 @@ use libp2p::identity::Keypair;
 use libp2p::{PeerId, quic};
 
 /// The transport.
-pub(super) fn transport(key: &Keypair) -> impl Transport<
-    Output = (PeerId, Connection),
-    Error = quic::Error,
-    Dial: Send,
-    ListenerUpgrade: Send,
-> + Send + Unpin + use<> {
+pub(super) fn transport(
+    key: &Keypair,
+) -> impl Transport<Output = (PeerId, Connection), Error = quic::Error, Dial: Send, ListenerUpgrade: Send>
++ Send
++ Unpin
++ use<> {
     quic::tokio::Transport::new(quic::Config::new(key)).map(|(peer, connection), _| (peer, Connection(connection)))
 }
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use filecash_ipld::Cid;
 use filecash_ipld::store::{BlockStore, MemoryStore, StoreError};
-use filecash_ipld::{Block, codec};
 use filecash_ipld::unixfs::import::Importer;
 use filecash_ipld::unixfs::profile::Profile;
 use filecash_ipld::unixfs::read::Reader;
+use filecash_ipld::{Block, codec};
 use filecash_net::bitswap::{self, Bitswap, Options};
 use filecash_net::gossip::Verdict;
 use filecash_net::host::{Host, HostOptions};

@@ -8,8 +8,8 @@ use filecash_ipld::codec::Codec;
 use filecash_ipld::hash::HashKind;
 use filecash_ipld::store::BlockStore;
 use filecash_ipld::unixfs::profile::{KUBO, LOTUS};
-use filecash_net::bitswap::{self, BitswapError, FetchError, Limits, Options};
 use filecash_net::PeerId;
+use filecash_net::bitswap::{self, BitswapError, FetchError, Limits, Options};
 use tokio::time::{sleep, timeout};
 
 use crate::node::{Node, bytes, soon};

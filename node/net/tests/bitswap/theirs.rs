@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use filecash_ipld::Cid;
+use filecash_ipld::store::BlockStore;
 use filecash_ipld::unixfs::disk::Hidden;
 use filecash_ipld::unixfs::extract::{Options as ExtractOptions, extract};
 use filecash_ipld::unixfs::import::Importer;
 use filecash_ipld::unixfs::profile::{KUBO, LOTUS};
-use filecash_ipld::Cid;
-use filecash_ipld::store::BlockStore;
 use filecash_net::PeerId;
 use serde_json::json;
 
