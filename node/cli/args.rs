@@ -153,6 +153,8 @@ pub enum Verb {
     Piece(Piece),
     /// Keep a file or folder as blocks, under the CID that IPFS programs give it
     Add(blocks::Add),
+    /// Get what is at and below a CID from others, such as kubo, and keep it as blocks
+    Fetch(blocks::Fetch),
     /// Write what a CID is of: a file or a folder
     Get(blocks::Get),
     /// Print a file that is kept as blocks

@@ -16,6 +16,7 @@ mod context;
 mod dag;
 mod deep;
 mod devices;
+mod exchange;
 mod ext;
 mod extract;
 mod fetch;
@@ -82,6 +83,7 @@ fn run(command: &Command) -> anyhow::Result<Report> {
         Verb::Quickstart(args) => quickstart::run(args, &context),
         Verb::Seal(verb) => seal::run(verb, &context),
         Verb::Sectors(verb) => queue::run(verb, &context),
+        Verb::Fetch(args) => exchange::fetch(args, &context),
         Verb::Get(args) => blocks::get(args, &context),
         Verb::Jobs(verb) => jobs::run(verb, &context),
         Verb::Worker(verb) => worker::run(verb, &context),

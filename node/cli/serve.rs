@@ -31,6 +31,7 @@ pub fn run(verb: &Serve, context: &Context) -> anyhow::Result<Report> {
         Serve::RemoteC2(args) => serve_remote_c2(args, context),
         Serve::Sealing(args) => sealing::run(args, context),
         Serve::Gateway(args) => gateway::run(args, context),
+        Serve::Blocks(args) => crate::exchange::serve(args, context),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, Subcommand, ValueHint};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use filecash_ipld::Cid;
 use filecash_ipld::unixfs::profile::{self, Profile};
 
@@ -72,6 +72,42 @@ pub struct Get {
     /// Write symbolic links too, wherever they lead
     #[arg(long)]
     pub symlinks: bool,
+}
+
+/// By which protocol blocks come.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum By {
+    /// One source sends all of it in order
+    Graphsync,
+    /// All sources are asked for block after block
+    Bitswap,
+}
+
+/// `filecash fetch`.
+#[derive(Debug, Args)]
+pub struct Fetch {
+    /// What: everything at and below it
+    pub cid: Cid,
+    /// Who has it: an address that ends in /p2p/ and the id of a peer; several may be given
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    pub from: Vec<String>,
+    /// By which protocol
+    #[arg(long, value_enum, default_value = "graphsync")]
+    pub by: By,
+    /// How many steps below the CID graphsync goes; "all" is refused by most nodes
+    #[arg(long, value_name = "N", default_value = "100", value_parser = depth)]
+    pub depth: Depth,
+}
+
+/// How deep graphsync goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Depth(pub Option<u64>);
+
+fn depth(text: &str) -> Result<Depth, String> {
+    match text {
+        "all" => Ok(Depth(None)),
+        number => number.parse().map(|depth| Depth(Some(depth))).map_err(|_| "a number, or \"all\"".to_owned()),
+    }
 }
 
 /// `filecash cat`.

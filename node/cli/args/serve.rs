@@ -19,6 +19,16 @@ pub enum Serve {
     Sealing(ServeSealing),
     /// Blocks, CARs and pieces for anybody who asks (IPFS trustless gateway and piece retrieval, HTTP); only read
     Gateway(ServeGateway),
+    /// Blocks for other nodes, such as kubo, by bitswap and graphsync; only read
+    Blocks(ServeBlocks),
+}
+
+/// `filecash serve blocks`.
+#[derive(Debug, Args)]
+pub struct ServeBlocks {
+    /// Where nodes come in; several may be given
+    #[arg(long, value_name = "ADDRESS", default_values = ["/ip4/127.0.0.1/tcp/4101", "/ip4/127.0.0.1/udp/4101/quic-v1"])]
+    pub listen: Vec<String>,
 }
 
 /// What doors have in common.

@@ -10,9 +10,11 @@
 //! - [`services`]: everything that runs; a new service is a line there.
 //! - [`metrics`]: what Prometheus reads.
 //! - [`run`]: from beginning to end.
+//! - [`blocks`]: blocks from others and for others, without a chain.
 //!
 //! Nothing here seals or proves: the engine is not needed.
 
+pub mod blocks;
 pub mod config;
 pub mod folder;
 pub mod genesis;

@@ -205,7 +205,7 @@ async fn assemble(
 }
 
 /// Where the host listens, once it does so everywhere; not for long.
-async fn addresses(host: &Host, expected: usize) -> Result<Vec<Multiaddr>, DaemonError> {
+pub(crate) async fn addresses(host: &Host, expected: usize) -> Result<Vec<Multiaddr>, HostError> {
     let all = async {
         loop {
             let found = host.addresses().await?;
@@ -216,7 +216,7 @@ async fn addresses(host: &Host, expected: usize) -> Result<Vec<Multiaddr>, Daemo
         }
     };
     match timeout(LISTENING, all).await {
-        Ok(found) => Ok(found?),
-        Err(_) => Ok(host.addresses().await?),
+        Ok(found) => found,
+        Err(_) => host.addresses().await,
     }
 }

@@ -19,6 +19,7 @@ mod event_loop;
 mod incoming;
 mod quic;
 
+pub use addresses::peer_of;
 pub use incoming::{Acceptor, Incoming};
 
 /// What others see us as.
@@ -207,7 +208,7 @@ impl Host {
     /// # Errors
     /// [`HostError::Dial`], also when somebody else answers.
     pub async fn connect(&self, addresses: Vec<Multiaddr>) -> Result<PeerId, HostError> {
-        let peer = addresses.iter().find_map(addresses::peer_of);
+        let peer = addresses.iter().find_map(peer_of);
         self.ask(|reply| Command::Connect { addresses, peer, reply }).await?
     }
 
