@@ -11,7 +11,7 @@
 //! |---|---|
 //! | messages that are made or written | 16, each of 512 KiB and a block, 2 of a peer |
 //! | of those that are not read within 2 s | 64, which hold up nobody |
-//! | long messages that are read of peers that were asked nothing | 16 |
+//! | long messages that are read of peers that were asked nothing | 16, of which 2 are taken apart |
 //! | requests of a peer | [`RespondLimits`] |
 //! | without a byte | 30 s, then the stream is over |
 //!
@@ -51,8 +51,10 @@ const IDLE: Duration = Duration::from_secs(600);
 const AT_ONCE: usize = 16;
 /// Messages that are written to who has not read them for two seconds, at a time.
 const SLOW: usize = 64;
+/// Long messages that are taken apart at a time.
+const APART: usize = 2;
 /// Messages of more bytes are taken apart where that holds up nothing else.
-const LONG: usize = 64 << 10;
+const LONG: usize = 16 << 10;
 /// Parts of an answer that may wait for who takes them.
 const PARTS: usize = 1;
 
@@ -116,6 +118,8 @@ struct Inner {
     slow: Semaphore,
     /// Long messages that may be read.
     read: Semaphore,
+    /// Long messages that may be taken apart.
+    apart: Semaphore,
     /// Who waits for answers.
     pulls: Mutex<HashMap<(PeerId, RequestId), mpsc::Sender<Part>>>,
     /// The next number for a request of version 1.
@@ -142,6 +146,7 @@ impl Graphsync {
             made: Arc::new(Semaphore::new(AT_ONCE)),
             slow: Semaphore::new(SLOW),
             read: Semaphore::new(AT_ONCE),
+            apart: Semaphore::new(APART),
             pulls: Mutex::default(),
             number: AtomicI32::new(0),
             totals: Arc::default(),
@@ -172,17 +177,17 @@ impl Graphsync {
 
     /// Stops answering a request for now, and says so.
     pub async fn pause(&self, peer: PeerId, id: RequestId) {
-        self.0.tell(peer, id, answering::Word::Pause(id)).await;
+        self.0.tell(peer, id, |responder| responder.pause(id)).await;
     }
 
     /// Goes on with a request.
     pub async fn resume(&self, peer: PeerId, id: RequestId, extensions: Extensions) {
-        self.0.tell(peer, id, answering::Word::Resume(id, extensions)).await;
+        self.0.tell(peer, id, |responder| responder.resume(id, extensions)).await;
     }
 
     /// Ends a request.
     pub async fn refuse(&self, peer: PeerId, id: RequestId, status: Status) {
-        self.0.tell(peer, id, answering::Word::Refuse(id, status)).await;
+        self.0.tell(peer, id, |responder| responder.fail(id, status)).await;
     }
 }
 
@@ -203,20 +208,40 @@ impl Inner {
         loop {
             // Of whom we asked something, long messages are what we asked for.
             let gate = (!self.waits_for(peer)).then_some(&self.read);
-            let Some(frame) = read_frame_gated(&mut stream, MAX_MESSAGE, IDLE, SILENCE, gate).await? else {
+            let Some((frame, place)) = read_frame_gated(&mut stream, MAX_MESSAGE, IDLE, SILENCE, gate).await? else {
                 return Ok(());
             };
-            let message = if frame.len() < LONG {
-                Message::decode(version, &frame)?
-            } else {
-                let decoded = spawn_blocking(move || Message::decode(version, &frame));
-                decoded.await.map_err(|_| ListenError::Task)??
-            };
-            if !message.requests.is_empty() {
-                self.desk(peer, version, answering::Word::Requests(message.requests)).await;
-            }
-            self.hand_out(peer, message.responses, message.blocks).await;
+            let (responses, blocks) = self.take_apart(peer, version, frame).await?;
+            drop(place);
+            self.hand_out(peer, responses, blocks).await;
         }
+    }
+
+    /// Takes the requests of a message, and gives the rest back. Taken apart it needs many times the memory, until the requests are taken.
+    async fn take_apart(
+        self: &Arc<Self>,
+        peer: PeerId,
+        version: Version,
+        frame: Vec<u8>,
+    ) -> Result<(Vec<Response>, Vec<Block>), ListenError> {
+        let message = if frame.len() < LONG {
+            Message::decode(version, &frame)?
+        } else {
+            // A semaphore that nobody closes gives a place to everybody in turn.
+            let place = self.apart.acquire().await.ok();
+            let decoded = spawn_blocking(move || Message::decode(version, &frame));
+            let mut message = decoded.await.map_err(|_| ListenError::Task)??;
+            let requests = std::mem::take(&mut message.requests);
+            if !requests.is_empty() {
+                self.take(peer, version, requests).await;
+            }
+            drop(place);
+            message
+        };
+        if !message.requests.is_empty() {
+            self.take(peer, version, message.requests).await;
+        }
+        Ok((message.responses, message.blocks))
     }
 
     fn waits_for(&self, peer: PeerId) -> bool {

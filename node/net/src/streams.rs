@@ -12,7 +12,7 @@ use filecash_ipld::varint;
 use libp2p::futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
 use libp2p::{PeerId, Stream, StreamProtocol};
 use libp2p_stream::{Control, OpenStreamError};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -61,24 +61,25 @@ pub async fn read_frame(stream: &mut (impl AsyncRead + Unpin), limit: usize) -> 
     }
 }
 
-/// Reads a frame which may take so long to begin, and each part of it so long to come. A long one waits for a place at the gate.
+/// Reads a frame which may take so long to begin, and each part of it so long to come. A long one waits for a place at the gate, which it
+/// has until that is dropped.
 ///
 /// # Errors
 /// [`StreamError`].
-pub async fn read_frame_gated(
+pub async fn read_frame_gated<'a>(
     stream: &mut (impl AsyncRead + Unpin),
     limit: usize,
     idle: Duration,
     silence: Duration,
-    gate: Option<&Semaphore>,
-) -> Result<Option<Vec<u8>>, StreamError> {
+    gate: Option<&'a Semaphore>,
+) -> Result<Option<(Vec<u8>, Option<SemaphorePermit<'a>>)>, StreamError> {
     let Some(length) = within(idle, read_length(stream, limit)).await? else { return Ok(None) };
     // A semaphore that nobody closes gives a place to everybody in turn.
-    let _place = match gate.filter(|_| length > BLOCK) {
+    let place = match gate.filter(|_| length > BLOCK) {
         Some(gate) => gate.acquire().await.ok(),
         None => None,
     };
-    read_body(stream, length, silence).await.map(Some)
+    Ok(Some((read_body(stream, length, silence).await?, place)))
 }
 
 /// Reads the length that a frame begins with; `None` at the end of the stream.

@@ -126,9 +126,8 @@ async fn kubo_sends_as_much_as_the_selector_says() {
         assert!(matches!(error, FetchError::Pull(_, PullError::Refused(Status::REJECTED))), "{error}");
     }
     let nowhere = HashKind::Sha256.cid(0x55, b"nowhere").unwrap();
-    // It does not say that it found nothing, but that one link has no block.
-    let pulled = fetch(&node(), &Order::everything(nowhere), &source).await.unwrap();
-    assert_eq!((pulled.blocks, pulled.missing), (0, vec![nowhere]));
+    let error = fetch(&node(), &Order::everything(nowhere), &source).await.unwrap_err();
+    assert!(matches!(error, FetchError::Pull(_, PullError::Refused(Status::NOT_FOUND))), "{error}");
 }
 
 /// 100 MB, cut again and again.

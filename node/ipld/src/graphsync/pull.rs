@@ -277,9 +277,10 @@ impl Pull {
         match (is_done, response.status) {
             (true, _) if self.progress.missing == 0 => Ok(Turn::Done),
             (_, status) if status.is_end() && !status.is_success() => Err(PullError::Refused(status)),
-            (true, _) => Ok(Turn::Done),
-            (false, Status::PAUSED) => Ok(Turn::Paused),
-            (false, _) => Ok(Turn::More),
+            // How it ends may say more of what is missing.
+            (true, status) if status.is_end() => Ok(Turn::Done),
+            (_, Status::PAUSED) => Ok(Turn::Paused),
+            _ => Ok(Turn::More),
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::mem;
 
 use super::extensions::{DEDUP_BY_KEY, DO_NOT_SEND_CIDS, DO_NOT_SEND_FIRST_BLOCKS};
-use super::scope::Scopes;
+use super::scope::{BlockKey, Scopes};
 use crate::block::{self, Block};
 use crate::selector::{STOCK_DEPTH, Selector};
 use crate::store::{BlockStore, StoreError};
@@ -16,6 +16,11 @@ use crate::wire::graphsync::{
     Extensions, LinkAction, Message, Request, RequestId, RequestKind, Response, Status, extension,
 };
 use crate::{Cid, Ipld};
+
+/// The longest text by which requests share what was sent.
+const MAX_KEY: usize = 256;
+/// Blocks that waiting requests say their peer has, 4 MB.
+const MAX_HELD: usize = 1 << 18;
 
 /// How much a peer may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,11 +126,16 @@ pub struct Responder {
     failures: Vec<(RequestId, RespondError)>,
 }
 
-/// A request that waits.
+/// A request that waits, with nothing of what it said that is not needed any more.
 #[derive(Debug)]
 struct Waiting {
+    id: RequestId,
     priority: i32,
-    asked: Asked,
+    root: Cid,
+    selector: Selector,
+    scope: Option<String>,
+    skip: u64,
+    held: Vec<BlockKey>,
     told: Extensions,
     paused: bool,
 }
@@ -217,18 +227,44 @@ impl Responder {
         if self.waiting.len() >= self.limits.waiting {
             return self.refuse(id, Status::BUSY, Extensions::new());
         }
+        let scope = match extension(&extensions, DEDUP_BY_KEY) {
+            Some(Ipld::String(key)) if key.len() > MAX_KEY => {
+                return self.refuse(id, Status::REJECTED, Extensions::new());
+            }
+            Some(Ipld::String(key)) => Some(key.clone()),
+            _ => None,
+        };
+        let skip = match extension(&extensions, DO_NOT_SEND_FIRST_BLOCKS) {
+            Some(Ipld::Integer(count)) => u64::try_from(*count).unwrap_or(0),
+            _ => 0,
+        };
+        let held = self.held(&extensions);
+        if self.waiting.iter().map(|waiting| waiting.held.len()).sum::<usize>() + held.len() > MAX_HELD {
+            return self.refuse(id, Status::BUSY, Extensions::new());
+        }
         let asked = Asked { id, root, selector, extensions };
         let (told, paused) = match admit.admit(&asked) {
             Admission::Accept(told) => (told, false),
             Admission::Pause(told) => (told, true),
             Admission::Refuse(status, told) => return self.refuse(id, status, told),
         };
-        self.waiting.push_back(Waiting { priority, asked, told, paused });
+        let Asked { selector, .. } = asked;
+        self.waiting.push_back(Waiting { id, priority, root, selector, scope, skip, held, told, paused });
         self.fill();
     }
 
+    /// Blocks that a peer says it has.
+    fn held(&self, extensions: &Extensions) -> Vec<BlockKey> {
+        let Some(Ipld::List(links)) = extension(extensions, DO_NOT_SEND_CIDS) else { return Vec::new() };
+        let key = |link: &Ipld| match link {
+            Ipld::Link(cid) => Some(self.scopes.key(cid)),
+            _ => None,
+        };
+        links.iter().filter_map(key).collect()
+    }
+
     fn knows(&self, id: RequestId) -> bool {
-        self.active.iter().any(|answer| answer.id == id) || self.waiting.iter().any(|waiting| waiting.asked.id == id)
+        self.active.iter().any(|answer| answer.id == id) || self.waiting.iter().any(|waiting| waiting.id == id)
     }
 
     /// Says no. What is to be said to who does not listen does not grow without end.
@@ -242,7 +278,7 @@ impl Responder {
 
     /// Ends a request, without a word: who asked does not want one.
     pub fn cancel(&mut self, id: RequestId) {
-        self.waiting.retain(|waiting| waiting.asked.id != id);
+        self.waiting.retain(|waiting| waiting.id != id);
         if let Some(place) = self.active.iter().position(|answer| answer.id == id) {
             self.end(place);
         }
@@ -258,7 +294,7 @@ impl Responder {
 
     /// Ends all requests with a word.
     pub fn fail_all(&mut self, status: Status) {
-        let waiting = mem::take(&mut self.waiting).into_iter().map(|waiting| waiting.asked.id);
+        let waiting = mem::take(&mut self.waiting).into_iter().map(|waiting| waiting.id);
         let ids: Vec<_> = self.active.iter().map(|answer| answer.id).chain(waiting).collect();
         self.active.clear();
         self.scopes = Scopes::default();
@@ -281,7 +317,7 @@ impl Responder {
         if let Some(answer) = self.active.iter_mut().find(|answer| answer.id == id) {
             answer.paused = false;
             answer.extensions.extend(extensions);
-        } else if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.asked.id == id) {
+        } else if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.id == id) {
             waiting.paused = false;
             waiting.told.extend(extensions);
         }
@@ -291,21 +327,14 @@ impl Responder {
     fn fill(&mut self) {
         while self.active.len() < self.limits.active
             && let Some(place) = first_of(self.waiting.iter().map(|waiting| waiting.priority))
-            && let Some(Waiting { priority, asked, told, paused }) = self.waiting.remove(place)
+            && let Some(waiting) = self.waiting.remove(place)
         {
-            let answer = Answer::new(priority, &asked, told, paused, self.limits.walk);
-            self.scopes.enter(&answer.scope);
-            if let Some(Ipld::List(links)) = extension(&asked.extensions, DO_NOT_SEND_CIDS) {
-                for link in links {
-                    if let Ipld::Link(cid) = link {
-                        self.scopes.insert(&answer.scope, cid);
-                    }
-                }
-            }
-            if paused {
+            self.scopes.enter(&waiting.scope, &waiting.held);
+            if waiting.paused {
                 let extensions = Extensions::new();
-                self.said.push(Response { id: asked.id, status: Status::PAUSED, links: Vec::new(), extensions });
+                self.said.push(Response { id: waiting.id, status: Status::PAUSED, links: Vec::new(), extensions });
             }
+            let answer = Answer::new(waiting, self.limits.walk);
             self.active.push_back(answer);
         }
     }
@@ -360,18 +389,10 @@ fn first_of<T: Ord>(priorities: impl Iterator<Item = T>) -> Option<usize> {
 }
 
 impl Answer {
-    fn new(priority: i32, asked: &Asked, told: Extensions, paused: bool, limits: Limits) -> Self {
-        let walk = Walk::new(asked.root, &asked.selector, limits).asking_for_identities();
-        let scope = match extension(&asked.extensions, DEDUP_BY_KEY) {
-            Some(Ipld::String(key)) => Some(key.clone()),
-            _ => None,
-        };
-        let skip = match extension(&asked.extensions, DO_NOT_SEND_FIRST_BLOCKS) {
-            Some(Ipld::Integer(count)) => u64::try_from(*count).unwrap_or(0),
-            _ => 0,
-        };
-        let id = asked.id;
-        Self { id, priority, walk, scope, skip, links: 0, missing: 0, paused, extensions: told }
+    fn new(waiting: Waiting, limits: Limits) -> Self {
+        let walk = Walk::new(waiting.root, &waiting.selector, limits).asking_for_identities();
+        let Waiting { id, priority, scope, skip, told: extensions, paused, .. } = waiting;
+        Self { id, priority, walk, scope, skip, links: 0, missing: 0, paused, extensions }
     }
 
     /// Walks on until a message is full, or to the end; how that was.

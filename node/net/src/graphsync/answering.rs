@@ -1,54 +1,65 @@
 //! Who answers: a task for each peer that asks, as long as it does.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use filecash_ipld::graphsync::{Admission, Admit, Asked, Responder, Sent};
 use filecash_ipld::wire::WireError;
-use filecash_ipld::wire::graphsync::{Extensions, Request, RequestId, Status, Version};
+use filecash_ipld::wire::graphsync::{Request, RequestId, Status, Version};
 use libp2p::PeerId;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
 use super::out::SayError;
 use super::{Gatekeeper, Inner};
 
-/// What may wait to be taken; whoever says more waits.
-const WORDS: usize = 4;
 /// How long the task of a peer stays that asks for nothing.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// How long who reads may take for a message before others are given its place.
 const PROMPT: Duration = Duration::from_secs(2);
 
-/// What a task is told.
-pub(super) enum Word {
-    Requests(Vec<Request>),
-    Pause(RequestId),
-    Resume(RequestId, Extensions),
-    Refuse(RequestId, Status),
+/// What a peer asks for, which its task answers.
+pub(super) struct Desk {
+    responder: Arc<tokio::sync::Mutex<Responder>>,
+    /// Something was asked for, or nothing will be any more.
+    changed: Notify,
+    is_closed: AtomicBool,
 }
 
-/// The tasks.
+impl Desk {
+    fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        self.changed.notify_one();
+    }
+}
+
+/// All of them.
 #[derive(Default)]
-pub(super) struct Desks(Mutex<HashMap<(PeerId, Version), mpsc::Sender<Word>>>);
+pub(super) struct Desks(Mutex<HashMap<(PeerId, Version), Arc<Desk>>>);
 
 impl Desks {
     pub(super) fn forget(&self, peer: PeerId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _), _| *of != peer);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _), desk| {
+            if *of == peer {
+                desk.close();
+            }
+            *of != peer
+        });
     }
 
     pub(super) fn forget_all(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        for (_, desk) in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain() {
+            desk.close();
+        }
     }
 }
 
 /// What a task has in hand.
-struct Desk {
-    responder: Responder,
+struct Task {
     /// The message that is being written.
     writing: Option<JoinHandle<Result<(), AnswerError>>>,
     told: Sent,
@@ -79,29 +90,30 @@ impl Admit for OfPeer<'_> {
 }
 
 impl Inner {
-    /// Tells a peer's task something, and begins one if there is none.
-    pub(super) async fn desk(self: &Arc<Self>, peer: PeerId, version: Version, mut word: Word) {
-        loop {
-            let desk = {
-                let mut desks = self.desks.0.lock().unwrap_or_else(PoisonError::into_inner);
-                let desk = desks.entry((peer, version)).or_insert_with(|| {
-                    let (desk, words) = mpsc::channel(WORDS);
-                    tokio::spawn(Arc::clone(self).answer(peer, version, words));
-                    desk
+    /// Takes requests of a peer, for its task, which begins if there is none.
+    pub(super) async fn take(self: &Arc<Self>, peer: PeerId, version: Version, requests: Vec<Request>) {
+        let desk = {
+            let mut desks = self.desks.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(desks.entry((peer, version)).or_insert_with(|| {
+                let desk = Arc::new(Desk {
+                    responder: Arc::new(tokio::sync::Mutex::new(Responder::new(self.options.limits))),
+                    changed: Notify::new(),
+                    is_closed: AtomicBool::new(false),
                 });
-                desk.clone()
-            };
-            match desk.send(word).await {
-                Ok(()) => return,
-                // It has just ended.
-                Err(error) => word = error.0,
-            }
-            self.end_desk(peer, version);
+                tokio::spawn(Arc::clone(self).answer(peer, version, Arc::clone(&desk)));
+                desk
+            }))
+        };
+        let mut responder = desk.responder.lock().await;
+        for request in requests {
+            responder.take(request, &OfPeer(peer, &self.options.gatekeeper));
         }
+        drop(responder);
+        desk.changed.notify_one();
     }
 
-    /// Tells a peer's task something about a request, if there is one.
-    pub(super) async fn tell(&self, peer: PeerId, id: RequestId, word: Word) {
+    /// Does something about a request, if there is one.
+    pub(super) async fn tell(&self, peer: PeerId, id: RequestId, change: impl FnOnce(&mut Responder)) {
         let version = match id {
             RequestId::Number(_) => Version::V1,
             RequestId::Uuid(_) => Version::V2,
@@ -111,71 +123,70 @@ impl Inner {
             desks.get(&(peer, version)).cloned()
         };
         if let Some(desk) = desk {
-            // If it has ended there is no such request any more.
-            let _ = desk.send(word).await;
-        }
-    }
-
-    /// Forgets a task that has ended.
-    fn end_desk(&self, peer: PeerId, version: Version) {
-        let mut desks = self.desks.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if desks.get(&(peer, version)).is_some_and(mpsc::Sender::is_closed) {
-            desks.remove(&(peer, version));
+            change(&mut *desk.responder.lock().await);
+            desk.changed.notify_one();
         }
     }
 
     /// Answers a peer until it is gone, or has asked for nothing for a while.
-    async fn answer(self: Arc<Self>, peer: PeerId, version: Version, mut words: mpsc::Receiver<Word>) {
-        let mut desk = Desk {
-            responder: Responder::new(self.options.limits),
-            writing: None,
-            told: Sent::default(),
-            is_first: true,
-        };
-        loop {
-            while let Ok(word) = words.try_recv() {
-                self.take(peer, &mut desk.responder, word);
-            }
-            if words.is_closed() {
-                break;
-            }
-            match self.say_next(peer, version, &mut desk).await {
+    async fn answer(self: Arc<Self>, peer: PeerId, version: Version, desk: Arc<Desk>) {
+        let mut task = Task { writing: None, told: Sent::default(), is_first: true };
+        while !desk.is_closed.load(Ordering::Relaxed) {
+            match self.say_next(peer, version, &desk, &mut task).await {
                 Ok(true) => {}
-                Ok(false) => match timeout(IDLE, words.recv()).await {
-                    Ok(Some(word)) => self.take(peer, &mut desk.responder, word),
-                    Ok(None) => break,
-                    Err(_) if desk.responder.is_idle() => break,
-                    Err(_) => {}
-                },
+                Ok(false) => {
+                    if timeout(IDLE, desk.changed.notified()).await.is_err()
+                        && self.end_desk(peer, version, &desk).await
+                    {
+                        break;
+                    }
+                }
                 Err(error) => {
                     tracing::debug!(%peer, error = &error as &dyn std::error::Error, "nobody hears the answer");
                     // It may have come back, and asked already. Then it is told to ask once more.
-                    desk.is_first = true;
-                    desk.responder.fail_all(Status::FAILED);
+                    task.is_first = true;
+                    desk.responder.lock().await.fail_all(Status::FAILED);
                 }
             }
         }
-        drop(words);
-        self.end_desk(peer, version);
+    }
+
+    /// Forgets a desk at which nothing was asked for; whether it did.
+    async fn end_desk(&self, peer: PeerId, version: Version, desk: &Arc<Desk>) -> bool {
+        let responder = desk.responder.lock().await;
+        let mut desks = self.desks.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Besides this task and the list nobody has it, who would ask for something now.
+        let is_over = responder.is_idle() && Arc::strong_count(desk) == 2;
+        if is_over {
+            desks.remove(&(peer, version));
+        }
+        is_over
     }
 
     /// Makes the next message while the one before is being written, then begins to write it; whether there was one. Where nobody reads
     /// what is written, it holds up nobody else.
-    async fn say_next(self: &Arc<Self>, peer: PeerId, version: Version, desk: &mut Desk) -> Result<bool, AnswerError> {
+    async fn say_next(
+        self: &Arc<Self>,
+        peer: PeerId,
+        version: Version,
+        desk: &Desk,
+        task: &mut Task,
+    ) -> Result<bool, AnswerError> {
         let mut place = self.place().await;
         let store = Arc::clone(&self.store);
-        let mut responder = std::mem::replace(&mut desk.responder, Responder::new(self.options.limits));
+        let mut responder = Arc::clone(&desk.responder).lock_owned().await;
         let made = spawn_blocking(move || {
             let message = responder.next_message(store.as_ref());
-            (message.map(|message| message.encode(version)), responder)
+            let (sent, failures) = (responder.sent(), responder.failures());
+            drop(responder);
+            (message.map(|message| message.encode(version)), sent, failures)
         });
-        let (message, responder) = made.await.map_err(|_| AnswerError::Task)?;
-        desk.responder = responder;
-        self.count(desk);
-        for (id, error) in desk.responder.failures() {
+        let (message, sent, failures) = made.await.map_err(|_| AnswerError::Task)?;
+        self.count(task, sent);
+        for (id, error) in failures {
             tracing::warn!(%peer, ?id, error = &error as &dyn std::error::Error, "an answer ends early");
         }
-        if let Some(mut writing) = desk.writing.take() {
+        if let Some(mut writing) = task.writing.take() {
             let written = match timeout(PROMPT, &mut writing).await {
                 Ok(written) => written,
                 Err(_) => {
@@ -186,16 +197,16 @@ impl Inner {
             written.map_err(|_| AnswerError::Task)??;
         }
         let Some(message) = message.transpose()? else {
-            desk.is_first = true;
+            task.is_first = true;
             return Ok(false);
         };
         let place = match place {
             Some(place) => Some(place),
             None => self.place().await,
         };
-        let (inner, is_first) = (Arc::clone(self), desk.is_first);
-        desk.is_first = false;
-        desk.writing = Some(tokio::spawn(async move { inner.write(peer, version, message, is_first, place).await }));
+        let (inner, is_first) = (Arc::clone(self), task.is_first);
+        task.is_first = false;
+        task.writing = Some(tokio::spawn(async move { inner.write(peer, version, message, is_first, place).await }));
         Ok(true)
     }
 
@@ -222,21 +233,8 @@ impl Inner {
         Arc::clone(&self.made).acquire_owned().await.ok()
     }
 
-    fn take(&self, peer: PeerId, responder: &mut Responder, word: Word) {
-        match word {
-            Word::Requests(requests) => {
-                for request in requests {
-                    responder.take(request, &OfPeer(peer, &self.options.gatekeeper));
-                }
-            }
-            Word::Pause(id) => responder.pause(id),
-            Word::Resume(id, extensions) => responder.resume(id, extensions),
-            Word::Refuse(id, status) => responder.fail(id, status),
-        }
-    }
-
-    fn count(&self, desk: &mut Desk) {
-        let (totals, told, now) = (&self.totals, desk.told, desk.responder.sent());
+    fn count(&self, task: &mut Task, now: Sent) {
+        let (totals, told) = (&self.totals, task.told);
         for (total, before, after) in [
             (&totals.blocks_sent, told.blocks, now.blocks),
             (&totals.bytes_sent, told.bytes, now.bytes),
@@ -245,6 +243,6 @@ impl Inner {
         ] {
             total.fetch_add(after - before, Ordering::Relaxed);
         }
-        desk.told = now;
+        task.told = now;
     }
 }

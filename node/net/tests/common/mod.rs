@@ -54,14 +54,19 @@ pub fn node() -> Node<MemoryStore> {
 
 impl<S> Node<S> {
     pub async fn source(&self) -> Source {
-        let addresses = until("listening", async || {
-            let addresses = self.host.addresses().await.unwrap();
-            addresses.iter().any(|address| address.to_string().contains("/tcp/")).then_some(addresses)
-        });
-        let full = |address: Multiaddr| address.with(libp2p::multiaddr::Protocol::P2p(self.host.peer_id()));
-        let addresses = addresses.await.into_iter().filter(|address| address.to_string().contains("/tcp/"));
-        Source { peer: self.host.peer_id(), addresses: addresses.map(full).collect() }
+        source_of(&self.host).await
     }
+}
+
+/// Where a host is, over TCP.
+pub async fn source_of(host: &Host) -> Source {
+    let addresses = until("listening", async || {
+        let addresses = host.addresses().await.unwrap();
+        addresses.iter().any(|address| address.to_string().contains("/tcp/")).then_some(addresses)
+    });
+    let full = |address: Multiaddr| address.with(libp2p::multiaddr::Protocol::P2p(host.peer_id()));
+    let addresses = addresses.await.into_iter().filter(|address| address.to_string().contains("/tcp/"));
+    Source { peer: host.peer_id(), addresses: addresses.map(full).collect() }
 }
 
 /// Bytes that repeat nowhere.

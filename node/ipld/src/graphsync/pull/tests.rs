@@ -239,6 +239,21 @@ fn what_nobody_asked_for_is_dropped() {
 }
 
 #[test]
+fn what_is_missing_is_certain_at_the_end() {
+    let store = MemoryStore::default();
+    let root = HashKind::Sha256.cid(Codec::Raw.code(), b"nowhere").unwrap();
+    let mut pull = Pull::new(Order::everything(root));
+    let missing = [(root, LinkAction::Missing)];
+    assert_eq!(answer(&mut pull, &store, Status::PARTIAL, &missing, &[]).unwrap(), Turn::More);
+    let refused = answer(&mut pull, &store, Status::NOT_FOUND, &[], &[]);
+    assert!(matches!(refused, Err(PullError::Refused(Status::NOT_FOUND))), "{refused:?}");
+    let mut pull = Pull::new(Order::everything(root));
+    answer(&mut pull, &store, Status::PARTIAL, &missing, &[]).unwrap();
+    assert_eq!(answer(&mut pull, &store, Status::COMPLETED_PARTIALLY, &[], &[]).unwrap(), Turn::Done);
+    assert_eq!(pull.missing(), [root]);
+}
+
+#[test]
 fn pauses_are_told() {
     let (from, to) = (MemoryStore::default(), MemoryStore::default());
     let root = leaf(&from, b"wanted");

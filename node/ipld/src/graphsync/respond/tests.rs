@@ -165,6 +165,24 @@ fn who_asks_too_much_is_told_so() {
 }
 
 #[test]
+fn what_waits_is_small() {
+    let store = MemoryStore::default();
+    let (root, _) = list(&store, 1, 10);
+    let mut responder = Responder::new(RespondLimits { active: 1, ..RespondLimits::default() });
+    let links = (0..100_000_u64).map(|number| Ipld::Link(HashKind::Sha256.cid(0x55, &number.to_le_bytes()).unwrap()));
+    let listed = vec![(DO_NOT_SEND_CIDS.to_owned(), Ipld::List(links.collect()))];
+    for number in 0..6 {
+        let request = request(number, root, &Selector::one_block(), 0, listed.clone());
+        responder.take(request, &AtMostDepth::default());
+    }
+    let long = vec![(DEDUP_BY_KEY.to_owned(), Ipld::String("x".repeat(MAX_KEY + 1)))];
+    responder.take(request(6, root, &Selector::one_block(), 0, long), &AtMostDepth::default());
+    let messages = all(&mut responder, &store);
+    let statuses: Vec<_> = (0..7).flat_map(|number| statuses(&messages, number)).collect();
+    assert_eq!(statuses, [20, 20, 20, 31, 31, 31, 30]);
+}
+
+#[test]
 fn walks_that_cost_too_much_end() {
     let store = MemoryStore::default();
     let (root, _) = list(&store, 9, 10);
