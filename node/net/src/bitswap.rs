@@ -27,6 +27,7 @@ use libp2p::{PeerId, StreamProtocol};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::time::interval;
 
 use self::engine::{Hash, WantLimits};
 use self::frontier::{DagLimits, Progress};
@@ -49,6 +50,8 @@ mod shared;
 
 pub use fetch::FetchError;
 
+/// Between two looks at who is connected.
+const LOOK: Duration = Duration::from_secs(30);
 const SERVED: Served = Served { streams: 1024, per_peer: 128 };
 
 /// How bitswap is done.
@@ -91,7 +94,7 @@ impl Default for Limits {
             sending: 32 << 20,
             receiving: 48 << 20,
             receiving_per_peer: 12 << 20,
-            fetches: 64,
+            fetches: 8,
             window: 24 << 20,
             patience: Duration::from_secs(60),
             absence: Duration::from_secs(3),
@@ -131,7 +134,7 @@ pub enum BitswapError {
     Served(#[from] AlreadyServed),
 }
 
-/// Bitswap on a host, until all handles are gone.
+/// Bitswap on a host, which runs as long, until all handles are gone.
 #[derive(Clone)]
 pub struct Bitswap(Arc<Running>);
 
@@ -168,19 +171,34 @@ pub fn run(host: &Host, store: Arc<dyn BlockStore>, options: Options) -> Result<
     let shared = Arc::new(Shared::new(store, options, host.control()));
     let reader = Arc::clone(&shared);
     let serving = serve(host, &protocols, SERVED, move |peer, stream| inbound::run(Arc::clone(&reader), peer, stream))?;
-    let watching = tokio::spawn(watch(host.events(), Arc::clone(&shared)));
+    let watching = tokio::spawn(watch(host.clone(), host.events(), Arc::clone(&shared)));
     Ok(Bitswap(Arc::new(Running { shared, tasks: [serving.abort_handle(), watching.abort_handle()] })))
 }
 
 /// Learns who comes and goes.
-async fn watch(mut events: Receiver<HostEvent>, shared: Arc<Shared>) {
+async fn watch(host: Host, mut events: Receiver<HostEvent>, shared: Arc<Shared>) {
+    let mut look = interval(LOOK);
     loop {
-        match events.recv().await {
-            Ok(HostEvent::Gone { peer }) => shared.gone(&peer),
-            Ok(HostEvent::Identified { peer, .. }) => shared.came(peer),
-            // Whose end was missed is given up when something is written to it.
-            Ok(_) | Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => break,
+        let has_missed = tokio::select! {
+            event = events.recv() => match event {
+                Ok(HostEvent::Gone { peer }) => {
+                    shared.gone(&peer);
+                    false
+                }
+                Ok(HostEvent::Identified { peer, .. }) => {
+                    shared.came(peer);
+                    false
+                }
+                Ok(HostEvent::Gossip { .. }) => false,
+                Err(RecvError::Lagged(_)) => true,
+                Err(RecvError::Closed) => break,
+            },
+            _ = look.tick() => true,
+        };
+        if has_missed {
+            // What a peer said may be heard after it has gone.
+            let Ok(peers) = host.peers().await else { break };
+            shared.stay(&peers.iter().map(|info| info.peer).collect());
         }
     }
 }

@@ -24,8 +24,12 @@ use filecash_engine::sector::{Profile, SealProof, cid, params};
 use filecash_engine::store::aux::{PAux, TAux};
 use filecash_engine::store::manifest::{FileRecord, Identity, Manifest};
 use filecash_engine::update::{Encoded, UpdateCommitments, UpdateProof};
+use filecash_ipld::Block;
 use filecash_ipld::car::{CarOptions, CarReader, IndexedCarWriter};
+use filecash_ipld::codec::Codec;
 use filecash_ipld::codec::dag_pb::{PbLink, PbNode};
+use filecash_ipld::hash::HashKind;
+use filecash_ipld::wire::bitswap::{Message, Version as Bitswap, Want, WantKind};
 use group::Curve;
 use group::prime::PrimeCurveAffine;
 use rand_core::SeedableRng;
@@ -65,6 +69,7 @@ fn main() {
     calls();
     blocks();
     requests();
+    exchanges();
 }
 
 /// An edit of a sample; see `filecash_fuzz::edited`.
@@ -372,4 +377,25 @@ fn updates() {
     let encoded = Encoded { commitments, comm_r_last_new: [4; 32] };
     put_all("update_json", "2KiB", &json(|sink| encoded.write_json(&proof, sink).unwrap()));
     put("update_json", "none", "{}");
+}
+
+/// Wants and what becomes of them; see the targets for what the bytes mean.
+fn exchanges() {
+    let block = |number: u8| {
+        let bytes = [&vec![number; usize::from(number) * 10][..], &[number]].concat();
+        *Block::new(HashKind::Sha256, Codec::Raw, bytes).unwrap().cid()
+    };
+    let want = |number, kind| Want { cid: block(number), priority: 1, cancel: false, kind, send_dont_have: true };
+    let wants = vec![want(1, WantKind::Block), want(2, WantKind::Have), want(9, WantKind::Block)];
+    let message = Message { wants, full: true, ..Message::default() }.encode(Bitswap::V1_2_0).unwrap();
+    // The first peer wants three, of which two are here, and one comes later.
+    let told = [&[0, 1, message.len() as u8][..], &message, &[2, 5, 3, 9, 2, 13]].concat();
+    put_all("bitswap_engine", "message", &told);
+    // A peer wants a block, another that it cancels, and whether a third is there; then it is answered, and somebody else goes.
+    put_all("bitswap_engine", "wants", &[1, 1, 6, 5, 0x83, 9, 0x42, 5, 2, 13, 4, 2]);
+    put("bitswap_engine", "many", (0..120).flat_map(|number| [1, number]).collect::<Vec<_>>());
+    put_all("bitswap_session", "one-peer", &[1, 0, 3, 1, 3, 2, 3, 3, 5, 1, 5, 2, 5, 3, 8, 0]);
+    // Two peers: one says that it has the block, and goes; the other sends it.
+    put_all("bitswap_session", "search", &[1, 0, 19, 0, 3, 2, 6, 2, 7, 255, 7, 255, 2, 1, 23, 2]);
+    put("bitswap_session", "full", (0..250).flat_map(|number| [3, number, 5, number]).collect::<Vec<_>>());
 }

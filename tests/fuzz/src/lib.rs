@@ -10,6 +10,7 @@
 //! sample from `tests/vectors` or computed here, so that a corpus file is a few bytes long.
 
 mod aggregates;
+mod bitswap;
 mod files;
 mod gateway;
 mod ipld;
@@ -22,6 +23,7 @@ mod text;
 mod update;
 
 pub use aggregates::{aggregate, seal_list_json, srs};
+pub use bitswap::{bitswap_engine, bitswap_session};
 pub use files::{manifest, p_aux, parent_table, t_aux};
 pub use gateway::gateway;
 pub use ipld::{car, dag};
@@ -44,8 +46,9 @@ macro_rules! targets {
 }
 
 targets! {
-    aggregate, c1_bincode, c1_json, car, cid, dag, fetch_places, field_element, fr32_pad, fr32_unpad, gateway, manifest, p_aux, params_header,
-    parent_table, partition_proofs, pc1_json, pc2_json, piece_sizes, pieces_json, post_vanilla, proof_bytes, rpc, seal_list_json, settings, srs,
+    aggregate, bitswap_engine, bitswap_session, c1_bincode, c1_json, car, cid, dag, fetch_places, field_element, fr32_pad, fr32_unpad, gateway,
+    manifest, p_aux, params_header, parent_table, partition_proofs, pc1_json, pc2_json, piece_sizes, pieces_json, post_vanilla, proof_bytes, rpc,
+    seal_list_json, settings, srs,
     synthetic_record, t_aux, update_json, vk,
 }
 

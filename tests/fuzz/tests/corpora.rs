@@ -12,6 +12,8 @@ const MAX_BYTES: u64 = 200 << 10;
 /// The valid inputs of every corpus, with the number of ways in which the target accepts them.
 const VALID: &[(&str, &[(&str, usize)])] = &[
     ("aggregate", &[("two", 1)]),
+    ("bitswap_engine", &[("message", 4), ("wants", 2)]),
+    ("bitswap_session", &[("one-peer", 3), ("search", 1)]),
     // Forms of the API and the library, of both networks.
     ("c1_bincode", &[("sample", 4)]),
     ("c1_json", &[("sample", 2)]),

@@ -113,9 +113,12 @@ impl Engine {
             let gone: Vec<Hash> = ledger.wants.keys().filter(|hash| !kept.contains(hash)).copied().collect();
             gone.iter().for_each(|hash| ledger.forget(hash));
         }
-        let asks = wants.iter().any(|want| !want.cancel);
-        if asks {
-            self.ledgers.entry(peer).or_default();
+        let asked = wants.iter().filter(|want| !want.cancel).count();
+        if asked > 0 && !self.ledgers.contains_key(&peer) {
+            if self.ledgers.len() >= self.limits.all / LEAST {
+                return asked;
+            }
+            self.ledgers.insert(peer, Ledger::default());
         }
         let room = self.room();
         let Some(ledger) = self.ledgers.get_mut(&peer) else { return 0 };

@@ -119,14 +119,17 @@ fn wants_of_a_peer_have_a_limit_and_the_oldest_of_what_is_not_here_goes() {
 fn wants_of_all_peers_have_a_limit() {
     let mut engine = engine();
     let many: Vec<Want> = (0..150).map(|number| want(number, 1)).collect();
-    for _ in 0..200 {
-        engine.received(PeerId::random(), &many, false);
+    let peers: Vec<PeerId> = (0..200).map(|_| PeerId::random()).collect();
+    for peer in &peers {
+        engine.received(*peer, &many, false);
     }
-    // Ten have a hundred, later ones less, down to sixteen.
-    assert!(engine.wants() <= 200 * 16 + 3000, "{}", engine.wants());
-    let honest = PeerId::random();
-    assert_eq!(engine.received(honest, &many[..16], false), 0);
-    assert_eq!(next(&mut engine, &honest).len(), 16);
+    // The first have a hundred each, later ones less, down to sixteen; and there are sixty-two.
+    assert_eq!(engine.peers().count(), 62);
+    assert!(engine.wants() < 3000, "{}", engine.wants());
+    assert_eq!(engine.received(peers[100], &many, false), 150);
+    engine.gone(&peers[0]);
+    assert_eq!(engine.received(peers[100], &many[..16], false), 0);
+    assert_eq!(next(&mut engine, &peers[100]).len(), 16);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! There is one message at a time. What it holds is read from the store only when the one before has been written.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use filecash_ipld::wire::bitswap::{Message, Version};
 use libp2p::{PeerId, Stream};
 use libp2p_stream::OpenStreamError;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
@@ -42,15 +44,19 @@ enum LinkError {
     Wire(#[from] WireError),
     #[error("it does not read")]
     Slow,
+    #[error("its connection is gone")]
+    Gone,
     #[error("blocks were not read")]
     Task,
 }
 
 /// Works until there is nothing to do for a while, or the peer cannot be reached.
-pub(super) async fn run(shared: Arc<Shared>, peer: PeerId, wake: Arc<Notify>) {
+pub(super) async fn run(shared: Arc<Shared>, peer: PeerId, wake: Arc<Notify>, gone: Arc<Notify>) {
     let mut stream = None;
     let mut failures = 0;
     loop {
+        // From before the look at what is to do on, so that no end is missed.
+        let mut gone = pin!(gone.notified());
         match shared.work(&peer, stream.is_some()) {
             Work::Reset => stream = None,
             Work::Nothing => {
@@ -58,15 +64,17 @@ pub(super) async fn run(shared: Arc<Shared>, peer: PeerId, wake: Arc<Notify>) {
                     return;
                 }
             }
-            Work::Tell => match tell(&shared, peer, &mut stream).await {
+            Work::Tell => match tell(&shared, peer, &mut stream, gone.as_mut()).await {
                 Ok(()) => failures = 0,
+                Err(LinkError::Gone) => stream = None,
                 Err(error) => {
                     tracing::debug!(%peer, %error, "not told");
                     stream = None;
-                    if matches!(error, LinkError::Slow) {
+                    let is_slow = matches!(error, LinkError::Slow);
+                    if is_slow {
                         shared.offended(&peer);
                     }
-                    let pause = RETRIES.get(failures).filter(|_| !matches!(error, LinkError::Slow));
+                    let pause = RETRIES.get(failures).filter(|_| !is_slow);
                     shared.closed(&peer, pause.is_none());
                     let Some(pause) = pause else { return };
                     failures += 1;
@@ -77,7 +85,12 @@ pub(super) async fn run(shared: Arc<Shared>, peer: PeerId, wake: Arc<Notify>) {
     }
 }
 
-async fn tell(shared: &Arc<Shared>, peer: PeerId, stream: &mut Option<(Stream, Version)>) -> Result<(), LinkError> {
+async fn tell(
+    shared: &Arc<Shared>,
+    peer: PeerId,
+    stream: &mut Option<(Stream, Version)>,
+    mut gone: Pin<&mut Notified<'_>>,
+) -> Result<(), LinkError> {
     let (stream, version) = match stream {
         Some(open) => open,
         None => {
@@ -87,9 +100,24 @@ async fn tell(shared: &Arc<Shared>, peer: PeerId, stream: &mut Option<(Stream, V
         }
     };
     while let Some(message) = wants(shared, &peer, *version) {
-        write(stream, &message.encode(*version)?).await?;
+        write(stream, &message.encode(*version)?, gone.as_mut()).await?;
     }
-    answer(shared, peer, stream, *version).await
+    let asked = shared.lock().engine.next(&peer, ANSWERED);
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let again = asked.clone();
+    let answered = answer(shared, peer, (stream, *version), asked, gone).await;
+    let unsent = || again.into_iter().map(|asked| (asked, Outcome::Unsent)).collect();
+    let mut state = shared.lock();
+    let (outcomes, told) = match answered {
+        Ok(outcomes) => (outcomes, Ok(())),
+        Err(error) => (unsent(), Err(error)),
+    };
+    for (asked, outcome) in &outcomes {
+        state.engine.done(&peer, asked, *outcome);
+    }
+    told
 }
 
 /// A stream of the newest version that the peer speaks.
@@ -119,45 +147,26 @@ fn wants(shared: &Shared, peer: &PeerId, version: Version) -> Option<Message> {
     None
 }
 
-async fn write(stream: &mut Stream, frame: &[u8]) -> Result<(), LinkError> {
+/// Writes a message; a stream of a connection that is gone may not say so.
+async fn write(stream: &mut Stream, frame: &[u8], gone: Pin<&mut Notified<'_>>) -> Result<(), LinkError> {
     let time = WRITE + Duration::from_secs((frame.len() / SLOWEST) as u64);
-    match within(time, write_frame(stream, frame)).await {
+    let written = tokio::select! {
+        written = within(time, write_frame(stream, frame)) => written,
+        () = gone => return Err(LinkError::Gone),
+    };
+    match written {
         Err(StreamError::Silent(_)) => Err(LinkError::Slow),
         other => Ok(other?),
     }
 }
 
-/// Answers as many wants as one message has room for.
-async fn answer(shared: &Arc<Shared>, peer: PeerId, stream: &mut Stream, version: Version) -> Result<(), LinkError> {
-    let asked = shared.lock().engine.next(&peer, ANSWERED);
-    if asked.is_empty() {
-        return Ok(());
-    }
-    let again = asked.clone();
-    let sent = send(shared, peer, stream, version, asked).await;
-    let mut state = shared.lock();
-    match sent {
-        Ok(outcomes) => {
-            for (asked, outcome) in &outcomes {
-                state.engine.done(&peer, asked, *outcome);
-            }
-            Ok(())
-        }
-        Err(error) => {
-            for asked in &again {
-                state.engine.done(&peer, asked, Outcome::Unsent);
-            }
-            Err(error)
-        }
-    }
-}
-
-async fn send(
+/// Answers as many wants as one message has room for, and tells what became of each.
+async fn answer(
     shared: &Arc<Shared>,
     peer: PeerId,
-    stream: &mut Stream,
-    version: Version,
+    (stream, version): (&mut Stream, Version),
     asked: Vec<Asked>,
+    gone: Pin<&mut Notified<'_>>,
 ) -> Result<Vec<(Asked, Outcome)>, LinkError> {
     let store = Arc::clone(&shared.store);
     let planning = spawn_blocking(move || Reply::plan(version, asked, |cid| known(cid, store.size(cid))));
@@ -172,7 +181,7 @@ async fn send(
     });
     let (frame, blocks, bytes, outcomes) = reading.await.map_err(|_| LinkError::Task)?;
     if let Some(frame) = frame {
-        write(stream, &frame?).await?;
+        write(stream, &frame?, gone).await?;
     }
     let mut state = shared.lock();
     state.stats.blocks_sent += blocks as u64;

@@ -23,20 +23,15 @@ use filecash_ipld::wire::bitswap::{Version, WantKind};
 use filecash_ipld::{Block, Cid};
 use libp2p::PeerId;
 
-use super::choice::Choice;
 use super::engine::Hash;
 use super::remote::Remote;
 
 /// Blocks that are wanted at once.
 pub const WANTED: usize = 1024;
-/// Of a queue so many are looked at before the next answer.
-const LOOKED_AT: usize = 128;
 /// How long a peer may say nothing while it is asked for something; twice as long each time that it does.
 pub const SILENCE: Duration = Duration::from_secs(10);
 /// How long a search waits before somebody is asked for the block all the same.
 const SEARCH: Duration = Duration::from_secs(2);
-/// After which a provider that has nothing to do is asked, too.
-const LATE: Duration = Duration::from_secs(4);
 /// How long a block is taken to be before any has come.
 const FIRST_ESTIMATE: usize = 256 << 10;
 
@@ -65,26 +60,26 @@ pub struct Ask {
 /// A fetch.
 #[derive(Debug)]
 pub struct Session {
-    limits: SessionLimits,
+    pub(super) limits: SessionLimits,
     pub(super) peers: BTreeMap<PeerId, Remote>,
     pub(super) wants: HashMap<Hash, Wanted>,
     /// Those that nobody is asked for, in order.
-    queue: BTreeMap<u64, Hash>,
+    pub(super) queue: BTreeMap<u64, Hash>,
     order: u64,
     wanted_bytes: usize,
     ready: Vec<Block>,
-    held: usize,
+    pub(super) held: usize,
     estimate: usize,
-    asks: Vec<Ask>,
+    pub(super) asks: Vec<Ask>,
 }
 
 /// A block that is wanted.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    cid: Cid,
-    order: u64,
+    pub cid: Cid,
+    pub order: u64,
     pub size: usize,
-    stage: Stage,
+    pub stage: Stage,
     /// Who said that it has it.
     pub haves: Vec<PeerId>,
     /// Who said that it does not.
@@ -94,7 +89,7 @@ pub(super) struct Wanted {
 }
 
 #[derive(Debug)]
-enum Stage {
+pub(super) enum Stage {
     Queued,
     Searching(Instant),
     Asked(Vec<(PeerId, Instant)>),
@@ -106,14 +101,14 @@ impl Wanted {
         self.asked().iter().any(|(asked, _)| asked == peer)
     }
 
-    fn asked(&self) -> &[(PeerId, Instant)] {
+    pub fn asked(&self) -> &[(PeerId, Instant)] {
         match &self.stage {
             Stage::Asked(peers) => peers,
             _ => &[],
         }
     }
 
-    fn priority(&self) -> i32 {
+    pub fn priority(&self) -> i32 {
         i32::MAX - i32::try_from(self.order).unwrap_or(i32::MAX - 1)
     }
 }
@@ -281,25 +276,6 @@ impl Session {
         }
     }
 
-    /// Asks providers that have time for what others are late with.
-    fn ask_others(&mut self, now: Instant) {
-        let is_late = |wanted: &Wanted| matches!(wanted.asked(), [(_, since)] if now - *since > LATE);
-        let mut late: Vec<(u64, Hash)> = self
-            .wants
-            .iter()
-            .filter(|(_, wanted)| is_late(wanted))
-            .map(|(hash, wanted)| (wanted.order, *hash))
-            .collect();
-        late.sort_by_key(|(order, _)| *order);
-        for (_, hash) in late {
-            if let Choice::Ask(peer) = self.choose(&hash)
-                && self.peers.get(&peer).is_some_and(|remote| remote.provides)
-            {
-                self.ask(&peer, &hash, now);
-            }
-        }
-    }
-
     /// What is ready, which counts until it is [released](Session::release).
     pub fn take_ready(&mut self) -> Vec<Block> {
         std::mem::take(&mut self.ready)
@@ -341,73 +317,8 @@ impl Session {
         self.peers.get(peer).is_some_and(|remote| remote.is_lost)
     }
 
-    /// Asks for what is queued, as far as peers have room.
-    fn assign(&mut self, now: Instant) {
-        if self.held > self.limits.window {
-            return;
-        }
-        let queued: Vec<Hash> = self.queue.values().take(LOOKED_AT).copied().collect();
-        for hash in queued {
-            match self.choose(&hash) {
-                Choice::Ask(peer) => {
-                    self.ask(&peer, &hash, now);
-                    self.probe(&peer, &hash, now);
-                }
-                Choice::Search(peers) => self.search(&peers, &hash, now),
-                Choice::Nobody => self.set_aside(&hash),
-                Choice::Wait if !self.peers.values().any(|remote| remote.has_room(1)) => break,
-                Choice::Wait => {}
-            }
-        }
-    }
-
-    fn ask(&mut self, peer: &PeerId, hash: &Hash, now: Instant) {
-        let Some(wanted) = self.wants.get_mut(hash) else { return };
-        let Some(remote) = self.peers.get_mut(peer) else { return };
-        remote.asked(wanted.size, now);
-        match &mut wanted.stage {
-            Stage::Asked(peers) => peers.push((*peer, now)),
-            stage => *stage = Stage::Asked(vec![(*peer, now)]),
-        }
-        self.queue.remove(&wanted.order);
-        let (cid, priority) = (wanted.cid, wanted.priority());
-        self.asks.push(Ask { peer: *peer, cid, kind: Some(WantKind::Block), priority });
-    }
-
-    fn search(&mut self, peers: &[PeerId], hash: &Hash, now: Instant) {
-        let Some(wanted) = self.wants.get_mut(hash) else { return };
-        wanted.stage = Stage::Searching(now);
-        self.queue.remove(&wanted.order);
-        for peer in peers {
-            self.ask_whether(peer, hash, now);
-        }
-    }
-
-    fn ask_whether(&mut self, peer: &PeerId, hash: &Hash, now: Instant) {
-        let Some(wanted) = self.wants.get_mut(hash) else { return };
-        let Some(remote) = self.peers.get_mut(peer) else { return };
-        remote.probed = Some(now);
-        wanted.searched.push(*peer);
-        let (cid, priority) = (wanted.cid, wanted.priority());
-        self.asks.push(Ask { peer: *peer, cid, kind: Some(WantKind::Have), priority });
-    }
-
-    /// Asks those of whom nothing is known whether they have what is wanted last, which does not come before they can answer.
-    fn probe(&mut self, asked: &PeerId, hash: &Hash, now: Instant) {
-        let hash = self.queue.last_key_value().map_or(*hash, |(_, last)| *last);
-        let Some(wanted) = self.wants.get(&hash) else { return };
-        let is_unknown = |(peer, remote): &(&PeerId, &Remote)| {
-            *peer != asked
-                && remote.may_be_probed(now)
-                && !wanted.denied.contains(peer)
-                && !wanted.searched.contains(peer)
-        };
-        let unknown: Vec<PeerId> = self.peers.iter().filter(is_unknown).map(|(peer, _)| *peer).collect();
-        unknown.iter().for_each(|peer| self.ask_whether(peer, &hash, now));
-    }
-
     /// Nobody has it, as far as they say.
-    fn set_aside(&mut self, hash: &Hash) {
+    pub(super) fn set_aside(&mut self, hash: &Hash) {
         if let Some(wanted) = self.wants.get_mut(hash) {
             wanted.stage = Stage::Nowhere;
             self.queue.remove(&wanted.order);

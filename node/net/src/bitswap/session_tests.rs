@@ -4,6 +4,7 @@ use filecash_ipld::codec::Codec;
 use filecash_ipld::hash::HashKind;
 use proptest::prelude::*;
 
+use super::super::choice::LATE;
 use super::*;
 
 const LIMITS: SessionLimits = SessionLimits { window: 24 << 20, held: 48 << 20 };
@@ -317,9 +318,8 @@ proptest! {
                 let here = network.has[place].contains(&number);
                 match kind {
                     Some(WantKind::Block) if here => {
-                        if test.sends(&peer, block) {
-                            prop_assert!(arrived.insert(number));
-                        }
+                        let taken = test.sends(&peer, block);
+                        prop_assert_eq!(taken, taken && arrived.insert(number));
                     }
                     // One says that it has all.
                     Some(kind) => test.says(&peer, block, here || (liar && place == 0 && kind == WantKind::Have)),

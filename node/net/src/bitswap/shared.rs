@@ -56,6 +56,8 @@ pub(super) struct Link {
     /// Whether its connections are gone, and the stream with them.
     pub is_broken: bool,
     wake: Arc<Notify>,
+    /// Tells who writes that they are gone.
+    gone: Arc<Notify>,
     pub task: AbortHandle,
 }
 
@@ -166,9 +168,17 @@ impl Shared {
         state.engine.gone(peer);
         if let Some(link) = state.links.get_mut(peer) {
             (link.is_broken, link.version) = (true, None);
+            link.gone.notify_waiters();
             link.wake.notify_one();
         }
         state.closed(peer, false);
+    }
+
+    /// These peers are connected; wants of others are forgotten.
+    pub fn stay(&self, connected: &HashSet<PeerId>) {
+        let mut state = self.lock();
+        let left: Vec<PeerId> = state.engine.peers().filter(|peer| !connected.contains(peer)).copied().collect();
+        left.iter().for_each(|peer| state.engine.gone(peer));
     }
 
     /// A peer is there; who had given it up may ask it again.
@@ -281,9 +291,10 @@ impl State {
         if self.links.len() >= shared.options.limits.peers {
             return false;
         }
-        let wake = Arc::new(Notify::new());
-        let task = tokio::spawn(link::run(Arc::clone(shared), peer, Arc::clone(&wake))).abort_handle();
-        self.links.insert(peer, Link { outbox: Outbox::default(), version: None, is_broken: false, wake, task });
+        let [wake, gone] = [(); 2].map(|()| Arc::new(Notify::new()));
+        let work = link::run(Arc::clone(shared), peer, Arc::clone(&wake), Arc::clone(&gone));
+        let task = tokio::spawn(work).abort_handle();
+        self.links.insert(peer, Link { outbox: Outbox::default(), version: None, is_broken: false, wake, gone, task });
         true
     }
 

@@ -59,8 +59,8 @@ impl Acceptor {
     }
 
     fn opened(&self, peer: PeerId, stream: Stream, protocol: &StreamProtocol) {
-        let is_sent = self.lock().get_mut(protocol).is_some_and(|queue| queue.try_send((peer, stream)).is_ok());
-        if !is_sent {
+        let is_taken = self.lock().get_mut(protocol).is_some_and(|queue| queue.try_send((peer, stream)).is_ok());
+        if !is_taken {
             tracing::debug!(%peer, %protocol, "a stream that nobody takes");
         }
     }

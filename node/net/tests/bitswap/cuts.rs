@@ -34,7 +34,7 @@ async fn file_is_whole_after_a_hundred_cuts() {
             let _ = soon(client.host.connect(vec![crate::node::address(&server.host).await])).await;
             let (sender, mut receiver) = mpsc::unbounded_channel();
             let peers = [server.id()];
-            let report = |progress| drop(sender.send(progress));
+            let report = |progress| sender.send(progress).unwrap_or_default();
             let fetching = client.bitswap.fetch(&root, &peers, report);
             let after = chance.below(40);
             let (parts, is_theirs, is_dropped) = (chance.below(3000), chance.below(2) == 0, chance.below(3) == 0);

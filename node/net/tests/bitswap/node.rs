@@ -68,9 +68,7 @@ impl Node {
     }
 
     pub fn start_with(options: Options) -> Self {
-        let host_options = HostOptions::on_loopback("testing");
-        let judge = Arc::new(|_, _: &[u8]| Verdict::Accept);
-        let host = Host::start(&Keypair::generate_ed25519(), &host_options, judge).unwrap().0;
+        let host = bare_host();
         let store = Arc::new(Store::default());
         let bitswap = bitswap::run(&host, store.clone(), options).unwrap();
         Self { host, bitswap, store }
@@ -111,6 +109,12 @@ impl Node {
         std::io::copy(&mut Reader::new(&*self.store, root).unwrap(), &mut bytes).unwrap();
         bytes
     }
+}
+
+/// A host without bitswap.
+pub fn bare_host() -> Host {
+    let options = HostOptions::on_loopback("testing");
+    Host::start(&Keypair::generate_ed25519(), &options, Arc::new(|_, _: &[u8]| Verdict::Accept)).unwrap().0
 }
 
 /// Where a host listens by TCP, with its id.

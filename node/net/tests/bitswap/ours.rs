@@ -73,7 +73,7 @@ async fn one_block_is_fetched_or_found() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_to_be_had_is_told() {
-    let limits = Limits { absence: Duration::from_millis(300), patience: Duration::from_secs(2), ..Limits::default() };
+    let limits = Limits { absence: Duration::from_millis(300), patience: Duration::from_secs(8), ..Limits::default() };
     let client = Node::start_with(Options { limits, ..Options::default() });
     let (server, silent) = (Node::start(), Node::start());
     let nothing = HashKind::Sha256.cid(Codec::Raw.code(), b"nothing").unwrap();
