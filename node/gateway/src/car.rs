@@ -117,7 +117,9 @@ impl Car {
             Part::Shards => folder::list(&sending, &end)?.try_for_each(|entry| entry.map(drop))?,
             Part::Bytes(span) => sending.bytes(&end, span)?,
         }
-        Ok(sending.output.into_inner().car.finish()?.end()?)
+        let Output { seen, car, .. } = sending.output.into_inner();
+        drop(seen);
+        Ok(car.finish()?.end()?)
     }
 }
 
@@ -146,8 +148,9 @@ fn part(blocks: &Blocks, end: &Cid, scope: Scope) -> Result<Part, Refusal> {
 
 /// Where blocks go, and how much went.
 struct Output {
-    car: CarWriter<Sink>,
+    /// Before what it goes to: when the client sees the end, the room is free for the next.
     seen: Option<Seen>,
+    car: CarWriter<Sink>,
     blocks: u64,
     bytes: u64,
 }

@@ -170,3 +170,42 @@ fn what_asks_for_nothing_is_refused() {
     // Of a block nobody looks at what is said of CARs.
     assert!(Asked::parse(&at("?format=raw&dag-scope=x&car-version=7"), None).is_ok());
 }
+
+/// Addresses and what is accepted, altered at a few places: whatever comes of it is asked for in bounds or refused in a line.
+#[test]
+fn altered_requests_are_taken_or_refused() {
+    let address = format!("/ipfs/{CID}/a%20b/c?format=car&dag-scope=entity&entity-bytes=-5:*&car-dups=y&filename=x");
+    let piece = "/piece/bafkzcibd64bqlxticxolgseegik2stpfgkkuwyf6kufex3doorkvmzpjuxwe4dz4".to_owned();
+    let accept = "application/vnd.ipld.raw;q=0.5, application/vnd.ipld.car;version=1;order=\"dfs\";dups=y, */*;q=0.1";
+    let mut seed = 1_u64;
+    let mut random = |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % below
+    };
+    let mut taken = 0;
+    for turn in 0..30_000 {
+        let mut altered = [if turn % 3 == 0 { &piece } else { &address }, accept].map(|text| text.as_bytes().to_vec());
+        for bytes in &mut altered {
+            for _ in 0..random(3) {
+                let place = random(bytes.len());
+                match random(4) {
+                    0 => bytes[place] = random(256) as u8,
+                    1 => drop(bytes.remove(place)),
+                    2 => bytes.insert(place, b"/?&=%:-*;,\"\\0"[random(13)]),
+                    _ => bytes.truncate(place.max(1)),
+                }
+            }
+        }
+        let [address, accept] = altered.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        match Asked::parse(&address, Some(&accept)) {
+            Ok(Asked::Car(car)) => assert!(car.path.len() <= MOST_NAMES && !car.path.contains(&String::new())),
+            Ok(_) => {}
+            Err(error) => {
+                assert!(!error.to_string().contains('\n'));
+                continue;
+            }
+        }
+        taken += 1;
+    }
+    assert!((1000..29_000).contains(&taken), "{taken}");
+}

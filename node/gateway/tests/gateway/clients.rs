@@ -6,13 +6,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use filecash_gateway::piece::Piece;
+use filecash_gateway::seen::BATCH;
 use filecash_gateway::{Limits, NoPieces, PieceSource};
 use filecash_ipld::Cid;
 use filecash_ipld::positioned::ReadAt;
-use filecash_ipld::store::MemoryStore;
+use filecash_ipld::store::{BlockStore, MemoryStore};
+use filecash_ipld::unixfs::import::Importer;
 
 use crate::client::{PATIENCE, Reply, Server, send};
-use crate::trees::trees;
+use crate::trees::{SMALL, trees};
 
 const PIECE: &str = "/piece/baga6ea4seaqes3nobte6ezpp4wqan2age2s5yxcatzotcvobhgcmv5wi2xh5mbi";
 
@@ -196,6 +198,25 @@ fn memory_of_what_was_sent_is_shared() {
     }
     // Whoever only asks whether it is there needs none.
     assert_eq!(server.ask("HEAD", &format!("/ipfs/{}?format=car", trees.folder), &[]).status, 200);
+}
+
+/// A CAR of more blocks than can be remembered breaks off, and leaves the memory to the next.
+#[test]
+fn memory_of_what_was_sent_has_an_end() {
+    let store = Arc::new(MemoryStore::default());
+    let mut importer = Importer::new(SMALL, |blocks| store.put(blocks));
+    let numbers: Vec<u8> = (0..150_000_u32).flat_map(u32::to_le_bytes).collect();
+    let file = importer.file(&numbers[..]).unwrap().cid;
+    importer.finish().unwrap();
+    let limits = Limits { remembered: BATCH as usize, ..Limits::default() };
+    let server = Server::start(store, Box::new(NoPieces), limits);
+    for _ in 0..3 {
+        let reply = server.get(&format!("/ipfs/{file}?format=car"));
+        assert_eq!((reply.status, reply.is_whole), (200, false));
+        server.until(|metrics| metrics.under_way == 0);
+    }
+    assert!(server.get(&format!("/ipfs/{file}?format=car&entity-bytes=0:99999")).is_whole);
+    assert!(server.get(&format!("/ipfs/{file}?format=car&car-dups=y")).is_whole);
 }
 
 #[test]
