@@ -146,6 +146,17 @@ impl Asking {
         tags.any(|tag| tag.trim() == "*" || opaque(tag) == opaque(etag))
     }
 
+    fn not_here(&self, cid: &Cid) -> Refusal {
+        match self.only_if_cached {
+            true => Refusal::NotHereOnly(Box::new(*cid)),
+            false => Refusal::NotHere(Box::new(*cid)),
+        }
+    }
+
+    fn unless_had(&self, etag: &str, content: Content) -> Content {
+        if self.has(etag) { Content::NotModified } else { content }
+    }
+
     /// Which bytes of what has so many.
     fn part(&self, etag: &str, length: u64) -> Part {
         // What the client has a part of may be another.
@@ -252,18 +263,5 @@ impl Inner {
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         Ok(response)
-    }
-}
-
-impl Asking {
-    fn not_here(&self, cid: &Cid) -> Refusal {
-        match self.only_if_cached {
-            true => Refusal::NotHereOnly(Box::new(*cid)),
-            false => Refusal::NotHere(Box::new(*cid)),
-        }
-    }
-
-    fn unless_had(&self, etag: &str, content: Content) -> Content {
-        if self.has(etag) { Content::NotModified } else { content }
     }
 }

@@ -9,32 +9,32 @@
 //! What is asked for is parsed into a type that cannot ask for anything else ([`request`]) before anything is looked for. A head is sent once
 //! it is known that the answer begins; what then goes wrong breaks the connection off, so that a client never takes a part for the whole.
 //!
-//! - [`request`]: addresses, parameters and what is accepted ([`accept`]); [`bytes`]: ranges.
-//! - [`gateway`]: requests to answers; [`headers`] and [`refusal`]: how they look.
-//! - [`resolve`]: paths; [`car`]: which blocks a CAR has; [`seen`]: those that it has already.
+//! - [`request`]: addresses, parameters and what is accepted (`accept`); [`bytes`]: ranges.
+//! - [`gateway`]: requests to answers; `headers` and `refusal`: how they look.
+//! - `resolve`: paths; `car`: which blocks a CAR has; [`seen`]: those that it has already.
 //! - [`piece`], [`piece_cid`]: pieces, by CIDs of both versions.
-//! - [`body`], [`send`]: bytes on their way; [`paced`]: clients that do not take them.
-//! - [`serve`]: a server; [`limits`]: what it may cost; [`metrics`]: what it did.
+//! - [`body`], `send`: bytes on their way; `paced`: clients that do not take them.
+//! - [`mod@serve`]: a server; [`limits`]: what it may cost; [`metrics`]: what it did.
 //!
 //! Source: the trustless gateway specification of specs.ipfs.tech (2026-03-05); FRC-0066 and FRC-0069 for pieces.
 
-pub mod accept;
-pub mod blocks;
+mod accept;
+mod blocks;
 pub mod body;
 pub mod bytes;
-pub mod car;
+mod car;
 pub mod gateway;
-pub mod headers;
+mod headers;
 pub mod limits;
 pub mod metrics;
-pub mod paced;
+mod paced;
 pub mod piece;
 pub mod piece_cid;
-pub mod refusal;
+mod refusal;
 pub mod request;
-pub mod resolve;
+mod resolve;
 pub mod seen;
-pub mod send;
+mod send;
 pub mod serve;
 
 pub use gateway::Gateway;
