@@ -46,9 +46,10 @@ impl Sink {
         self.send(Part::End)
     }
 
-    /// Whether nobody reads any more.
-    pub fn is_closed(&self) -> bool {
-        self.parts.is_closed()
+    /// Tells whether nobody reads any more, to who writes little and works much.
+    pub fn watch(&self) -> impl Fn() -> bool + use<> {
+        let parts = self.parts.downgrade();
+        move || parts.upgrade().is_none_or(|parts| parts.is_closed())
     }
 
     fn send(&self, part: Part) -> io::Result<()> {
@@ -89,8 +90,8 @@ pub struct Answer {
     rest: Option<u64>,
     kind: Kind,
     counters: Arc<Counters>,
-    /// The client's place among those that are served, until the answer is sent or given up.
-    place: Option<OwnedSemaphorePermit>,
+    /// The client's place among those that are served, until the answer is sent or given up, and the thread that writes it is done.
+    place: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 enum Source {
@@ -120,7 +121,7 @@ impl Answer {
     }
 
     /// Holds a place until it is over.
-    pub(crate) fn holding(mut self, place: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn holding(mut self, place: Arc<OwnedSemaphorePermit>) -> Self {
         self.counters.count(|metrics| metrics.under_way += 1);
         self.place = Some(place);
         self

@@ -104,9 +104,10 @@ impl Car {
     /// [`BrokenCar`].
     pub fn send(self, sink: Sink) -> Result<(), BrokenCar> {
         let end = self.resolved.end;
-        let output =
-            RefCell::new(Output { car: CarWriter::new(sink, &[self.root])?, seen: self.seen, blocks: 0, bytes: 0 });
-        let sending = Sending { blocks: &self.blocks, output };
+        let is_left = sink.watch();
+        let car = CarWriter::new(sink, &[self.root])?;
+        let output = Output { seen: self.seen, car, is_left: Box::new(is_left), blocks: 0, bytes: 0 };
+        let sending = Sending { blocks: &self.blocks, output: RefCell::new(output) };
         for cid in &self.resolved.way {
             sending.required(cid)?;
         }
@@ -151,12 +152,19 @@ struct Output {
     /// Before what it goes to: when the client sees the end, the room is free for the next.
     seen: Option<Seen>,
     car: CarWriter<Sink>,
+    is_left: Box<dyn Fn() -> bool>,
     blocks: u64,
     bytes: u64,
 }
 
 impl Output {
+    /// Where blocks are passed over, a client who has left would not be noticed by writing.
+    fn heed(&self) -> Result<(), BrokenCar> {
+        if (self.is_left)() { Err(io::Error::from(io::ErrorKind::BrokenPipe).into()) } else { Ok(()) }
+    }
+
     fn take(&mut self, block: &Block) -> Result<(), BrokenCar> {
+        self.heed()?;
         self.blocks += 1;
         self.bytes = self.bytes.saturating_add(block.bytes().len() as u64);
         for (what, count, limit) in [("blocks", self.blocks, LIMITS.blocks), ("bytes", self.bytes, LIMITS.bytes)] {
@@ -187,6 +195,7 @@ impl Sending<'_> {
         while let Some(wanted) = walk.next_block()? {
             // What has gone out was gone into then. The blocks on the way were not, but they are above all that the walk comes to.
             if self.output.borrow().seen.as_ref().is_some_and(|seen| seen.has(&wanted.cid)) {
+                self.output.borrow().heed()?;
                 walk.skip();
             } else {
                 walk.supply_block(&self.required(&wanted.cid)?)?;

@@ -7,7 +7,7 @@ use filecash_ipld::store::BlockStore;
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap};
 use hyper::{Method, Request, Response, StatusCode, Version};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
 use crate::blocks::Blocks;
@@ -107,11 +107,11 @@ impl Gateway {
             Asked::Car(_) => Kind::Car,
             Asked::Piece(_) => Kind::Piece,
         };
+        // The thread keeps the place as long as it works, also for a client who has left.
         let inner = Arc::clone(&self.0);
-        let (given, asking) =
-            spawn_blocking(move || (inner.find(&asked, &asking), asking)).await.map_err(|_| Refusal::Internal)?;
-        let response = self.0.response(given?, &asking)?;
-        Ok(response.map(|answer| answer.holding(place)))
+        let find = move || (inner.find(&asked, &asking), asking, place);
+        let (given, asking, place) = spawn_blocking(find).await.map_err(|_| Refusal::Internal)?;
+        self.0.response(given?, &asking, place)
     }
 }
 
@@ -226,7 +226,13 @@ impl Inner {
         })
     }
 
-    fn response(&self, given: Given, asking: &Asking) -> Result<Response<Answer>, Refusal> {
+    fn response(
+        &self,
+        given: Given,
+        asking: &Asking,
+        place: OwnedSemaphorePermit,
+    ) -> Result<Response<Answer>, Refusal> {
+        let place = Arc::new(place);
         let Given { kind, mut headers, etag, content } = given;
         headers.insert(header::ETAG, value(&etag)?);
         let counters = &self.counters;
@@ -247,19 +253,26 @@ impl Inner {
                     (status, Answer::whole("", kind, counters))
                 } else {
                     let (sink, answer) = Answer::stream(Some(length), kind, counters);
-                    spawn_blocking(move || send_piece(&piece, first, length, sink));
+                    let place = Arc::clone(&place);
+                    spawn_blocking(move || {
+                        send_piece(&piece, first, length, sink);
+                        drop(place);
+                    });
                     (status, answer)
                 }
             }
             Content::Car(_) if asking.is_head => (StatusCode::OK, Answer::whole("", kind, counters)),
             Content::Car(car) => {
                 let (sink, answer) = Answer::stream(None, kind, counters);
-                let address = asking.address.clone();
-                spawn_blocking(move || send_car(*car, sink, &address));
+                let (address, place) = (asking.address.clone(), Arc::clone(&place));
+                spawn_blocking(move || {
+                    send_car(*car, sink, &address);
+                    drop(place);
+                });
                 (StatusCode::OK, answer)
             }
         };
-        let mut response = Response::new(answer);
+        let mut response = Response::new(answer.holding(place));
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         Ok(response)

@@ -8,10 +8,14 @@ use std::time::{Duration, Instant};
 use filecash_gateway::piece::Piece;
 use filecash_gateway::seen::BATCH;
 use filecash_gateway::{Limits, NoPieces, PieceSource};
-use filecash_ipld::Cid;
+use filecash_ipld::codec::Codec;
+use filecash_ipld::codec::dag_pb::{PbLink, PbNode};
+use filecash_ipld::hash::HashKind;
 use filecash_ipld::positioned::ReadAt;
 use filecash_ipld::store::{BlockStore, MemoryStore};
+use filecash_ipld::unixfs::data::{Data, Kind};
 use filecash_ipld::unixfs::import::Importer;
+use filecash_ipld::{Block, Cid};
 
 use crate::client::{PATIENCE, Reply, Server, send};
 use crate::trees::{SMALL, trees};
@@ -56,7 +60,17 @@ fn who_comes_when_all_places_are_taken_is_told_to_come_again() {
     }
     drop(taken);
     server.until(|metrics| metrics.under_way == 0 && metrics.left.values().sum::<u64>() == 3);
-    assert_eq!(server.get("/ipfs/bafkqaaa?format=raw").status, 200);
+    free_again(&server, "/ipfs/bafkqaaa?format=raw");
+}
+
+/// Threads notice a little later than connections that a client has left.
+fn free_again(server: &Server, target: &str) {
+    let began = Instant::now();
+    while server.get(target).status == 503 {
+        assert!(began.elapsed() < PATIENCE);
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(server.get(target).status, 200);
 }
 
 #[test]
@@ -80,8 +94,7 @@ fn floods_leave_the_server_as_it_was() {
     });
     assert!(statuses.contains(&Some((200, true))));
     assert!(statuses.iter().all(|status| matches!(status, None | Some((200 | 503, true)))), "{statuses:?}");
-    server.until(|metrics| metrics.under_way == 0);
-    assert_eq!(server.get(&target).status, 200);
+    free_again(&server, &target);
 }
 
 #[test]
@@ -185,6 +198,37 @@ fn what_is_no_http_does_no_harm() {
         }
     }
     assert_eq!(server.get("/ipfs/bafkqaaa?format=raw").status, 200);
+}
+
+/// A file of 2^40 bytes that are all the same, of which each block comes once: nothing is sent for long, and much is to be gone through.
+#[test]
+fn work_without_an_end_stops_when_the_client_leaves() {
+    let store = Arc::new(MemoryStore::default());
+    let kept = |codec, bytes: Vec<u8>| {
+        let block = Block::new(HashKind::Sha256, codec, bytes).unwrap();
+        store.put(std::slice::from_ref(&block)).unwrap();
+        *block.cid()
+    };
+    let (mut cid, mut size) = (kept(Codec::Raw, vec![0; 1 << 10]), 1 << 10);
+    while size < 1 << 40 {
+        let links = vec![PbLink { cid, name: None, tsize: None }; 32];
+        let data = Data { filesize: Some(size * 32), blocksizes: vec![size; 32], ..Data::new(Kind::File) };
+        cid = kept(Codec::DagPb, PbNode { links, data: Some(data.encode()) }.encode());
+        size *= 32;
+    }
+    let server = Server::start(store, Box::new(NoPieces), Limits { requests: 1, ..Limits::default() });
+    for query in ["&entity-bytes=0:*", "&car-dups=y"] {
+        let mut stream = server.connect();
+        send(&mut stream, "GET", &format!("/ipfs/{cid}?format=car{query}"), &[]);
+        server.until(|metrics| metrics.under_way == 1);
+        thread::sleep(Duration::from_millis(50));
+        drop(stream);
+        free_again(&server, "/ipfs/bafkqaaa?format=raw");
+    }
+    // All of it, each block once, is seven blocks.
+    let reply = server.get(&format!("/ipfs/{cid}?format=car"));
+    assert!(reply.is_whole);
+    assert_eq!(crate::trees::car(&reply.body).1.len(), 7);
 }
 
 /// Where nothing more can be remembered, who would need that is told to come again, and others are served.
