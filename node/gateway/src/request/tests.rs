@@ -198,7 +198,13 @@ fn altered_requests_are_taken_or_refused() {
         }
         let [address, accept] = altered.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         match Asked::parse(&address, Some(&accept)) {
-            Ok(Asked::Car(car)) => assert!(car.path.len() <= MOST_NAMES && !car.path.contains(&String::new())),
+            Ok(Asked::Car(mut car)) => {
+                assert!(car.path.len() <= MOST_NAMES && !car.path.contains(&String::new()));
+                // The address that says all asks for the same.
+                if let Some(location) = car.location.take() {
+                    assert_eq!(Asked::parse(&location, None), Ok(Asked::Car(car)), "{location}");
+                }
+            }
             Ok(_) => {}
             Err(error) => {
                 assert!(!error.to_string().contains('\n'));
