@@ -213,7 +213,12 @@ async fn listen(host: Host, folder: Arc<ChainFolder>, claims: mpsc::Sender<Heard
 fn announcement(folder: &ChainFolder, announced: &Mutex<Announced>, bytes: &[u8]) -> Option<Target> {
     let header = BlockMsg::decode(bytes).ok()?.header;
     let alone = Target { key: vec![header.cid()], height: header.height, weight: header.parent_weight.clone() };
-    let tipset = announced.lock().unwrap_or_else(PoisonError::into_inner).add(header)?;
+    let tipset = {
+        let mut announced = announced.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those of the head may have come in another way.
+        folder.head().tipset.headers().cloned().for_each(|header| drop(announced.add(header)));
+        announced.add(header)?
+    };
     let Ok(weight) = folder.weigh(&tipset) else { return Some(alone) };
     match folder.put_headers([&tipset]) {
         Ok(()) => Some(Target { key: tipset.key(), height: tipset.height(), weight }),

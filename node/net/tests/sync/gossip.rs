@@ -9,7 +9,7 @@ use filecash_net::judge;
 use filecash_net::sync::genesis_keys;
 use tokio::time::sleep;
 
-use crate::support::{Node, at, connect, fresh, full, real, until};
+use crate::support::{Node, at, connect, fresh, full, greet, real, server, until};
 
 /// A block as it is announced.
 fn announced(tipset: &Tipset, place: usize) -> BlockMsg {
@@ -70,6 +70,24 @@ async fn blocks_of_an_epoch_become_a_tipset_whichever_comes_first() {
         .await;
     }
     assert_eq!(node.folder.head().tipset, several);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn block_joins_those_of_the_head_that_came_otherwise() {
+    let several = real().1.into_iter().find(|tipset| tipset.blocks().len() > 1).unwrap();
+    let one = Tipset::new(vec![several.first().clone()]).unwrap();
+    let (_first, folder) = full(several.height() - 1);
+    let (_second, other) = fresh();
+    let (sender, node) = (Node::start(folder), Node::start(other));
+    let good = server(|chain, request| chain.answer(request));
+    greet(&good, &node, &one, one.height(), 1 << 40).await;
+    node.is_at(one.height()).await;
+    assert_eq!(node.folder.head().tipset, one);
+    connect(&node.host, &sender.host).await;
+    for place in 1..several.blocks().len() {
+        publish(&sender, &announced(&several, place).encode()).await;
+    }
+    until("all are in the head", async || node.folder.head().tipset == several).await;
 }
 
 /// A block that comes long before its parents has these asked for.

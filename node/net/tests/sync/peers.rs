@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use filecash_chain::Object;
 use filecash_chain::exchange::{PROTOCOL, Request, Response, TipsetBundle};
+use filecash_net::exchange;
 use filecash_net::host::Host;
 use filecash_net::sync::Stage;
 use libp2p::StreamProtocol;
 use libp2p::futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Node, at, bare, fresh, greet, real, server, until};
+use crate::support::{Node, at, bare, connect, fresh, greet, real, server, until};
 
 /// Answers each request with these bytes, one at a time with a pause.
 fn dribble(bytes: Vec<u8>, pause: Duration) -> Host {
@@ -33,6 +34,76 @@ fn dribble(bytes: Vec<u8>, pause: Duration) -> Host {
         }
     });
     host
+}
+
+/// A few numbers that look random.
+fn below(state: &mut u64, limit: usize) -> usize {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*state >> 33) as usize % limit
+}
+
+/// Bytes with a few changes: a bit flipped, a byte replaced, cut off, a part repeated.
+fn changed(bytes: &[u8], state: &mut u64) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for _ in 0..=below(state, 3) {
+        let at = below(state, bytes.len().max(1)).min(bytes.len().saturating_sub(1));
+        let end = (at + below(state, 300)).min(bytes.len());
+        match below(state, 8) {
+            0 => bytes.truncate(at),
+            1 => drop(bytes.splice(at..at, bytes[at..end].to_vec()).count()),
+            2 | 3 => bytes[at] = below(state, 256) as u8,
+            _ => bytes[at] ^= 1 << below(state, 8),
+        }
+        if bytes.is_empty() {
+            break;
+        }
+    }
+    bytes
+}
+
+/// Whatever was changed in an answer, what is taken of it is the real chain.
+#[tokio::test(flavor = "multi_thread")]
+async fn changed_answers_give_the_chain_or_nothing() {
+    let (chain, tipsets) = real();
+    let (host, client) = (bare(), bare());
+    let mut incoming = host.control().accept(StreamProtocol::new(PROTOCOL)).unwrap();
+    let answers: Vec<_> = [false, true]
+        .map(|messages| {
+            let head = at(20).key();
+            let request = if messages { Request::for_messages(head, 6) } else { Request::new(head, 6, false) };
+            chain.answer(&request).encode()
+        })
+        .into();
+    tokio::spawn(async move {
+        let mut state = 11;
+        let mut count = 0;
+        while let Some((_, mut stream)) = incoming.next().await {
+            let mut request = [0; 20];
+            stream.read_exact(&mut request).await.unwrap();
+            let _ = stream.write_all(&changed(&answers[count % 2], &mut state)).await;
+            let _ = stream.close().await;
+            count += 1;
+        }
+    });
+    connect(&client, &host).await;
+    let from = tipsets.iter().position(|tipset| tipset.height() == 20).unwrap();
+    let window = &tipsets[from..from + 6];
+    let mut taken = 0;
+    for _ in 0..300 {
+        let request = Request::new(window[0].key(), 6, false);
+        if let Ok(came) = exchange::ask(&client, host.peer_id(), request).await {
+            let came: Vec<_> = came.into_iter().map(|full| full.tipset).collect();
+            assert_eq!(came, window[..came.len()]);
+            taken += 1;
+        }
+        if let Ok(came) = exchange::ask_messages(&client, host.peer_id(), window.to_vec()).await {
+            for (tipset, messages) in window.iter().zip(&came) {
+                assert_eq!(messages, &chain.messages(tipset).unwrap());
+            }
+            taken += 1;
+        }
+    }
+    assert!(taken < 500, "{taken} of 600 were taken, so hardly anything was changed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
