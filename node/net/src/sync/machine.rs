@@ -31,6 +31,8 @@ pub const MAX_REFUSED: usize = 256;
 const MAX_TRIES: u32 = 2;
 /// With so much held against them, peers' claims are not tried again before they make others.
 const MAX_FAULTS: u32 = 8;
+/// An answer with less than one in so many of what was asked for is a thin one.
+const THIN: u64 = 8;
 /// Asked for beyond what a claim is ahead, for a fork.
 const MORE: i64 = 4;
 
@@ -116,7 +118,9 @@ struct Run {
     asked: Option<PeerId>,
     /// How often peers failed in it.
     failed: BTreeMap<PeerId, u32>,
+    /// How many headers are asked for at a time, and how many were last.
     length: u64,
+    asked_for: u64,
 }
 
 /// The machine. It is handed where our own chain is with each event.
@@ -205,8 +209,8 @@ impl Machine {
         let (peer, target) = (*peer, claim.target.clone());
         let ahead = target.height.saturating_sub(ours.height).saturating_add(MORE);
         let length = u64::try_from(ahead).unwrap_or(1).clamp(1, MAX_LENGTH);
-        self.run =
-            Some(Run { target: target.clone(), standing: None, asked: Some(peer), failed: BTreeMap::new(), length });
+        let (asked, failed) = (Some(peer), BTreeMap::new());
+        self.run = Some(Run { target: target.clone(), standing: None, asked, failed, length, asked_for: 0 });
         Some(Order::Begin { target })
     }
 
@@ -224,7 +228,11 @@ impl Machine {
                     if let Standing::Down { .. } = before {
                         run.length = run.length.saturating_mul(2).min(MAX_LENGTH);
                     }
-                    if let Some(peer) = run.asked {
+                    if is_thin(before, standing, run.asked_for) {
+                        // Others may have more to give.
+                        let peer = run.asked.take();
+                        peer.into_iter().for_each(|peer| self.note(peer, 1));
+                    } else if let Some(peer) = run.asked {
                         self.forgive(peer);
                     }
                     self.ask(ours)
@@ -287,7 +295,8 @@ impl Machine {
                 // Further down there is nothing that would be taken.
                 let lowest = ours.height.saturating_sub(FINALITY).max(0);
                 let most = u64::try_from(below.saturating_sub(lowest)).unwrap_or(1).max(1);
-                Some(Order::Headers { peer, length: run.length.min(most) })
+                run.asked_for = run.length.min(most);
+                Some(Order::Headers { peer, length: run.asked_for })
             }
             _ => Some(Order::Begin { target: run.target.clone() }),
         }
@@ -341,6 +350,17 @@ fn is_nearer(before: Option<Standing>, now: Standing) -> bool {
         }
         (Some(Standing::Up { .. }), Standing::Down { .. }) => false,
         _ => true,
+    }
+}
+
+/// Whether an answer had so little of what was asked for that another peer is asked next.
+fn is_thin(before: Standing, now: Standing, asked_for: u64) -> bool {
+    match (before, now) {
+        (Standing::Down { below: before }, Standing::Down { below }) => before.abs_diff(below) < asked_for / THIN,
+        (Standing::Up { height: before, lacking: lacked }, Standing::Up { height, lacking }) => {
+            height == before && (lacked.saturating_sub(lacking) as u64) < lacked as u64 / THIN
+        }
+        _ => false,
     }
 }
 

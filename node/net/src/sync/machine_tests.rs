@@ -115,6 +115,24 @@ fn who_stands_still_has_failed() {
 }
 
 #[test]
+fn who_sends_little_at_a_time_is_asked_after_others() {
+    let mut machine = Machine::default();
+    claim(&mut machine, 1, target(1, 500));
+    claim(&mut machine, 2, target(1, 500));
+    let asked = |order: Option<Order>| match order {
+        Some(Order::Headers { peer, .. } | Order::Messages { peer }) => peer,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(asked(done(&mut machine, Ok(Standing::Down { below: 501 }))), peer(1));
+    assert_eq!(asked(done(&mut machine, Ok(Standing::Down { below: 500 }))), peer(2));
+    assert_eq!(asked(done(&mut machine, Ok(Standing::Down { below: 300 }))), peer(2));
+    assert_eq!(asked(done(&mut machine, Ok(Standing::Up { height: 10, lacking: 80 }))), peer(2));
+    assert_eq!(asked(done(&mut machine, Ok(Standing::Up { height: 10, lacking: 70 }))), peer(2));
+    done(&mut machine, Ok(Standing::Up { height: 10, lacking: 69 }));
+    assert_eq!([1, 2].map(|number| machine.faults(&peer(number))), [1, 1]);
+}
+
+#[test]
 fn liars_do_not_keep_others_from_being_heard() {
     let mut machine = Machine::default();
     let huge = Target { weight: Amount::of_coins(1), ..target(9, 500) };

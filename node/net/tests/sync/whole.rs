@@ -101,9 +101,13 @@ async fn fork_that_is_lighter_is_not_followed() {
     until("it was looked at", async || node.sync.progress().has_changed().unwrap()).await;
     until("it has ended", async || node.sync.progress().borrow().stage == Stage::Idle).await;
     assert_eq!(node.folder.head().tipset, at(39));
+    // The next would find it by way of the server.
+    node.stop().await;
+    server.stop().await;
     // Without all others, it is a chain like any.
     let (_second, folder) = fresh();
     let node = Node::start(folder);
+    let server = crate::support::server(|chain, request| chain.answer(request));
     greet(&server, &node, &one, one.height(), 1 << 40).await;
     node.is_at(one.height()).await;
     assert_eq!(node.folder.head().tipset, one);
