@@ -248,6 +248,27 @@ fn text() {
     put("fetch_places", "range", "bytes 0-99/1000");
     put("fetch_places", "nobody", "http:///");
     put("fetch_places", "unknown-length", "bytes 0-99/*");
+    // A claim, headers down, messages up, the end.
+    let whole =
+        [[2, 1, 7, 90], [4, 0, 91, 0], [4, 0, 50, 0], [5, 0, 20, 9], [5, 0, 20, 3], [5, 0, 50, 9], [6, 0, 0, 0]];
+    put("sync", "whole", whole.concat());
+    // Two claims; the first peer fails and lies, and then the other does at first.
+    let liar = [
+        [2, 9, 8, 200],
+        [2, 1, 7, 90],
+        [4, 0, 201, 0],
+        [7, 0, 2, 0],
+        [7, 0, 3, 0],
+        [7, 0, 4, 0],
+        [1, 0, 0, 0],
+        [2, 1, 6, 91],
+        [4, 0, 92, 0],
+        [7, 0, 1, 0],
+        [5, 0, 20, 4],
+        [6, 0, 2, 0],
+        [0, 9, 0, 0],
+    ];
+    put("sync", "liar", liar.concat());
     put("cid", "zero-piece", "baga6ea4seaqdomn3tgwgrh3g532zopskstnbrd2n3sxfqbze7rxt7vqn7veigmy");
     put("cid", "replica", cid::of_replica(&[7; 32]).to_string());
     put("cid", "cut", "baga6ea4seaqdomn3tgwgrh3g532zopskstnbrd2n3sxfqbze7rxt7vqn7veigm");

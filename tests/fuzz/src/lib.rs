@@ -1,4 +1,4 @@
-//! A fuzz target for each decoder: bytes go in, and the body asserts what has to hold of whatever comes out.
+//! A fuzz target for each decoder, and for the machine of a sync: bytes go in, and the body asserts what has to hold of whatever comes out.
 //!
 //! Three things hold everywhere. No bytes make a decoder panic; what was accepted is written and read again unchanged;
 //! and formats that have one spelling of each value are written as they were read. The rest stands at each target.
@@ -19,6 +19,7 @@ mod numbers;
 mod phases;
 mod post;
 mod rpc;
+mod sync;
 mod text;
 mod update;
 
@@ -32,6 +33,7 @@ pub use numbers::{field_element, fr32_pad, fr32_unpad, piece_sizes};
 pub use phases::{c1_bincode, c1_json, pc1_json, pc2_json, synthetic_record};
 pub use post::post_vanilla;
 pub use rpc::rpc;
+pub use sync::sync;
 pub use text::{cid, fetch_places, pieces_json, settings};
 pub use update::{partition_proofs, update_json};
 
@@ -48,8 +50,7 @@ macro_rules! targets {
 targets! {
     aggregate, bitswap_engine, bitswap_session, c1_bincode, c1_json, car, cid, dag, fetch_places, field_element, fr32_pad, fr32_unpad, gateway,
     manifest, p_aux, params_header, parent_table, partition_proofs, pc1_json, pc2_json, piece_sizes, pieces_json, post_vanilla, proof_bytes, rpc,
-    seal_list_json, settings, srs,
-    synthetic_record, t_aux, update_json, vk,
+    seal_list_json, settings, srs, sync, synthetic_record, t_aux, update_json, vk,
 }
 
 /// The whole of a target's program: libFuzzer's entry point under `cargo fuzz`, and nothing in an ordinary build.

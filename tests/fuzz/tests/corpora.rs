@@ -44,6 +44,7 @@ const VALID: &[(&str, &[(&str, usize)])] = &[
     ("seal_list_json", &[("none", 1), ("two", 2)]),
     ("settings", &[("all", 1), ("bytes", 1), ("empty", 1)]),
     ("srs", &[("four", 2)]),
+    ("sync", &[("liar", 1), ("whole", 1)]),
     ("synthetic_record", &[("sample", 1)]),
     ("t_aux", &[("2KiB", 1), ("4GiB", 1), ("4KiB", 1)]),
     ("update_json", &[("2KiB", 1)]),
