@@ -3,7 +3,8 @@
 //   host.mjs [OPTIONS]
 //
 // Makes a host that listens on loopback alone and looks for nobody. OPTIONS is a JSON object: "security" ("noise", or "tls") and
-// "transport" ("tcp", or "quic") are all that it speaks; "gossip" has it take part in gossip. Writes {"id", "addresses"} once it runs.
+// "transport" ("tcp", or "quic") are all that it speaks; "gossip" has it take part in gossip, "sink" only seem to. Writes
+// {"id", "addresses"} once it runs.
 // Then reads commands (lines.mjs):
 //
 //   {"do": "connect", "address"}               the id of who answers
@@ -13,7 +14,7 @@
 //   {"do": "received"}                         messages that came since the last time: [{"topic", "hex", "from"}]
 //   {"do": "mesh", "topic"}                    ids of peers in the mesh of a topic
 //   {"do": "graphsync", …}                     graphsync.mjs
-//   {"do": "flood", …}, {"do": "streams", …}   raw.mjs
+//   {"do": "flood", …}, {"do": "streams", …}, {"do": "sockets", …}   raw.mjs
 
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
@@ -29,7 +30,7 @@ import { createLibp2p } from 'libp2p'
 
 import { Graphsync } from './graphsync.mjs'
 import { fromHex, obey, toHex } from './lines.mjs'
-import { flood, streams } from './raw.mjs'
+import { flood, sink, sockets, streams } from './raw.mjs'
 
 const options = JSON.parse(process.argv[2] ?? '{}')
 
@@ -87,6 +88,9 @@ async function peer ({ id }) {
   return { agent: agent && Buffer.from(agent).toString(), protocols: known.protocols, connections }
 }
 
+if (options.sink) {
+  await sink(node)
+}
 const graphsync = new Graphsync(node)
 await graphsync.listen()
 
@@ -101,5 +105,6 @@ await obey({ id: node.peerId.toString(), addresses: node.getMultiaddrs().map(Str
   mesh: ({ topic }) => node.services.gossip.getMeshPeers(topic),
   graphsync: command => graphsync.request(command),
   flood: command => flood(node, command),
-  streams: command => streams(node, command)
+  streams: command => streams(node, command),
+  sockets
 })
