@@ -49,7 +49,7 @@ async function drained (stream, most) {
   for (let [left, still] = [Infinity, 0]; stream.writeBufferLength > most; await delay(5)) {
     still = stream.writeBufferLength < left ? 0 : still + 1
     left = stream.writeBufferLength
-    if (still > 400) {
+    if (still > 200) {
       throw new Error('it is not read')
     }
   }
