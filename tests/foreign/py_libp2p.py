@@ -9,7 +9,7 @@ speaks, "transport" is "tcp" or "quic", and "network" has it take part in gossip
     {"do": "connect", "address"}             by address and peer id
     {"do": "disconnect", "id"}, {"do": "peers"}
     {"do": "ping", "id"}                     milliseconds
-    {"do": "peer", "id"}                     what a peer says of itself and is known of it: agent, protocols, those kept, security, muxer
+    {"do": "peer", "id"}                     what a peer says of itself and is known of it: agent, protocols, security, muxer
     {"do": "serve", "as"}                    answers hello: "latency", "silence", or bytes that are something else, as hex digits
     {"do": "heard"}                          the hellos that came since the last time, each with the id of who said it
     {"do": "greet", "id", "hello" or "hex"}  says hello, or something else; what comes back until the stream ends, or an answer is whole
@@ -28,6 +28,7 @@ import io
 import json
 import os
 import sys
+import time
 from functools import partial
 
 import cbor2
@@ -110,11 +111,11 @@ class Peer:
 
     async def say_back(self, stream):
         _, fields, _ = await read_item(stream)
-        arrival = trio_nanoseconds()
+        arrival = time.time_ns()
         if fields is not None:
             self.heard.append({"from": str(stream.muxed_conn.peer_id), **decode_hello(fields)})
         if self.said == "latency":
-            await stream.write(cbor2.dumps([arrival, trio_nanoseconds()]))
+            await stream.write(cbor2.dumps([arrival, time.time_ns()]))
         elif self.said == "silence":
             await trio.sleep_forever()
         else:
@@ -155,7 +156,6 @@ class Peer:
         await stream.close()
         found = extract_connection_metadata(self.host, peer)
         return {"agent": told.agent_version, "protocols": list(told.protocols),
-                "kept": self.host.get_peerstore().get_protocols(peer),
                 "security": found["security_protocol"], "muxer": found["muxer_protocol"]}
 
     async def do(self, command):
@@ -199,12 +199,6 @@ class Peer:
                     file.write(data)
             case _:
                 raise ValueError("there is no such command")
-
-
-def trio_nanoseconds():
-    import time
-
-    return time.time_ns()
 
 
 async def main():
