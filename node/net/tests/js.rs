@@ -1,9 +1,16 @@
-//! Our host and js-libp2p 3.3 on loopback: `spec/network.md` 18, N1.
+//! Our host and js-libp2p 3.3 on loopback: `spec/network.md` 18, N1, and what N6 rests on.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+use filecash_ipld::Block;
+use filecash_ipld::codec::Codec;
+use filecash_ipld::hash::HashKind;
+use filecash_ipld::wire::graphsync::{LinkAction, Message, Response, Status, Version};
 use filecash_net::PeerId;
 use filecash_net::host::{AGENT, HostError};
+use filecash_net::streams::{Served, read_frame, serve, write_frame};
+use libp2p::StreamProtocol;
+use libp2p::futures::AsyncWriteExt;
 use libp2p::identity::Keypair;
 use serde_json::{Value, json};
 
@@ -76,4 +83,36 @@ async fn who_is_somebody_else_is_not_met() {
     assert!(matches!(error, HostError::Dial { .. }), "{error}");
     assert!(host.peers().await.unwrap().is_empty());
     connect(&host, &peer).await;
+}
+
+/// The requester in JavaScript, which others' answers are looked at with, tells a block that was not asked for from one that was.
+#[tokio::test(flavor = "multi_thread")]
+async fn requester_of_graphsync_is_not_lied_to() {
+    let Some(Js { mut peer, .. }) = Js::start("host.mjs", &json!({})) else { return };
+    let host = start();
+    let [root, other] = [&b"asked for"[..], b"something else"]
+        .map(|bytes| Block::new(HashKind::Sha256, Codec::Raw, bytes.to_vec()).unwrap());
+    let protocol = StreamProtocol::new(Version::V2.protocol());
+    let (control, links, blocks) = (host.control(), vec![(*root.cid(), LinkAction::Present)], vec![other.clone()]);
+    serve(host.control(), protocol.clone(), Served { streams: 9, per_peer: 9 }, move |from, mut stream| {
+        let (mut control, protocol, links, blocks) = (control.clone(), protocol.clone(), links.clone(), blocks.clone());
+        async move {
+            let frame = read_frame(&mut stream, 1 << 20).await.unwrap().unwrap();
+            let asked = Message::decode(Version::V2, &frame).unwrap();
+            let response =
+                Response { id: asked.requests[0].id, status: Status::COMPLETED, links, extensions: Default::default() };
+            let message = Message { responses: vec![response], blocks, ..Message::default() };
+            let mut back = control.open_stream(from, protocol).await.unwrap();
+            write_frame(&mut back, &message.encode(Version::V2).unwrap()).await.unwrap();
+            // One that is let go is reset, and what was sent on it lost.
+            back.close().await.unwrap();
+        }
+    })
+    .unwrap();
+    let cids = [&root, &other].map(|block| block.cid().to_string());
+    let address = address_of(&host, "/tcp/").await;
+    let command = json!({ "do": "graphsync", "peer": address, "cid": cids[0], "selector": "a1612ea0" });
+    let answer = peer.does(&command);
+    assert_eq!((&answer["statuses"], &answer["links"]), (&json!([20]), &json!([[cids[0], "p"]])));
+    assert_eq!((&answer["missing"], &answer["unasked"]), (&json!([cids[0]]), &json!([cids[1]])));
 }
