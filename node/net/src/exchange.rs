@@ -17,7 +17,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::host::Host;
 use crate::streams::{
-    AlreadyServed, ItemLimit, Pace, Served, StreamError, open, read_item, read_item_at, serve, within, write_item,
+    AlreadyServed, ItemLimit, Pace, Served, StreamError, finish, open, read_item, read_item_at, serve, within, write_item,
 };
 
 /// How long a request may take to be written, and each part of a response to come.
@@ -69,7 +69,8 @@ pub fn run(host: &Host, answer: Answer) -> Result<JoinHandle<()>, AlreadyServed>
 async fn answer_one(stream: &mut Stream, answer: Answer) -> Result<(), AskError> {
     let request = Request::decode(&within(PATIENCE, read_item(stream, REQUEST, PATIENCE)).await?)?;
     let response = spawn_blocking(move || answer(&request).encode()).await.map_err(|_| AskError::Task)?;
-    Ok(within(WRITTEN, write_item(stream, &response)).await?)
+    within(WRITTEN, write_item(stream, &response)).await?;
+    Ok(within(PATIENCE, finish(stream)).await?)
 }
 
 /// Asks a peer for tipsets with their headers; what comes is checked to be what was asked for.

@@ -17,7 +17,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 
 use crate::host::{Host, HostEvent};
-use crate::streams::{AlreadyServed, ItemLimit, Served, StreamError, open, read_item, serve, within, write_item};
+use crate::streams::{AlreadyServed, ItemLimit, Served, StreamError, finish, open, read_item, serve, within, write_item};
 
 /// How long one side waits for the other.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -130,6 +130,7 @@ async fn answer(stream: &mut Stream) -> Result<Hello, HelloError> {
     let arrival = now();
     let hello = Hello::decode(&bytes)?;
     within(PATIENCE, write_item(stream, &Latency { arrival, sent: now() }.encode())).await?;
+    within(PATIENCE, finish(stream)).await?;
     Ok(hello)
 }
 

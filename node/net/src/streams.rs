@@ -262,6 +262,14 @@ pub async fn open(
     within(patience, opening).await
 }
 
+/// Says that nothing more is sent. A stream that is let go without it is reset, and what the other side has not read by then is lost.
+///
+/// # Errors
+/// [`StreamError`].
+pub async fn finish(stream: &mut (impl AsyncWrite + Unpin)) -> Result<(), StreamError> {
+    Ok(stream.close().await?)
+}
+
 /// How many streams of a protocol are served at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Served {

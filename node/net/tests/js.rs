@@ -2,7 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+use std::path::Path;
+use std::sync::Arc;
+
+use filecash_chain::Object;
+use filecash_chain::chain::ChainStore;
+use filecash_chain::check::Rules;
+use filecash_chain::exchange;
 use filecash_ipld::Block;
+use filecash_ipld::car::{CarOptions, CarStore};
 use filecash_ipld::codec::Codec;
 use filecash_ipld::hash::HashKind;
 use filecash_ipld::wire::graphsync::{LinkAction, Message, Response, Status, Version};
@@ -21,7 +29,7 @@ mod js;
 #[path = "../../../tests/support/peer.rs"]
 mod peer;
 
-use hosts::{address_of, connect, id_of, info, known, start, texts, until};
+use hosts::{address_of, connect, hex, id_of, info, known, start, texts, until};
 use js::Js;
 
 const PROTOCOLS: [&str; 5] =
@@ -115,4 +123,25 @@ async fn requester_of_graphsync_is_not_lied_to() {
     let answer = peer.does(&command);
     assert_eq!((&answer["statuses"], &answer["links"]), (&json!([20]), &json!([[cids[0], "p"]])));
     assert_eq!((&answer["missing"], &answer["unasked"]), (&json!([cids[0]]), &json!([cids[1]])));
+}
+
+/// All of an answer has come when its stream ends, however slowly it is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_come_to_their_end() {
+    let Some(Js { mut peer, .. }) = Js::start("host.mjs", &json!({})) else { return };
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/chain/filecoin-heights-0-39.car");
+    let store = CarStore::open(&file, &CarOptions::default()).unwrap();
+    let request = exchange::Request::new(store.roots().to_vec(), 900, true);
+    let genesis = "bafy2bzacecnamqgqmifpluoeldx7zzglxcljo6oja4vrmtj7432rphldpdmm2".parse().unwrap();
+    let chain = ChainStore::new(store, genesis, Rules::MAINNET);
+    let expected = hex(&chain.answer(&request).encode());
+    let host = start();
+    filecash_net::exchange::run(&host, Arc::new(move |request| chain.answer(request))).unwrap();
+    let address = address_of(&host, "/tcp/").await;
+    let command =
+        json!({ "do": "ask", "address": address, "protocol": exchange::PROTOCOL, "hex": hex(&request.encode()) });
+    for _ in 0..10 {
+        let answer = peer.does(&command);
+        assert!(answer == expected, "{} of {} digits", answer.as_str().unwrap().len(), expected.len());
+    }
 }

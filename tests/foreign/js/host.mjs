@@ -9,6 +9,7 @@
 //
 //   {"do": "connect", "address"}               the id of who answers
 //   {"do": "ping", "address"}                  milliseconds
+//   {"do": "ask", "address", "protocol", "hex"}   what comes on a stream until its end, after these bytes went
 //   {"do": "peer", "id"}                       what is known of a peer: agent, protocols, encryption, multiplexer, direction
 //   {"do": "subscribe", "topic"}, {"do": "publish", "topic", "hex"}   gossip
 //   {"do": "received"}                         messages that came since the last time: [{"topic", "hex", "from"}]
@@ -79,6 +80,16 @@ function received () {
   return those
 }
 
+async function ask ({ address, protocol, hex }) {
+  const stream = await node.dialProtocol(multiaddr(address), protocol)
+  stream.send(fromHex(hex))
+  const parts = []
+  for await (const part of stream) {
+    parts.push(part.subarray())
+  }
+  return toHex(Buffer.concat(parts))
+}
+
 async function peer ({ id }) {
   const peerId = peerIdFromString(id)
   const known = await node.peerStore.get(peerId)
@@ -99,6 +110,7 @@ await obey({ id: node.peerId.toString(), addresses: node.getMultiaddrs().map(Str
   ping: async ({ address }) => await node.services.ping.ping(multiaddr(address)),
   peers: () => node.getPeers().map(String),
   peer,
+  ask,
   subscribe: ({ topic }) => node.services.gossip.subscribe(topic),
   publish: async ({ topic, hex }) => (await node.services.gossip.publish(topic, fromHex(hex))).recipients.map(String),
   received,
