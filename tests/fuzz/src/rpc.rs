@@ -10,7 +10,8 @@ use filecash_rpc::http::respond;
 use filecash_rpc::ledger::{Network, SharedStore};
 use filecash_rpc::node::{Access, Caller};
 use filecash_rpc::{Ledger, Node};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -29,7 +30,27 @@ static NODE: LazyLock<(Runtime, Arc<Node>)> = LazyLock::new(|| {
     (runtime, Arc::new(node))
 });
 
-/// A text that somebody who may do everything posts. What is answered is JSON, with either a result or a fault and with the id that was
+#[derive(Deserialize)]
+struct Answer<'a> {
+    jsonrpc: &'a str,
+    #[serde(borrow)]
+    id: &'a RawValue,
+    error: Option<Fault>,
+}
+
+#[derive(Deserialize)]
+struct Fault {
+    code: i64,
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct Asked<'a> {
+    #[serde(borrow)]
+    id: &'a RawValue,
+}
+
+/// A text that somebody who may do everything posts. What is answered is JSON, each with a result or a fault and with the id that was
 /// given, or nothing; the status goes with it. As many acceptances as results.
 pub fn rpc(data: &[u8]) -> usize {
     let (runtime, node) = &*NODE;
@@ -39,19 +60,18 @@ pub fn rpc(data: &[u8]) -> usize {
     if text.is_empty() {
         return 0;
     }
-    let answer: Value = serde_json::from_str(&text).expect("answers are JSON");
-    let asked: Option<Value> = serde_json::from_slice(data).ok();
-    if let Some(Value::Object(call)) = asked.filter(|_| answer["result"] != Value::Null) {
-        assert_eq!(call["id"], answer["id"]);
-    }
-    let answers = match answer {
-        Value::Array(answers) => answers,
-        one => vec![one],
+    let answers: Vec<Answer> = match text.starts_with('[') {
+        true => serde_json::from_str(&text).expect("answers are JSON"),
+        false => vec![serde_json::from_str(&text).expect("an answer is JSON")],
     };
+    if let ([Answer { error: None, id, .. }], Ok(asked)) = (&answers[..], serde_json::from_slice::<Asked>(data)) {
+        assert_eq!(id.get(), asked.id.get());
+    }
     let results = answers.iter().map(|answer| {
-        assert_eq!(answer["jsonrpc"], "2.0");
-        assert!(answer.get("id").is_some() && answer.get("result").is_some() != answer.get("error").is_some());
-        usize::from(answer.get("result").is_some())
+        assert_eq!(answer.jsonrpc, "2.0");
+        let Some(fault) = &answer.error else { return 1 };
+        assert!(fault.code != 0 && !fault.message.is_empty());
+        0
     });
     results.sum()
 }
