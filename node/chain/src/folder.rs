@@ -93,6 +93,19 @@ pub struct Head {
     pub weight: Amount,
 }
 
+/// Is told of every new head, in order; the next one waits until it is done.
+pub type HeadWatch = Box<dyn Fn(&Arc<Head>) + Send + Sync>;
+
+/// Who is told.
+#[derive(Default)]
+struct Watches(Vec<HeadWatch>);
+
+impl std::fmt::Debug for Watches {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} watches", self.0.len())
+    }
+}
+
 /// A chain in a folder.
 #[derive(Debug)]
 pub struct ChainFolder {
@@ -102,7 +115,7 @@ pub struct ChainFolder {
     rules: Rules,
     head: RwLock<Arc<Head>>,
     /// Had by who moves the head.
-    moving: Mutex<()>,
+    moving: Mutex<Watches>,
 }
 
 fn index_path(folder: &Path) -> PathBuf {
@@ -178,6 +191,13 @@ impl ChainFolder {
         Arc::clone(&self.head.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Has somebody told of the head, now and whenever it moves. It must not move the head itself.
+    pub fn watch_head(&self, watch: HeadWatch) {
+        let mut moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        watch(&self.head());
+        moving.0.push(watch);
+    }
+
     /// What other nodes are told of it.
     pub fn hello(&self) -> Hello {
         let head = self.head();
@@ -239,7 +259,7 @@ impl ChainFolder {
     /// # Errors
     /// [`FolderError`]: [`FolderError::ForkTooLong`], [`FolderError::TooFar`].
     pub fn set_head(&self, tipset: &Tipset) -> Result<bool, FolderError> {
-        let _alone = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        let moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
         let (head, weight) = (self.head(), self.weigh(tipset)?);
         if weight <= head.weight {
             return Ok(false);
@@ -262,7 +282,9 @@ impl ChainFolder {
             return Err(FolderError::ForkTooLong { height: next.height(), cid: Box::new(next.key()[0]) });
         }
         self.index.advance(next.height(), &places)?;
-        *self.head.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Head { tipset: tipset.clone(), weight });
+        let head = Arc::new(Head { tipset: tipset.clone(), weight });
+        *self.head.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&head);
+        moving.0.iter().for_each(|watch| watch(&head));
         Ok(true)
     }
 }

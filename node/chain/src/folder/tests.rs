@@ -69,6 +69,20 @@ fn head_is_the_heaviest_and_stays_when_another_is_as_heavy() {
 }
 
 #[test]
+fn who_watches_the_head_is_told_of_it_and_of_each_new_one() {
+    let Kept { chain: kept, genesis, folder: _folder } = kept();
+    let tipsets = chain(&genesis, 3, 1);
+    kept.put_headers(&tipsets).unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tells = Arc::clone(&told);
+    kept.watch_head(Box::new(move |head| tells.lock().unwrap().push(head.tipset.height())));
+    assert!(kept.set_head(&tipsets[1]).unwrap());
+    assert!(!kept.set_head(&tipsets[0]).unwrap());
+    assert!(kept.set_head(&tipsets[2]).unwrap());
+    assert_eq!(*told.lock().unwrap(), [0, 2, 3]);
+}
+
+#[test]
 fn heights_follow_the_head_onto_another_fork() {
     let Kept { chain: kept, genesis, folder: _folder } = kept();
     let first = chain(&genesis, 5, 1);
