@@ -42,4 +42,4 @@ pub use limits::Limits;
 pub use metrics::Metrics;
 pub use piece::{NoPieces, PieceFolder, PieceSource};
 pub use request::Asked;
-pub use serve::{ServeError, serve};
+pub use serve::{ServeError, serve, serve_on};

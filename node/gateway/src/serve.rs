@@ -61,14 +61,15 @@ pub fn serve(
                 tokio::time::sleep(TICK).await;
             }
         };
-        accept(&listener, gateway, limits, stop).await;
+        serve_on(&listener, gateway, limits, stop).await;
         Ok(())
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
-async fn accept(listener: &TcpListener, gateway: &Gateway, limits: &Limits, stop: impl Future<Output = ()>) {
+/// [`serve`] of who has a runtime and a listener already, until `stop` is over.
+pub async fn serve_on(listener: &TcpListener, gateway: &Gateway, limits: &Limits, stop: impl Future<Output = ()>) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let (stopping, told) = watch::channel(false);
     let mut connections = JoinSet::new();
