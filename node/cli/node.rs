@@ -6,9 +6,11 @@ use std::env;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use filecash_daemon::DaemonError;
 use filecash_daemon::config::{Config, DEFAULT};
 use filecash_daemon::folder::api_of;
-use filecash_daemon::run::{Started, run_until};
+use filecash_daemon::genesis::GenesisError;
+use filecash_daemon::run::{Places, Started, run_until};
 use serde_json::{Value, json};
 
 use self::client::Client;
@@ -52,16 +54,18 @@ fn serve(args: &Run, context: &Context) -> anyhow::Result<Report> {
     let mut config = context.node.clone();
     config.node.folder = Some(folder(args.folder.as_ref(), &config)?);
     config.network.genesis = args.genesis.clone().or(config.network.genesis);
-    if config.network.genesis.is_none() {
-        let message = "it is not said where the chain begins";
-        let hint = "--genesis or [network] genesis names a CAR file; filecash node config tells of all settings";
-        return Err(Failure::new(Kind::Settings, message).hint(hint).into());
-    }
     let none = || Failure::new(Kind::Settings, "there is no place for blocks").hint("--blocks names one");
-    let blocks = context.settings.blocks.value.as_ref().ok_or_else(none)?;
+    let blocks = context.settings.blocks.value.clone().ok_or_else(none)?;
+    let none = || Failure::new(Kind::Settings, "there is no place for the chain").hint("--chain names one");
+    let places = Places { blocks, chain: context.settings.chain.value.clone().ok_or_else(none)? };
     let stop = context.canceller();
     let is_over = move || stop.is_cancelled();
-    run_until(&config, blocks, is_over, |started| tell(started, context)).context("the node")?;
+    let outcome = run_until(&config, &places, is_over, |started| tell(started, context));
+    if let Err(error @ DaemonError::Genesis(GenesisError::Nothing { .. })) = outcome {
+        let hint = "--genesis or [network] genesis names a CAR file; filecash node config tells of all settings";
+        return Err(Failure::new(Kind::Settings, error.to_string()).hint(hint).into());
+    }
+    outcome.context("the node")?;
     Ok(Report::done("The node has ended\n".to_owned(), json!({ "ended": true })))
 }
 
@@ -73,6 +77,9 @@ fn tell(started: &Started, context: &Context) {
     }
     if let Some(rpc) = started.rpc {
         note(&format!("  programs call http://{rpc}/rpc/v0"));
+    }
+    if let Some(gateway) = started.gateway {
+        note(&format!("  blocks and pieces are fetched from http://{gateway}/ipfs"));
     }
     if let Some(metrics) = started.metrics {
         note(&format!("  Prometheus reads http://{metrics}/metrics"));

@@ -1,5 +1,7 @@
-//! `filecash node`: two of them with a genesis, seen by each other and from outside, stopped, killed and begun again.
+//! `filecash node`: two of them, seen by each other and from outside, one of which fetches its chain from the other; stopped, killed and begun
+//! again.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,11 +11,18 @@ use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use filecash_chain::chain::ChainStore;
+use filecash_chain::check::Rules;
+use filecash_ipld::Cid;
+use filecash_ipld::car::{CarOptions, CarReader, CarStore, CarWriter};
 use serde_json::Value;
 
 use crate::support::{FILECASH, Sandbox, json};
 
 const GENESIS: &str = "bafy2bzacebv44sziogylsebfeoz3jsp3kr5glbsyjsmeys45yxkm7u6k7xooc";
+/// Of Filecoin, whose first heights are here.
+const FILECOIN_GENESIS: &str = "bafy2bzacecnamqgqmifpluoeldx7zzglxcljo6oja4vrmtj7432rphldpdmm2";
+const FILECOIN: &str = "filecoin-heights-0-39.car";
 const FILECASH_GENESIS: &str = "filecash-genesis.car";
 const NETWORK: &str = "localnet-adfce032-8656-48c1-8669-db3d1d1807ef";
 
@@ -32,10 +41,29 @@ pub struct Node<'a> {
 /// The settings of a node, with a port of the system's choice for everything.
 fn settings(name: &str, genesis: &str, more: &str) -> String {
     format!(
-        "blocks = \"{name}/blocks\"\n[node]\nfolder = \"{name}\"\n[network]\ngenesis = \"{}\"\n\
-         [host]\naccept_private_addresses = true\n[rpc]\nlisten = \"127.0.0.1:0\"\n[metrics]\nlisten = \"127.0.0.1:0\"\n{more}",
-        vector(genesis)
+        "blocks = \"{name}/blocks\"\nchain = \"{name}/chain\"\n[node]\nfolder = \"{name}\"\n[network]\ngenesis = \"{genesis}\"\n\
+         [host]\naccept_private_addresses = true\n[rpc]\nlisten = \"127.0.0.1:0\"\n[metrics]\nlisten = \"127.0.0.1:0\"\n\
+         [gateway]\nlisten = \"127.0.0.1:0\"\n{more}"
     )
+}
+
+/// Filecoin's genesis with its state, and nothing of the chain above.
+fn genesis_alone() -> Vec<u8> {
+    let file = vector(FILECOIN);
+    let store = CarStore::open(Path::new(&file), &CarOptions::default()).unwrap();
+    let (head, genesis): (_, Cid) = (store.roots().to_vec(), FILECOIN_GENESIS.parse().unwrap());
+    let chain = ChainStore::new(store, genesis, Rules::MAINNET);
+    let mut others: HashSet<Cid> = HashSet::new();
+    for tipset in chain.walk(&head).map(Result::unwrap).filter(|tipset| tipset.height() > 0) {
+        others.extend(tipset.key());
+        for messages in chain.messages(&tipset).unwrap() {
+            others.extend(messages.to_blocks().iter().map(|block| *block.cid()));
+        }
+    }
+    let blocks = CarReader::new(fs::File::open(file).unwrap(), &CarOptions::default()).unwrap().map(Result::unwrap);
+    let mut writer = CarWriter::new(Vec::new(), &[genesis]).unwrap();
+    blocks.filter(|block| !others.contains(block.cid())).for_each(|block| writer.write(&block).unwrap());
+    writer.finish().unwrap()
 }
 
 impl<'a> Node<'a> {
@@ -43,8 +71,12 @@ impl<'a> Node<'a> {
         Self::start_with(sandbox, name, FILECASH_GENESIS)
     }
 
-    /// One whose chain begins with this file.
+    /// One whose chain begins with this file of ours.
     pub fn start_with(sandbox: &'a Sandbox, name: &'static str, genesis: &str) -> Self {
+        Self::start_from(sandbox, name, &vector(genesis))
+    }
+
+    fn start_from(sandbox: &'a Sandbox, name: &'static str, genesis: &str) -> Self {
         let file = format!("{name}.toml");
         sandbox.write(&file, settings(name, genesis, "").as_bytes());
         let log = sandbox.path(&format!("{name}.log"));
@@ -80,6 +112,18 @@ impl<'a> Node<'a> {
         let (status, text) = request(&self.address("Prometheus reads http://"), "GET /metrics HTTP/1.1\r\n", "");
         assert_eq!(status, 200, "{text}");
         text
+    }
+
+    /// What is answered to a call of who has no token.
+    fn call(&self, method: &str) -> Value {
+        let call = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"Filecoin.{method}\",\"params\":[]}}");
+        let (_, answer) = request(&self.address("programs call http://"), "POST /rpc/v0 HTTP/1.1\r\n", &call);
+        json(&answer)["result"].take()
+    }
+
+    /// What the gateway has under an address.
+    fn fetch(&self, target: &str) -> (u16, String) {
+        request(&self.address("are fetched from http://"), &format!("GET {target} HTTP/1.1\r\n"), "")
     }
 
     fn signal(&self, signal: rustix::process::Signal) {
@@ -177,6 +221,63 @@ fn two_nodes_see_each_other_and_are_seen() {
 }
 
 #[test]
+fn chain_is_fetched_from_a_peer_and_outlives_a_kill() {
+    let sandbox = Sandbox::new();
+    sandbox.write("genesis.car", &genesis_alone());
+    sandbox.write("hi.txt", b"hi\n");
+    let added = sandbox.run(&["add", "hi.txt", "--blocks", "full/blocks", "--json", "--quiet"]).succeeds();
+    let block = format!("/ipfs/{}?format=raw", json(&added)["cid"].as_str().unwrap());
+    let mut full = Node::start_with(&sandbox, "full", FILECOIN);
+    let mut fresh = Node::start_from(&sandbox, "fresh", "genesis.car");
+    let (there, before) = (full.says(&["status"]), fresh.says(&["status"]));
+    assert_eq!((&there["height"], &before["height"]), (&39.into(), &0.into()));
+    assert_eq!((&before["network"], &before["head"][0]), (&"testnetnet".into(), &FILECOIN_GENESIS.into()));
+    assert_eq!(fresh.call("SyncState")["ActiveSyncs"], Value::Array(vec![]));
+    let address = format!("{}/p2p/{}", there["addresses"][0].as_str().unwrap(), there["peer"].as_str().unwrap());
+    fresh.says(&["connect", &address]);
+    until("the chain is fetched", || fresh.call("ChainHead")["Height"] == 39);
+    assert_eq!(fresh.call("ChainHead"), full.call("ChainHead"));
+    until("the sync is over", || fresh.call("SyncState")["ActiveSyncs"][0]["Stage"] == 4);
+    let sync = fresh.call("SyncState")["ActiveSyncs"][0].take();
+    assert_eq!((&sync["Base"]["Height"], &sync["Target"]["Height"]), (&0.into(), &39.into()), "{sync}");
+
+    assert_eq!(full.fetch(&block), (200, "hi\n".to_owned()));
+    assert_eq!(fresh.fetch(&block).0, 404);
+    for (node, line) in [
+        (&fresh, "filecash_node_sync_height 39"),
+        (&fresh, "filecash_node_sync_target_height 39"),
+        (&fresh, "filecash_node_head_height 39"),
+        (&fresh, "filecash_node_gateway_requests_total{kind=\"block\",status=\"404\"} 1"),
+        (&full, "filecash_node_gateway_requests_total{kind=\"block\",status=\"200\"} 1"),
+        (&full, "filecash_node_gateway_bytes_total{kind=\"block\"} 3"),
+        (&full, "filecash_node_bitswap_blocks_total{of=\"data\",direction=\"sent\"} 0"),
+        (&full, "filecash_node_bitswap_wants_refused_total{of=\"chain\"} 0"),
+        (&full, "filecash_node_graphsync_requests_total{outcome=\"refused\"} 0"),
+    ] {
+        let text = node.metrics();
+        assert!(text.contains(line), "{line}: {text}");
+    }
+
+    for node in [&mut full, &mut fresh] {
+        node.signal(rustix::process::Signal::KILL);
+        assert_eq!(node.ended().signal(), Some(9));
+    }
+    // A chain of another network is not taken for it.
+    let filecash = vector(FILECASH_GENESIS);
+    let other = sandbox.run(&["node", "run", "--config", "fresh.toml", "--genesis", &filecash]).fails(2);
+    assert!(other.contains(GENESIS) && other.contains(FILECOIN_GENESIS), "{other}");
+    // It need not be said any more where the chain begins; who says so is not refused.
+    let (full, fresh) =
+        (Node::start_from(&sandbox, "full", "genesis.car"), Node::start_from(&sandbox, "fresh", "none"));
+    for (node, before) in [(&full, &there), (&fresh, &before)] {
+        let after = node.says(&["status"]);
+        assert_eq!((&after["head"], &after["height"]), (&there["head"], &39.into()), "{after}");
+        assert_eq!((&after["peer"], &after["network"]), (&before["peer"], &before["network"]));
+    }
+    assert_eq!(full.fetch(&block), (200, "hi\n".to_owned()));
+}
+
+#[test]
 fn node_that_was_killed_is_the_same_again() {
     let sandbox = Sandbox::new();
     let mut node = Node::start(&sandbox, "node");
@@ -202,20 +303,21 @@ fn settings_that_make_no_sense_are_refused_by_name() {
     let default = sandbox.run(&["node", "config"]).succeeds();
     sandbox.write("default.toml", default.as_bytes());
     let missing = sandbox.run(&["node", "run", "--config", "default.toml"]).fails(2);
+    assert!(missing.contains("there is no chain at"), "{missing}");
     assert!(missing.contains("where the chain begins") && missing.contains("--genesis"), "{missing}");
     for (more, words) in [
         ("port = 1", &["x.toml", "port"][..]),
         ("[gossip]\nx = 1", &["x.toml", "gossip"]),
         ("[node]\nx = 1", &["x.toml", "node"]),
     ] {
-        sandbox.write("x.toml", settings("x", FILECASH_GENESIS, more).as_bytes());
+        sandbox.write("x.toml", settings("x", &vector(FILECASH_GENESIS), more).as_bytes());
         // Whatever the verb is.
         for verb in [&["node", "run"][..], &["config", "show"]] {
             let error = sandbox.run(&[verb, &["--config", "x.toml"]].concat()).fails(2);
             assert!(words.iter().all(|word| error.contains(word)), "{error}");
         }
     }
-    let nothing = ["node", "run", "--folder", "n", "--blocks", "b", "--genesis"];
+    let nothing = ["node", "run", "--folder", "n", "--blocks", "b", "--chain", "c", "--genesis"];
     let error = sandbox.run(&[&nothing[..], &["nowhere.car"]].concat()).fails(2);
     assert!(error.contains("cannot open nowhere.car"), "{error}");
     sandbox.write("notes.car", b"my notes");

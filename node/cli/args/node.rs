@@ -29,7 +29,7 @@ pub enum Node {
 /// `filecash node run`.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// CAR file whose root is the genesis of the network, or a tipset of its chain [settings: network.genesis]
+    /// CAR file whose root is the genesis of the network, or a tipset of its chain; needed until there is a chain [settings: network.genesis]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub genesis: Option<PathBuf>,
     /// Folder of the node's key, tokens and state [settings: node.folder]

@@ -25,8 +25,6 @@ const NONE: &str = "none";
 pub enum ConfigError {
     #[error("{0}")]
     Text(String),
-    #[error("[network] genesis names no file: a CAR file whose root is the genesis, or a tipset of its chain")]
-    NoGenesis,
     #[error("[node] folder names no folder, and there is no home folder")]
     NoFolder,
 }
@@ -41,6 +39,9 @@ pub struct Config {
     pub host: HostConfig,
     pub rpc: RpcConfig,
     pub metrics: MetricsConfig,
+    pub gateway: GatewayConfig,
+    pub bitswap: SwitchConfig,
+    pub graphsync: SwitchConfig,
 }
 
 /// `[node]`.
@@ -143,6 +144,31 @@ pub struct MetricsConfig {
     pub listen: Option<SocketAddr>,
 }
 
+/// `[gateway]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs, reason = "the default file has the docs")]
+pub struct GatewayConfig {
+    #[serde(deserialize_with = "unless_none")]
+    pub listen: Option<SocketAddr>,
+    #[serde(deserialize_with = "unless_none")]
+    pub pieces: Option<PathBuf>,
+}
+
+/// `[bitswap]` and `[graphsync]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs, reason = "the default file has the docs")]
+pub struct SwitchConfig {
+    pub enabled: bool,
+}
+
+impl Default for SwitchConfig {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
 fn parse<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, D::Error> {
     text.parse().map_err(|error| D::Error::custom(format!("{text:?}: {error}")))
 }
@@ -169,7 +195,8 @@ impl Config {
     pub fn parse(text: &str, beside: Option<&Path>, home: Option<&Path>) -> Result<Self, ConfigError> {
         let mut config: Self =
             toml::from_str(text).map_err(|error| ConfigError::Text(error.to_string().trim_end().to_owned()))?;
-        for path in [&mut config.node.folder, &mut config.network.genesis].into_iter().flatten() {
+        let paths = [&mut config.node.folder, &mut config.network.genesis, &mut config.gateway.pieces];
+        for path in paths.into_iter().flatten() {
             *path = match (path.strip_prefix("~"), home, beside) {
                 (Ok(rest), Some(home), _) => home.join(rest),
                 (_, _, Some(folder)) => folder.join(&*path),
@@ -179,7 +206,7 @@ impl Config {
         Ok(config)
     }
 
-    /// What is listened on that others than this machine can reach, with what it is.
+    /// What is listened on that others than this machine can reach, with what it is; not the gateway, which is there for others.
     pub fn exposed(&self) -> Vec<(&'static str, SocketAddr)> {
         let rpc = self.rpc.listen.filter(|_| !self.rpc.require_token);
         let all = [("the JSON-RPC", rpc), ("the metrics", self.metrics.listen)];
@@ -201,7 +228,7 @@ mod tests {
         assert_eq!(of(DEFAULT).unwrap(), Config::default());
         let table: toml::Table = DEFAULT.parse().unwrap();
         let keys: usize = table.values().map(|section| section.as_table().unwrap().len()).sum();
-        assert_eq!((table.len(), keys), (5, 1 + 2 + 11 + 3 + 1));
+        assert_eq!((table.len(), keys), (8, 1 + 2 + 11 + 3 + 1 + 2 + 1 + 1));
         // Above every key it is said what it does.
         let lines: Vec<&str> = DEFAULT.lines().collect();
         for pair in lines.windows(2) {
@@ -213,7 +240,7 @@ mod tests {
     fn keys_are_read_and_paths_are_of_the_file() {
         let config = of("profile = \"filecash\"\n[node]\nfolder = \"~/n\"\n[network]\ngenesis = \"g.car\"\nname = \"x\"\n\
                          [host]\nlisten = [\"/ip4/0.0.0.0/tcp/1\"]\nmax_streams = 7\nidle_seconds = 9\n[rpc]\nlisten = \"0.0.0.0:1\"\n\
-                         [metrics]\nlisten = \"[::1]:2\"")
+                         [metrics]\nlisten = \"[::1]:2\"\n[gateway]\nlisten = \"0.0.0.0:3\"\npieces = \"p\"\n[bitswap]\nenabled = false")
             .unwrap();
         assert_eq!(config.node.folder, Some("/home/me/n".into()));
         assert_eq!(config.network, NetworkConfig { genesis: Some("/etc/f/g.car".into()), name: Some("x".to_owned()) });
@@ -222,6 +249,8 @@ mod tests {
         assert_eq!(config.host.limits(), limits);
         let exposed = config.exposed();
         assert_eq!(exposed, [("the JSON-RPC", "0.0.0.0:1".parse().unwrap())]);
+        let gateway = GatewayConfig { listen: Some("0.0.0.0:3".parse().unwrap()), pieces: Some("/etc/f/p".into()) };
+        assert_eq!((&config.gateway, config.bitswap.enabled, config.graphsync.enabled), (&gateway, false, true));
         let closed = Config { rpc: RpcConfig { require_token: true, ..config.rpc.clone() }, ..config };
         assert_eq!(closed.exposed(), []);
         assert_eq!(of("[rpc]\nlisten = \"none\"").unwrap().rpc.listen, None);
@@ -237,6 +266,8 @@ mod tests {
             ("[rpc]\nlisten = 1234", &["1234", "listen"]),
             ("[metrics]\nport = 1", &["port"]),
             ("[network]\nport = 1", &["port", "genesis"]),
+            ("[gateway]\nport = 1", &["port", "pieces"]),
+            ("[graphsync]\nenabled = 1", &["enabled"]),
             ("rpc = 1", &["rpc"]),
             ("[rpc", &["line 1"]),
         ] {

@@ -1,14 +1,14 @@
 //! The node as one program: what it is told to do, what it consists of, how it begins and ends.
 //!
 //! ```text
-//! settings (TOML) --> folder (lock, key, tokens) --> blocks, genesis --> host --> services
+//! settings (TOML) --> folder (lock, key, tokens) --> blocks, chain --> host --> services
 //! ```
 //! - [`config`]: the settings, each with its default.
 //! - [`folder`]: what a node keeps: its key, its tokens, where it is called. One node at a time has it.
 //! - [`genesis`]: where the chain begins.
-//! - [`judge`]: what becomes of gossip.
+//! - [`keys`]: the keys of senders and miners that are known; [`tally`]: what became of gossip.
 //! - [`services`]: everything that runs; a new service is a line there.
-//! - [`metrics`]: what Prometheus reads.
+//! - [`progress`]: what callers are told of a sync; [`metrics`]: what Prometheus reads.
 //! - [`run`]: from beginning to end.
 //! - [`blocks`]: blocks from others and for others, without a chain.
 //!
@@ -18,10 +18,12 @@ pub mod blocks;
 pub mod config;
 pub mod folder;
 pub mod genesis;
-pub mod judge;
+pub mod keys;
 pub mod metrics;
+pub mod progress;
 pub mod run;
 pub mod services;
+pub mod tally;
 
 pub use config::Config;
 pub use run::{DaemonError, Started, run};

@@ -6,10 +6,17 @@
 //! | `filecash_node_gossip_total{topic, verdict}` | announcements by what became of them |
 //! | `filecash_node_rpc_requests_total{method, code}` | calls that were answered, code 0 for a result |
 //! | `filecash_node_head_height`, `_head_timestamp_seconds` | the head of the chain |
+//! | `filecash_node_sync_height`, `_sync_target_height` | how far the chain of others is fetched, and to where |
+//! | `filecash_node_bitswap_blocks_total{of, direction}`, `_bitswap_bytes_total` | blocks of data and of the chain, sent and received |
+//! | `filecash_node_bitswap_wants_refused_total{of}` | wants of others for which there was no room |
+//! | `filecash_node_graphsync_blocks_total{direction}`, `_graphsync_bytes_total` | blocks sent and received |
+//! | `filecash_node_graphsync_requests_total{outcome}` | requests of others, answered and refused |
+//! | `filecash_node_gateway_requests_total{kind, status}`, `_gateway_bytes_total{kind}` | what was asked for by HTTP, and given |
 //! | `filecash_node_resident_bytes` | memory of the process, on Linux |
 //! | `filecash_node_info{version, network, peer}` | 1 |
 
 use std::fmt::{Display, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::extract::State;
@@ -18,16 +25,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use filecash_net::gossip::TopicKind;
 
-use crate::judge::VERDICTS;
-use crate::services::Parts;
+use crate::services::{Counted, Parts};
+use crate::tally::VERDICTS;
 
 /// What answers at `/metrics`.
-pub fn router(parts: &Parts) -> Router {
-    Router::new().route("/metrics", get(answer)).with_state(parts.clone())
+pub fn router(parts: &Parts, counted: Counted) -> Router {
+    Router::new().route("/metrics", get(answer)).with_state((parts.clone(), counted))
 }
 
-async fn answer(State(parts): State<Parts>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text(&parts).await).into_response()
+async fn answer(State((parts, counted)): State<(Parts, Counted)>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text(&parts, &counted).await).into_response()
 }
 
 /// Metrics with their values.
@@ -47,13 +54,20 @@ impl Text {
         let _ = writeln!(self.0, "filecash_node_{name}{braces} {value}");
     }
 
+    /// What went out and what came in.
+    fn both_ways(&mut self, name: &str, labels: &[(&str, &dyn Display)], sent: u64, received: u64) {
+        for (direction, value) in [("sent", sent), ("received", received)] {
+            self.value(name, &[labels, &[("direction", &direction)]].concat(), value);
+        }
+    }
+
     fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
         self.metric(name, "gauge", help);
         self.value(name, &[], value);
     }
 }
 
-async fn text(parts: &Parts) -> String {
+async fn text(parts: &Parts, counted: &Counted) -> String {
     let mut text = Text::default();
     let peers = parts.host.peers().await.unwrap_or_default();
     text.gauge("peers", "Peers that are connected.", peers.len());
@@ -72,6 +86,12 @@ async fn text(parts: &Parts) -> String {
     let head = parts.ledger.head();
     text.gauge("head_height", "Height of the head of the chain.", head.height());
     text.gauge("head_timestamp_seconds", "Time of the head of the chain.", head.first().timestamp);
+    let progress = *counted.progress.borrow();
+    text.gauge("sync_height", "How far the chain of others is fetched.", progress.height);
+    text.gauge("sync_target_height", "To where.", progress.target);
+    bitswap(&mut text, counted);
+    graphsync(&mut text, counted);
+    gateway(&mut text, counted);
     if let Some(bytes) = resident_bytes() {
         text.gauge("resident_bytes", "Memory of the process.", bytes);
     }
@@ -79,6 +99,48 @@ async fn text(parts: &Parts) -> String {
     let (network, peer) = (&parts.ledger.network().name, parts.host.peer_id());
     text.value("info", &[("version", &env!("CARGO_PKG_VERSION")), ("network", network), ("peer", &peer)], 1);
     text.0
+}
+
+fn bitswap(text: &mut Text, counted: &Counted) {
+    let all: Vec<_> = counted.bitswap.iter().map(|(of, bitswap)| (*of, bitswap.stats())).collect();
+    text.metric("bitswap_blocks_total", "counter", "Blocks that went over bitswap.");
+    for (of, stats) in &all {
+        text.both_ways("bitswap_blocks_total", &[("of", of)], stats.blocks_sent, stats.blocks_received);
+    }
+    text.metric("bitswap_bytes_total", "counter", "Bytes of blocks that went over bitswap.");
+    for (of, stats) in &all {
+        text.both_ways("bitswap_bytes_total", &[("of", of)], stats.bytes_sent, stats.bytes_received);
+    }
+    text.metric("bitswap_wants_refused_total", "counter", "Wants of others for which there was no room.");
+    for (of, stats) in &all {
+        text.value("bitswap_wants_refused_total", &[("of", of)], stats.wants_refused);
+    }
+}
+
+fn graphsync(text: &mut Text, counted: &Counted) {
+    let Some(graphsync) = &counted.graphsync else { return };
+    let (totals, read) = (graphsync.totals(), |count: &AtomicU64| count.load(Ordering::Relaxed));
+    text.metric("graphsync_blocks_total", "counter", "Blocks that went over graphsync.");
+    text.both_ways("graphsync_blocks_total", &[], read(&totals.blocks_sent), read(&totals.blocks_received));
+    text.metric("graphsync_bytes_total", "counter", "Bytes of blocks that went over graphsync.");
+    text.both_ways("graphsync_bytes_total", &[], read(&totals.bytes_sent), read(&totals.bytes_received));
+    text.metric("graphsync_requests_total", "counter", "Requests of others by what became of them.");
+    for (outcome, count) in [("answered", &totals.requests_answered), ("refused", &totals.requests_refused)] {
+        text.value("graphsync_requests_total", &[("outcome", &outcome)], read(count));
+    }
+}
+
+fn gateway(text: &mut Text, counted: &Counted) {
+    let Some(gateway) = &counted.gateway else { return };
+    let metrics = gateway.metrics();
+    text.metric("gateway_requests_total", "counter", "Requests of the gateway by what was asked for and the status.");
+    for ((kind, status), count) in &metrics.requests {
+        text.value("gateway_requests_total", &[("kind", &kind.name()), ("status", status)], count);
+    }
+    text.metric("gateway_bytes_total", "counter", "Bytes that the gateway gave.");
+    for (kind, bytes) in &metrics.bytes {
+        text.value("gateway_bytes_total", &[("kind", &kind.name())], bytes);
+    }
 }
 
 fn resident_bytes() -> Option<u64> {

@@ -1,13 +1,16 @@
 //! A node from its beginning to its end.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use filecash_chain::Tipset;
 use filecash_chain::check::Rules;
+use filecash_chain::folder::{ChainFolder, ImportError};
 use filecash_ipld::store::{DiskOptions, DiskStore, StoreError};
 use filecash_net::host::{Host, HostError, HostOptions};
+use filecash_net::judge::by_chain;
 use filecash_net::{Multiaddr, PeerId};
 use filecash_rpc::ledger::{Ledger, Network, SharedStore};
 use filecash_rpc::limits::GRACE;
@@ -15,13 +18,15 @@ use filecash_rpc::node::{Access, Node};
 use filecash_rpc::server::stopped;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
 use crate::config::{Config, ConfigError};
 use crate::folder::{Folder, FolderError};
 use crate::genesis::{self, GenesisError};
-use crate::judge::{Tally, by_ledger, counted};
-use crate::services::{self, Doors, Parts, ServedTwice};
+use crate::keys;
+use crate::services::{self, Doors, Parts, ServiceError};
+use crate::tally::{Tally, counted};
 
 /// How long is waited until the host says where it listens.
 const LISTENING: Duration = Duration::from_secs(5);
@@ -48,7 +53,7 @@ pub enum DaemonError {
     #[error("cannot listen on {listen} for {what}")]
     Listen { what: &'static str, listen: SocketAddr, source: std::io::Error },
     #[error(transparent)]
-    Twice(#[from] ServedTwice),
+    Service(#[from] ServiceError),
     #[error("cannot start the threads")]
     Runtime(#[source] std::io::Error),
     #[error("{0} has ended, and with it the node")]
@@ -70,6 +75,8 @@ pub struct Started {
     pub height: i64,
     /// Where it is called.
     pub rpc: Option<SocketAddr>,
+    /// Where the gateway is.
+    pub gateway: Option<SocketAddr>,
     /// Where Prometheus reads.
     pub metrics: Option<SocketAddr>,
 }
@@ -84,13 +91,22 @@ fn address(listener: &Option<TcpListener>) -> Option<SocketAddr> {
     listener.as_ref()?.local_addr().ok()
 }
 
-/// Runs a node, with its blocks in a folder, until `stop` is true or somebody who may asks it to end. `started` is called once others can come.
+/// Where a node keeps what it has.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The folder of its blocks.
+    pub blocks: PathBuf,
+    /// The folder of its chain.
+    pub chain: PathBuf,
+}
+
+/// Runs a node until `stop` is true or somebody who may asks it to end. `started` is called once others can come.
 ///
 /// # Errors
 /// [`DaemonError`].
 pub async fn run(
     config: &Config,
-    blocks: &Path,
+    places: &Places,
     stop: watch::Sender<bool>,
     started: impl FnOnce(&Started),
 ) -> Result<(), DaemonError> {
@@ -101,10 +117,12 @@ pub async fn run(
     let doors = Doors {
         rpc: listen("the JSON-RPC", config.rpc.listen).await?,
         metrics: listen("the metrics", config.metrics.listen).await?,
+        gateway: listen("the gateway", config.gateway.listen).await?,
     };
-    let (rpc, metrics) = (address(&doors.rpc), address(&doors.metrics));
-    let (parts, host_task) = assemble(config, blocks, &folder, stop).await?;
-    let mut running = services::begin(&parts, doors)?;
+    let (rpc, metrics, gateway) = (address(&doors.rpc), address(&doors.metrics), address(&doors.gateway));
+    let Some(chain) = chain(config, &places.chain, &stop).await? else { return Ok(()) };
+    let (parts, host_task) = assemble(config, &places.blocks, chain, &folder, stop)?;
+    let mut running = services::begin(&parts, doors, config)?;
     if let Some(rpc) = rpc {
         folder.tell_api(rpc)?;
     }
@@ -115,6 +133,7 @@ pub async fn run(
         genesis: parts.ledger.genesis().key()[0].to_string(),
         height: parts.ledger.head().height(),
         rpc,
+        gateway,
         metrics,
     });
 
@@ -145,7 +164,7 @@ pub async fn run(
 /// [`DaemonError`].
 pub fn run_until(
     config: &Config,
-    blocks: &Path,
+    places: &Places,
     is_over: impl Fn() -> bool,
     started: impl FnOnce(&Started),
 ) -> Result<(), DaemonError> {
@@ -160,7 +179,7 @@ pub fn run_until(
             std::future::pending().await
         };
         tokio::select! {
-            outcome = run(config, blocks, stop.clone(), started) => outcome,
+            outcome = run(config, places, stop.clone(), started) => outcome,
             () = watching => Ok(()),
         }
     });
@@ -168,24 +187,38 @@ pub fn run_until(
     outcome
 }
 
-async fn assemble(
+/// The chain of a folder, or of a file that is taken into it, which may be long; nothing if it is to stop meanwhile.
+async fn chain(
+    config: &Config,
+    folder: &Path,
+    stop: &watch::Sender<bool>,
+) -> Result<Option<Arc<ChainFolder>>, DaemonError> {
+    let (folder, file, stop) = (folder.to_owned(), config.network.genesis.clone(), stop.clone());
+    let opening = move || genesis::open(&folder, file.as_deref(), &Rules::MAINNET, &|| *stop.borrow());
+    match spawn_blocking(opening).await {
+        Ok(Ok(chain)) => Ok(Some(Arc::new(chain))),
+        Ok(Err(GenesisError::Import { source, .. })) if matches!(*source, ImportError::Stopped) => Ok(None),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(DaemonError::Ended("who opens the chain")),
+    }
+}
+
+fn assemble(
     config: &Config,
     blocks: &Path,
+    chain: Arc<ChainFolder>,
     folder: &Folder,
     stop: watch::Sender<bool>,
-) -> Result<(Parts, tokio::task::JoinHandle<()>), DaemonError> {
-    let rules = Rules::MAINNET;
+) -> Result<(Parts, JoinHandle<()>), DaemonError> {
     let store: SharedStore = Arc::new(DiskStore::open(blocks, &DiskOptions::default())?);
-    let path = config.network.genesis.as_deref().ok_or(ConfigError::NoGenesis)?;
-    let beginning = genesis::load(path, &store, &rules)?;
     let name = match &config.network.name {
         Some(name) => name.clone(),
-        None => genesis::network_name(&store, &beginning.genesis)?,
+        None => genesis::network_name(&chain)?,
     };
-    let genesis = beginning.genesis.key()[0];
-    let (head, heads) = watch::channel(Arc::new(beginning.head));
+    let genesis = chain.genesis();
     let network = Network::of_genesis(&genesis, name.clone());
-    let ledger = Ledger::new(SharedStore::clone(&store), genesis, network, rules, heads);
+    let objects = Arc::<DiskStore>::clone(chain.chain().store());
+    let ledger = Ledger::new(objects, genesis, network, chain.rules().clone(), heads(&chain));
     let ledger = Arc::new(ledger.map_err(DaemonError::Ledger)?);
     let options = HostOptions {
         listen: config.host.listen.clone(),
@@ -196,12 +229,21 @@ async fn assemble(
         ipfs_dht: config.host.ipfs_dht.clone(),
         limits: config.host.limits(),
     };
-    let tally = Arc::new(Tally::default());
-    let judge = counted(by_ledger(Arc::clone(&ledger)), Arc::clone(&tally));
+    let (keys, tally) = (keys::at_hand(&chain), Arc::new(Tally::default()));
+    let judge = counted(by_chain(Arc::clone(&chain), None, Arc::clone(&keys)), Arc::clone(&tally));
     let (host, host_task) = Host::start(&folder.key, &options, judge)?;
     let access = Access { require_token: config.rpc.require_token, origins: config.rpc.origins.clone() };
     let rpc = Node::new(Arc::clone(&ledger), Some(host.clone()), folder.tokens.clone(), access, stop.clone());
-    Ok((Parts { store, ledger, head, host, rpc: Arc::new(rpc), tally, stop }, host_task))
+    Ok((Parts { store, chain, keys, ledger, host, rpc: Arc::new(rpc), tally, stop }, host_task))
+}
+
+/// The heads of a chain, as they come.
+fn heads(chain: &ChainFolder) -> watch::Receiver<Arc<Tipset>> {
+    let (sender, heads) = watch::channel(Arc::new(chain.head().tipset.clone()));
+    chain.watch_head(Box::new(move |head| {
+        sender.send_replace(Arc::new(head.tipset.clone()));
+    }));
+    heads
 }
 
 /// Where the host listens, once it does so everywhere; not for long.

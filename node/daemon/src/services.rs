@@ -1,32 +1,45 @@
 //! Everything that runs in a node. A new service is a line in [`begin`].
 
-use std::future::Future;
+use std::future::{Future, pending};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use filecash_chain::Tipset;
-use filecash_chain::hello::Hello;
+use filecash_chain::check::tipset::Keys;
+use filecash_chain::folder::ChainFolder;
+use filecash_gateway::{Gateway, NoPieces, PieceFolder, PieceSource, serve_on};
+use filecash_ipld::store::DiskStore;
+use filecash_net::bitswap::{self, Bitswap, BitswapError};
+use filecash_net::graphsync::{Graphsync, GraphsyncOptions};
 use filecash_net::host::Host;
-use filecash_net::{exchange, hello};
+use filecash_net::sync::{self, Progress, SyncOptions};
 use filecash_rpc::Ledger;
 use filecash_rpc::ledger::SharedStore;
-use filecash_rpc::server::Limits;
+use filecash_rpc::limits::GRACE;
+use filecash_rpc::server::{Limits, stopped};
 use filecash_rpc::{http, server};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
-use crate::judge::Tally;
+use crate::config::Config;
 use crate::metrics;
+use crate::progress;
+use crate::tally::Tally;
+
+/// Before the names of bitswap's protocols, for blocks of the chain. Source: `spec/network.md` 5.3.
+const CHAIN: &str = "/chain";
 
 /// What services are made of. All of it is shared.
 #[derive(Clone)]
 pub struct Parts {
     /// The blocks.
     pub store: SharedStore,
-    /// The chain.
+    /// The chain that is followed.
+    pub chain: Arc<ChainFolder>,
+    /// The keys that are known of it.
+    pub keys: Arc<dyn Keys>,
+    /// The chain, as callers are told of it.
     pub ledger: Arc<Ledger>,
-    /// Where the chain is; who finds a heavier one sends it here.
-    pub head: watch::Sender<Arc<Tipset>>,
     /// The network.
     pub host: Host,
     /// The JSON-RPC.
@@ -37,6 +50,19 @@ pub struct Parts {
     pub stop: watch::Sender<bool>,
 }
 
+/// Services that count what they do.
+#[derive(Clone)]
+pub struct Counted {
+    /// How far the sync is.
+    pub progress: watch::Receiver<Progress>,
+    /// Bitswap, by what its blocks are of.
+    pub bitswap: Vec<(&'static str, Bitswap)>,
+    /// Graphsync.
+    pub graphsync: Option<Graphsync>,
+    /// The gateway.
+    pub gateway: Option<Gateway>,
+}
+
 /// Where services listen that do.
 #[derive(Debug)]
 pub struct Doors {
@@ -44,6 +70,8 @@ pub struct Doors {
     pub rpc: Option<TcpListener>,
     /// The metrics.
     pub metrics: Option<TcpListener>,
+    /// The gateway.
+    pub gateway: Option<TcpListener>,
 }
 
 /// Services that run. Each gives its name when it ends.
@@ -61,35 +89,60 @@ impl Running {
         let ended = tokio::select! {
             Some(ended) = self.doors.join_next() => ended,
             Some(ended) = self.rest.join_next() => ended,
-            else => return std::future::pending().await,
+            else => return pending().await,
         };
         ended.unwrap_or("a service")
     }
 }
 
-/// That a service did not begin.
+/// Why a service did not begin.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} is served twice")]
-pub struct ServedTwice(&'static str);
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the messages are the docs")]
+pub enum ServiceError {
+    #[error("{0} is served twice")]
+    Twice(&'static str),
+    #[error(transparent)]
+    Bitswap(#[from] BitswapError),
+    #[error("the pieces in {}", path.display())]
+    Pieces { path: PathBuf, source: std::io::Error },
+}
 
 /// Begins all of them.
 ///
 /// # Errors
-/// [`ServedTwice`].
-pub fn begin(parts: &Parts, doors: Doors) -> Result<Running, ServedTwice> {
+/// [`ServiceError`].
+pub fn begin(parts: &Parts, doors: Doors, config: &Config) -> Result<Running, ServiceError> {
     let mut running = Running::default();
-    let rest = &mut running.rest;
-    let twice = |name| move |_| ServedTwice(name);
-    for task in hello::run(&parts.host, ours(parts), heard()).map_err(twice("hello"))? {
-        add(rest, "hello", async { drop(task.await) });
+    let Running { doors: open, rest } = &mut running;
+    let mut counted = Counted { progress: follow(parts, rest)?, bitswap: Vec::new(), graphsync: None, gateway: None };
+    if config.bitswap.enabled {
+        let objects = Arc::<DiskStore>::clone(parts.chain.chain().store());
+        counted.bitswap.push(("data", give(parts, SharedStore::clone(&parts.store), "", rest)?));
+        counted.bitswap.push(("chain", give(parts, objects, CHAIN, rest)?));
     }
-    let task = exchange::run(&parts.host, answer(parts)).map_err(twice("chain exchange"))?;
-    add(rest, "chain exchange", async { drop(task.await) });
+    if config.graphsync.enabled {
+        let begun = Graphsync::run(&parts.host, SharedStore::clone(&parts.store), GraphsyncOptions::default());
+        let (graphsync, tasks) = begun.map_err(|_| ServiceError::Twice("graphsync"))?;
+        tasks.into_iter().for_each(|task| add(rest, "graphsync", ended(task)));
+        counted.graphsync = Some(graphsync);
+    }
+    if let Some(listener) = doors.gateway {
+        let limits = filecash_gateway::Limits { stopping: GRACE, ..filecash_gateway::Limits::default() };
+        let pieces = pieces(config.gateway.pieces.as_deref())?;
+        let gateway = Gateway::new(SharedStore::clone(&parts.store), pieces, &limits);
+        counted.gateway = Some(gateway.clone());
+        let mut stop = parts.stop.subscribe();
+        add(open, "the gateway", async move {
+            serve_on(&listener, &gateway, &limits, stopped(&mut stop)).await;
+        });
+    }
+    let metrics = metrics::router(parts, counted);
     for (name, listener, app) in
-        [("the JSON-RPC", doors.rpc, http::router(&parts.rpc)), ("the metrics", doors.metrics, metrics::router(parts))]
+        [("the JSON-RPC", doors.rpc, http::router(&parts.rpc)), ("the metrics", doors.metrics, metrics)]
     {
         if let Some(listener) = listener {
-            add(&mut running.doors, name, server::serve(listener, app, Limits::default(), parts.stop.subscribe()));
+            add(open, name, server::serve(listener, app, Limits::default(), parts.stop.subscribe()));
         }
     }
     Ok(running)
@@ -102,27 +155,47 @@ fn add(services: &mut JoinSet<&'static str>, name: &'static str, service: impl F
     });
 }
 
-/// What we tell of our chain. Where the state is not at hand that says how heavy its head is, its parents' weight is told.
-fn ours(parts: &Parts) -> hello::Ours {
-    let ledger = Arc::clone(&parts.ledger);
-    Arc::new(move || {
-        let head = ledger.head();
-        Hello {
-            heaviest: head.key(),
-            height: head.height(),
-            weight: ledger.weight(&head).unwrap_or_else(|_| head.first().parent_weight.clone()),
-            genesis: ledger.genesis().key()[0],
-        }
-    })
+async fn ended(task: JoinHandle<()>) {
+    // Whether it was told to end or failed, it is over.
+    let _ = task.await;
 }
 
-fn heard() -> hello::Heard {
-    Arc::new(|peer, hello| {
-        tracing::info!(%peer, height = hello.height, weight = %hello.weight, "a node of our network");
-    })
+/// Says hello, answers for the chain, and follows the heaviest that others have.
+fn follow(parts: &Parts, rest: &mut JoinSet<&'static str>) -> Result<watch::Receiver<Progress>, ServiceError> {
+    let options = SyncOptions { keys: Arc::clone(&parts.keys), ..SyncOptions::of(&parts.chain) };
+    let sync = sync::start(&parts.host, Arc::clone(&parts.chain), options);
+    let sync = sync.map_err(|_| ServiceError::Twice("the chain"))?;
+    let (progress, rpc) = (sync.progress(), Arc::clone(&parts.rpc));
+    add(rest, "the sync", async move {
+        // It goes on as long as this is there.
+        let sync = sync;
+        progress::tell(sync.progress(), rpc).await;
+    });
+    Ok(progress)
 }
 
-fn answer(parts: &Parts) -> exchange::Answer {
-    let ledger = Arc::clone(&parts.ledger);
-    Arc::new(move |request| ledger.chain().answer(request))
+/// Gives peers the blocks of a store.
+fn give(
+    parts: &Parts,
+    store: SharedStore,
+    prefix: &str,
+    rest: &mut JoinSet<&'static str>,
+) -> Result<Bitswap, BitswapError> {
+    let options = bitswap::Options { prefix: prefix.to_owned(), ..bitswap::Options::default() };
+    let bitswap = bitswap::run(&parts.host, store, options)?;
+    let kept = bitswap.clone();
+    add(rest, "bitswap", async move {
+        // It goes on as long as this is there.
+        let _kept = kept;
+        pending().await
+    });
+    Ok(bitswap)
+}
+
+fn pieces(folder: Option<&Path>) -> Result<Box<dyn PieceSource>, ServiceError> {
+    let Some(folder) = folder else { return Ok(Box::new(NoPieces)) };
+    match PieceFolder::new(folder) {
+        Ok(pieces) => Ok(Box::new(pieces)),
+        Err(source) => Err(ServiceError::Pieces { path: folder.to_owned(), source }),
+    }
 }

@@ -241,6 +241,7 @@ async fn follow(tools: Tools, mut queue: mpsc::Receiver<Heard>, again: Duration)
         let event = tokio::select! {
             heard = queue.recv() => match heard {
                 Some(Heard::Hello(peer, hello)) => {
+                    tracing::info!(%peer, height = hello.height, weight = %hello.weight, "a node of our network");
                     greet_back(&tools, peer, &hello);
                     let Hello { heaviest: key, height, weight, .. } = hello;
                     Event::Claimed { peer, target: Target { key, height, weight } }
