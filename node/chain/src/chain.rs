@@ -7,8 +7,8 @@
 
 use std::error::Error as StdError;
 
-use filecash_ipld::store::{BlockStore, StoreError};
-use filecash_ipld::{Block, Cid};
+use filecash_ipld::Cid;
+use filecash_ipld::store::BlockStore;
 
 use crate::amt;
 use crate::block_message::{MAX_MESSAGES, MessageMeta};
@@ -20,10 +20,6 @@ use crate::header::BlockHeader;
 use crate::object::Object;
 use crate::read::{ReadError, read};
 use crate::tipset::{MAX_BLOCKS, Tipset, TipsetError};
-
-/// Blocks and bytes that are handed to a store at a time.
-const BATCH_BLOCKS: usize = 1024;
-const BATCH_BYTES: usize = 4 << 20;
 
 /// Why a chain, or a part of one, was not read.
 #[derive(Debug, thiserror::Error)]
@@ -42,51 +38,6 @@ pub enum ChainError {
     Block { height: i64, source: BlockFault },
     #[error("the chain begins at height {height} with block {found}, its genesis is {expected}")]
     Genesis { height: i64, expected: Box<Cid>, found: Box<Cid> },
-}
-
-/// Why blocks were not taken into a store.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-#[allow(missing_docs, reason = "the messages are the docs")]
-pub enum ImportError<E: StdError + 'static> {
-    #[error("the blocks to import")]
-    Source(#[source] E),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// How much came into a store.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Imported {
-    /// Blocks, those that were there before included.
-    pub blocks: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
-
-/// Takes blocks into a store, some at a time.
-///
-/// # Errors
-/// [`ImportError`]; what came well before is then there, and can be imported again.
-pub fn import<E: StdError>(
-    store: &(impl BlockStore + ?Sized),
-    blocks: impl IntoIterator<Item = Result<Block, E>>,
-) -> Result<Imported, ImportError<E>> {
-    let (mut batch, mut batch_bytes, mut imported) = (Vec::new(), 0, Imported::default());
-    for block in blocks {
-        let block = block.map_err(ImportError::Source)?;
-        imported.blocks += 1;
-        imported.bytes += block.bytes().len() as u64;
-        batch_bytes += block.bytes().len();
-        batch.push(block);
-        if batch.len() == BATCH_BLOCKS || batch_bytes >= BATCH_BYTES {
-            store.put(&batch)?;
-            batch.clear();
-            batch_bytes = 0;
-        }
-    }
-    store.put(&batch)?;
-    Ok(imported)
 }
 
 /// The chain of a genesis, in a store.
@@ -246,8 +197,6 @@ impl<S: BlockStore> Iterator for Walk<'_, S> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use filecash_ipld::store::MemoryStore;
 
     use super::*;
@@ -281,18 +230,5 @@ mod tests {
         assert!(matches!(&first[..], [Err(error)] if error.contains("its genesis is")), "{first:?}");
         let below = walked(|head| head.height = -1);
         assert!(matches!(&below[..], [Err(error)] if error.contains("begins at height -1")), "{below:?}");
-    }
-
-    #[test]
-    fn what_came_before_an_error_is_kept() {
-        let blocks: Vec<Block> = (0..2500_u64).map(|number| number.to_block()).collect();
-        let store = MemoryStore::default();
-        let failing = blocks.iter().cloned().map(Ok).chain([Err(io::Error::other("torn"))]);
-        assert!(matches!(import(&store, failing), Err(ImportError::Source(_))));
-        assert!(store.get(blocks[2047].cid()).unwrap().is_some());
-        let imported = import(&store, blocks.iter().cloned().map(Ok::<_, io::Error>)).unwrap();
-        let bytes = blocks.iter().map(|block| block.bytes().len() as u64).sum();
-        assert_eq!(imported, Imported { blocks: 2500, bytes });
-        assert!(blocks.iter().all(|block| store.get(block.cid()).unwrap().is_some()));
     }
 }

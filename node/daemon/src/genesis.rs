@@ -113,6 +113,8 @@ pub fn network_name(chain: &ChainFolder) -> Result<String, GenesisError> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     const FILECASH: &str = "bafy2bzacebv44sziogylsebfeoz3jsp3kr5glbsyjsmeys45yxkm7u6k7xooc";
@@ -154,10 +156,13 @@ mod tests {
     #[test]
     fn stopped_import_goes_on() {
         let sandbox = tempfile::tempdir().unwrap();
-        let (file, asked) = (vector("filecoin-heights-0-39.car"), std::cell::Cell::new(0));
-        // The headers are 30 steps.
-        let is_over = || asked.replace(asked.get() + 1) > 35;
-        let stopped = open(sandbox.path(), Some(&file), &Rules::MAINNET, &is_over);
+        let file = vector("filecoin-heights-0-39.car");
+        let asked = Cell::new(0);
+        let count = || asked.replace(asked.get() + 1);
+        open(&sandbox.path().join("whole"), Some(&file), &Rules::MAINNET, &|| count() == usize::MAX).unwrap();
+        // At the last step but one its blocks are there.
+        let steps = asked.replace(0);
+        let stopped = open(sandbox.path(), Some(&file), &Rules::MAINNET, &|| count() == steps - 2);
         assert!(matches!(stopped, Err(GenesisError::Import { .. })), "{stopped:?}");
         let chain = opened(sandbox.path(), Some("filecoin-heights-0-39.car")).unwrap();
         assert_eq!(chain.head().tipset.height(), 39);

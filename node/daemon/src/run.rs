@@ -262,3 +262,6 @@ pub(crate) async fn addresses(host: &Host, expected: usize) -> Result<Vec<Multia
         Err(_) => host.addresses().await,
     }
 }
+
+#[cfg(test)]
+mod tests;
