@@ -75,7 +75,7 @@ pub enum BlocksError {
     #[error(transparent)]
     Host(#[from] HostError),
     #[error(transparent)]
-    Graphsync(#[from] filecash_net::graphsync::FetchError),
+    Graphsync(Box<filecash_net::graphsync::FetchError>),
     #[error(transparent)]
     Bitswap(#[from] bitswap::FetchError),
     #[error(transparent)]
@@ -86,6 +86,12 @@ pub enum BlocksError {
     Stopped,
     #[error("cannot start the threads")]
     Runtime(#[source] std::io::Error),
+}
+
+impl From<filecash_net::graphsync::FetchError> for BlocksError {
+    fn from(error: filecash_net::graphsync::FetchError) -> Self {
+        Self::Graphsync(Box::new(error))
+    }
 }
 
 struct Exchange {

@@ -17,7 +17,8 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::host::Host;
 use crate::streams::{
-    AlreadyServed, ItemLimit, Pace, Served, StreamError, finish, open, read_item, read_item_at, serve, within, write_item,
+    AlreadyServed, ItemLimit, Pace, Served, StreamError, finish, open, read_item, read_item_at, serve, within,
+    write_item,
 };
 
 /// How long a request may take to be written, and each part of a response to come.

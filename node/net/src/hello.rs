@@ -17,7 +17,9 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 
 use crate::host::{Host, HostEvent};
-use crate::streams::{AlreadyServed, ItemLimit, Served, StreamError, finish, open, read_item, serve, within, write_item};
+use crate::streams::{
+    AlreadyServed, ItemLimit, Served, StreamError, finish, open, read_item, serve, within, write_item,
+};
 
 /// How long one side waits for the other.
 const PATIENCE: Duration = Duration::from_secs(10);
