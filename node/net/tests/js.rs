@@ -102,7 +102,8 @@ async fn requester_of_graphsync_is_not_lied_to() {
         .map(|bytes| Block::new(HashKind::Sha256, Codec::Raw, bytes.to_vec()).unwrap());
     let protocol = StreamProtocol::new(Version::V2.protocol());
     let (control, links, blocks) = (host.control(), vec![(*root.cid(), LinkAction::Present)], vec![other.clone()]);
-    serve(&host, &[protocol.clone()], Served { streams: 9, per_peer: 9 }, move |from, mut stream| {
+    let served = [protocol.clone()];
+    serve(&host, &served, Served { streams: 9, per_peer: 9 }, move |from, mut stream| {
         let (mut control, protocol, links, blocks) = (control.clone(), protocol.clone(), links.clone(), blocks.clone());
         async move {
             let frame = read_frame(&mut stream, 1 << 20).await.unwrap().unwrap();
