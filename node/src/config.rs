@@ -206,6 +206,12 @@ struct SettingsFile {
     _rpc: IgnoredAny,
     #[serde(rename = "metrics")]
     _metrics: IgnoredAny,
+    #[serde(rename = "gateway")]
+    _gateway: IgnoredAny,
+    #[serde(rename = "bitswap")]
+    _bitswap: IgnoredAny,
+    #[serde(rename = "graphsync")]
+    _graphsync: IgnoredAny,
 }
 
 /// Looks up an environment variable.
