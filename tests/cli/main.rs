@@ -42,6 +42,8 @@ mod remote_c2;
 mod sealing;
 mod settings;
 mod steps;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod story;
 mod support;
 mod update;
 #[cfg(unix)]

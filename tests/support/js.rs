@@ -1,12 +1,11 @@
 //! Programs on js-libp2p, of `tests/foreign/js`. Where its modules are not kept there are none, which fails where `FILECASH_TESTS_NEED_JS` is
 //! set.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::peer::{Peer, kept};
+use super::peer::{Peer, foreign, kept};
 
 /// A program that runs.
 pub struct Js {
@@ -22,7 +21,7 @@ impl Js {
         let folder = tempfile::tempdir().unwrap();
         // Modules are looked for beside a program and nowhere else.
         std::os::unix::fs::symlink(kept.join("node_modules"), folder.path().join("node_modules")).unwrap();
-        let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/foreign/js");
+        let programs = foreign("js");
         for entry in std::fs::read_dir(programs).unwrap() {
             let entry = entry.unwrap();
             std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();

@@ -1,12 +1,11 @@
 //! kubo, the Go program of IPFS, in a folder of its own. Where its library is not kept there is none, which fails where
 //! `FILECASH_TESTS_NEED_KUBO` is set.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::peer::{Peer, kept};
+use super::peer::{Peer, foreign, kept};
 
 /// A node of kubo's.
 pub struct Kubo {
@@ -19,7 +18,7 @@ impl Kubo {
     pub fn start(settings: &Value) -> Option<Self> {
         let kept = kept("kubo", "FILECASH_TESTS_NEED_KUBO")?;
         let folder = tempfile::tempdir().unwrap();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/foreign/kubo.py");
+        let script = foreign("kubo.py");
         let mut python = Command::new("python3");
         python.arg(script).arg(kept).arg(folder.path().join("repository")).arg(settings.to_string());
         // It writes a log where it is started.

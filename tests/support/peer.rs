@@ -1,7 +1,8 @@
 //! A program of somebody else's that is driven by lines of JSON: each command is answered by a line.
+#![allow(clippy::panic, reason = "helpers of tests fail as tests do")]
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
@@ -65,4 +66,10 @@ pub fn kept(name: &str, needed: &str) -> Option<PathBuf> {
     assert!(std::env::var_os(needed).is_none(), "there is no {}", kept.display());
     drop(writeln!(std::io::stderr(), "left out: there is no {}", kept.display()));
     None
+}
+
+/// A program of `tests/foreign`, wherever in the repository the test belongs.
+pub fn foreign(name: &str) -> PathBuf {
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("tests/foreign").join(name));
+    all.into_iter().find(|path| path.exists()).unwrap()
 }
