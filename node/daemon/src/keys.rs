@@ -6,7 +6,7 @@
 //! ```text
 //! of a state at height h, for which no other is named, signs blocks from h + 10 to h + 900:
 //! ```
-//! a new key takes effect [`WORKER_KEY_EPOCHS`] after it was named, and who signs is told by the state [`LOOKBACK`] epochs before.
+//! a new key takes effect [`WORKER_KEY_EPOCHS`] after it was named, and who signs is told by the state 10 epochs before.
 //!
 //! Source: `spec/chain.md` 4.3.
 

@@ -9,7 +9,7 @@
 //! - [`keys`]: the keys of senders and miners that are known; [`tally`]: what became of gossip.
 //! - [`services`]: everything that runs; a new service is a line there.
 //! - [`progress`]: what callers are told of a sync; [`metrics`]: what Prometheus reads.
-//! - [`run`]: from beginning to end.
+//! - [`mod@run`]: from beginning to end.
 //! - [`blocks`]: blocks from others and for others, without a chain.
 //!
 //! Nothing here seals or proves: the engine is not needed.

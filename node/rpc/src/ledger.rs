@@ -1,7 +1,7 @@
 //! The chain and its states, as far as the store has them.
 //!
 //! Everything here waits for the disk and is called on threads that may. A tipset at a height is found by walking back from the head; where a
-//! walk passes from one stretch of [`STRETCH`] epochs into the one before is remembered by the names of the tipsets there, so that it is
+//! walk passes from one stretch of `STRETCH` epochs into the one before is remembered by the names of the tipsets there, so that it is
 //! walked once, and stays right when the head is another.
 //!
 //! Source: `spec/chain.md` 4.
