@@ -70,6 +70,8 @@ fn main() {
     blocks();
     requests();
     exchanges();
+    graphsync();
+    told();
 }
 
 /// An edit of a sample; see `filecash_fuzz::edited`.
@@ -419,4 +421,41 @@ fn exchanges() {
     // Two peers: one says that it has the block, and goes; the other sends it.
     put_all("bitswap_session", "search", &[1, 0, 19, 0, 3, 2, 6, 2, 7, 255, 7, 255, 2, 1, 23, 2]);
     put("bitswap_session", "full", (0..250).flat_map(|number| [3, number, 5, number]).collect::<Vec<_>>());
+}
+
+/// Requests and answers of graphsync.
+fn graphsync() {
+    // The root and what is below it, then a cancel of another.
+    put_all("graphsync_responder", "whole", &[2, 0x60, 7, 0, 7, 0, 3, 1]);
+    put("graphsync_responder", "refused", [3 * 8 + 1, 0xf1, 7, 0]);
+    put("graphsync_responder", "held", [0, 0, 8 * 8, 0, 64 + 1, 0x53, 1, 0x52, 2 * 64 + 2, 0x54, 4, 2, 5, 2]);
+    put(
+        "graphsync_responder",
+        "many",
+        (0..200).flat_map(|number: u8| [number.wrapping_mul(8) | 1, number, 7, 0]).collect::<Vec<u8>>(),
+    );
+    // One as programs write it: everything, of a root that is not here.
+    let message = hex::decode(
+        "1246080112260171a0e402206bce4b2871b0b9102523b3b4c9fb547a6586584c984c4b9dc5d4cfd3cafddce1\
+         1a1aa16152a2616ca1646e6f6e65a0623a3ea16161a1613ea16140a0",
+    )
+    .unwrap();
+    put_all("graphsync_responder", "message", &[&[0, message.len() as u8][..], &message].concat());
+    // The root, then lists and leaves in the order of the walk; those that came before are said to be duplicates.
+    let walk = [0, 1, 5, 6, 7, 2, 6 | 16, 7 | 16, 8, 3, 7 | 16, 8 | 16, 9, 4, 8 | 16, 9 | 16, 10];
+    put_all("graphsync_pull", "whole", &[&[10, walk.len() as u8][..], &walk].concat());
+    // The lists are missing.
+    put_all("graphsync_pull", "missing", &[4, 1, 0, 11, 4, 0xa1, 0xa2, 0xa3, 0xa4]);
+    put("graphsync_pull", "unasked", [4, 1, 15, 4, 1, 0]);
+    put("graphsync_pull", "order", [4, 2, 0, 2]);
+    put("graphsync_pull", "refused", [20, 0]);
+}
+
+/// What nodes tell each other of the chain: the samples of the specification.
+fn told() {
+    let genesis = "d82a5827000171a0e402206bce4b2871b0b9102523b3b4c9fb547a6586584c984c4b9dc5d4cfd3cafddce1";
+    put_all("chain_wire", "hello", &hex::decode(format!("8481{genesis}0040{genesis}")).unwrap());
+    put_all("chain_wire", "request", &hex::decode(format!("8381{genesis}0103")).unwrap());
+    put("chain_wire", "response", hex::decode("8318c96080").unwrap());
+    put("chain_wire", "latency", hex::decode("820102").unwrap());
 }

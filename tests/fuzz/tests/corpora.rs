@@ -19,6 +19,7 @@ const VALID: &[(&str, &[(&str, usize)])] = &[
     ("c1_json", &[("sample", 2)]),
     // Padding is there or may be there.
     ("car", &[("indexed", 2), ("js", 2), ("padded", 1)]),
+    ("chain_wire", &[("hello", 1), ("latency", 1), ("request", 1), ("response", 1)]),
     ("cid", &[("replica", 1), ("zero-piece", 1)]),
     ("dag", &[("cbor", 1), ("data-first", 1), ("empty", 1), ("pb", 1)]),
     // What is no address is a folder.
@@ -27,6 +28,8 @@ const VALID: &[(&str, &[(&str, usize)])] = &[
     ("fr32_pad", &[("empty", 1), ("one-by-one", 1), ("ones", 1), ("steps", 1)]),
     ("fr32_unpad", &[("empty", 1), ("one-by-one", 2), ("ones", 1), ("steps", 2)]),
     ("gateway", &[("car", 2), ("piece", 2), ("raw", 2)]),
+    ("graphsync_pull", &[("missing", 2), ("whole", 1)]),
+    ("graphsync_responder", &[("held", 5), ("many", 19), ("message", 1), ("whole", 1)]),
     ("manifest", &[("empty", 1), ("one", 2)]),
     ("p_aux", &[("aux", 1)]),
     ("params_header", &[("params", 1)]),
