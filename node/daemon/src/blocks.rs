@@ -19,6 +19,10 @@ use tokio::time::sleep;
 
 /// Between two looks whether it is over.
 const TICK: Duration = Duration::from_millis(50);
+/// Tries by bitswap in which nothing came.
+const TRIES: u32 = 3;
+/// Between two of them.
+const WAIT: Duration = Duration::from_millis(200);
 /// What the network of such a host is called, which has no gossip.
 const NETWORK: &str = "blocks";
 
@@ -123,14 +127,48 @@ impl Exchange {
                 let pulled = self.graphsync.fetch(&order, &sources, &FetchOptions::default(), tell).await?;
                 Ok(Fetched { blocks: pulled.blocks, bytes: pulled.bytes, missing: pulled.missing })
             }
-            Protocol::Bitswap => {
-                let mut peers: Vec<PeerId> = Vec::new();
-                for source in sources {
-                    peers.push(self.host.connect(source.addresses).await?);
+            Protocol::Bitswap => self.fetch_by_bitswap(wanted, &sources, progress).await,
+        }
+    }
+
+    /// Asks again where connections break off, as long as something came.
+    async fn fetch_by_bitswap(
+        &self,
+        wanted: &Wanted,
+        sources: &[Source],
+        progress: &(impl Fn(u64, u64) + Send + Sync),
+    ) -> Result<Fetched, BlocksError> {
+        let (mut came, mut vain) = (Fetched::default(), 0);
+        loop {
+            let mut peers: Vec<PeerId> = Vec::new();
+            let mut unreached = None;
+            for source in sources {
+                match self.host.connect(source.addresses.clone()).await {
+                    Ok(peer) => peers.push(peer),
+                    Err(error) => unreached = Some(error),
                 }
-                let tell = |now: bitswap::frontier::Progress| progress(now.fetched, now.fetched_bytes);
-                let done = self.bitswap.fetch(&wanted.root, &peers, tell).await?;
-                Ok(Fetched { blocks: done.fetched, bytes: done.fetched_bytes, missing: Vec::new() })
+            }
+            if let Some(error) = unreached.filter(|_| peers.is_empty()) {
+                return Err(error.into());
+            }
+            let before = came.clone();
+            let tell = |now: bitswap::frontier::Progress| {
+                (came.blocks, came.bytes) = (before.blocks + now.fetched, before.bytes + now.fetched_bytes);
+                progress(came.blocks, came.bytes);
+            };
+            match self.bitswap.fetch(&wanted.root, &peers, tell).await {
+                Ok(done) => {
+                    let (blocks, bytes) = (before.blocks + done.fetched, before.bytes + done.fetched_bytes);
+                    return Ok(Fetched { blocks, bytes, missing: Vec::new() });
+                }
+                Err(error @ (bitswap::FetchError::Lost | bitswap::FetchError::Silent { .. }))
+                    if came.blocks > before.blocks || vain < TRIES =>
+                {
+                    tracing::debug!(%error, blocks = came.blocks, "a fetch was cut");
+                    vain = if came.blocks > before.blocks { 0 } else { vain + 1 };
+                    sleep(WAIT).await;
+                }
+                Err(error) => return Err(error.into()),
             }
         }
     }
