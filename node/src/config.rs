@@ -63,7 +63,7 @@ pub const ROWS_TO_DISCARD_VARIABLE: &str = "FIL_PROOFS_ROWS_TO_DISCARD";
 /// The least memory budget that is taken seriously: smaller ones are slips, such as a missing unit.
 pub const MIN_MEMORY_BYTES: u64 = 64 << 20;
 /// What the program itself takes of a budget, before it does anything.
-pub const PROGRAM_BYTES: u64 = 20 << 20;
+pub const PROGRAM_BYTES: u64 = 25 << 20;
 
 /// In place of a folder that may be left out.
 pub const NONE: &str = "none";

@@ -17,7 +17,7 @@ mod versions;
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -201,12 +201,20 @@ pub fn attach(store: &Store, options: &Options, stop: &Cancel, ready: impl FnOnc
     let app = Router::new().route("/rpc/v0", post(rpc)).with_state(Arc::clone(&inner));
     // The server ends last, so that the miner hears that we end.
     let ends = Cancel::default();
+    let (listening, listens) = mpsc::channel();
+    let ready = move || {
+        ready();
+        // Nobody waits only where nobody is to be attached.
+        let _ = listening.send(());
+    };
     thread::scope(|scope| {
         let server = scope.spawn(|| {
             let served = http::serve(options.listen, app, 2, &ends, ready, std::future::pending());
             inner.shutdown();
             served
         });
+        // The miner calls back when it is told of us. A server that cannot listen has ended, and says why.
+        let _ = listens.recv();
         let teller = scope.spawn(|| inner.tell_results(&ends));
         let attached = inner.stay_attached(stop);
         inner.closing.store(true, Ordering::Relaxed);
