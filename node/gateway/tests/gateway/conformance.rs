@@ -32,7 +32,7 @@ struct Fixture {
 
 impl Fixture {
     fn new(name: &str) -> Self {
-        let bytes = fs::read(format!("{VECTORS}{name}.car")).unwrap();
+        let bytes = fs::read(format!("{VECTORS}{name}")).unwrap();
         let car = CarReader::new(&bytes[..], &CarOptions::default()).unwrap();
         let (root, store) = (car.roots()[0], Arc::new(MemoryStore::default()));
         import(&*store, car).unwrap();
@@ -91,7 +91,7 @@ fn texts(cids: &[Cid]) -> Vec<String> {
 
 #[test]
 fn paths_and_scopes() {
-    let plain = Fixture::new("subdir-with-two-single-block-files");
+    let plain = Fixture::new("subdir-with-two-single-block-files.car");
     let (root, subdir, ascii) = (plain.root, plain.at("subdir"), plain.at("subdir/ascii.txt"));
     plain.gives(&format!("{root}/subdir/ascii.txt"), "", &texts(&[root, subdir, ascii]));
     plain.gives(&format!("{root}/subdir"), "dag-scope=block", &texts(&[root, subdir]));
@@ -99,7 +99,7 @@ fn paths_and_scopes() {
     plain.gives(&root.to_string(), "dag-scope=entity", &texts(&[root]));
     assert_eq!(plain.server.get(&format!("/ipfs/{root}/subdir/i-do-not-exist?format=car")).status, 404);
 
-    let mixed = Fixture::new("subdir-with-mixed-block-files");
+    let mixed = Fixture::new("subdir-with-mixed-block-files.car");
     let (root, subdir, multi) = (mixed.root, mixed.at("subdir"), mixed.at("subdir/multiblock.txt"));
     let way = texts(&[root, subdir]);
     mixed.gives(
@@ -113,7 +113,7 @@ fn paths_and_scopes() {
     }
     mixed.gives(&format!("{root}/subdir"), "dag-scope=all", &[&way[..], &mixed.below(&subdir)].concat());
 
-    let cbor = Fixture::new("dir-with-dag-cbor-with-links");
+    let cbor = Fixture::new("dir-with-dag-cbor-with-links.car");
     let document = cbor.at("document");
     let value = dag_cbor::decode(&cbor.store.get(&document).unwrap().unwrap()).unwrap();
     let Some(filecash_ipld::Ipld::Link(single)) = value.get("files").and_then(|files| files.get("single")) else {
@@ -125,7 +125,7 @@ fn paths_and_scopes() {
 
 #[test]
 fn sharded_folders() {
-    let sharded = Fixture::new("single-layer-hamt-with-multi-block-files");
+    let sharded = Fixture::new("single-layer-hamt-with-multi-block-files.car");
     let root = sharded.root;
     let shards = |cid: &Cid| sharded.shards(cid);
     let all = [&texts(&[root])[..], &shards(&root)].concat();
@@ -145,7 +145,7 @@ fn sharded_folders() {
 
 #[test]
 fn bytes_of_files() {
-    let mixed = Fixture::new("subdir-with-mixed-block-files");
+    let mixed = Fixture::new("subdir-with-mixed-block-files.car");
     let multi = mixed.at("subdir/multiblock.txt");
     for (bytes, blocks) in [
         ("512:*", 2..5),
@@ -160,7 +160,7 @@ fn bytes_of_files() {
         mixed.gives(&multi.to_string(), &format!("dag-scope=entity&entity-bytes={bytes}"), &expected);
     }
     // Blocks that are not asked for may be missing.
-    let missing = Fixture::new("file-3k-and-3-blocks-missing-block");
+    let missing = Fixture::new("file-3k-and-3-blocks-missing-block.car");
     let root = missing.root.to_string();
     for (bytes, leaf) in [
         ("0:1000", "QmPKt7ptM2ZYSGPUc8PmPT2VBkLDK3iqpG9TBJY7PCE9rF"),
@@ -175,7 +175,7 @@ fn bytes_of_files() {
 
 #[test]
 fn orders_and_repetitions() {
-    let twice = Fixture::new("dir-with-duplicate-files");
+    let twice = Fixture::new("dir-with-duplicate-files.car");
     let root = twice.root;
     let [ascii, copy, hello, multi] =
         ["ascii.txt", "ascii-copy.txt", "hello.txt", "multiblock.txt"].map(|name| twice.at(name).to_string());
