@@ -124,7 +124,11 @@ class Peer:
 
     async def greet(self, peer, hello):
         stream = await self.host.new_stream(peer, [FIL_HELLO_PROTOCOL])
-        await stream.write(hello)
+        try:
+            await stream.write(hello)
+        except Exception as error:
+            # Of what is too long nobody waits for the end.
+            return {"hex": "", "item": None, "ended": repr(error)}
         came, item, ended = await read_item(stream)
         await stream.reset()
         return {"hex": came.hex(), "item": item, "ended": ended}
