@@ -60,7 +60,7 @@ fn what_does_not_fit_is_told_with_the_budget_that_would() {
     let asked = ["plan", "--rates", "filecoin.json", "--sector-size", "32GiB"];
     let text = sandbox.run(&[&asked[..], &["--max-ram", "400MiB"]].concat()).succeeds();
     let c2 = text.lines().find(|line| line.trim_start().starts_with("C2 ")).unwrap();
-    assert!(c2.ends_with("not in this budget: needs --max-ram 497MiB"), "{text}");
+    assert!(c2.ends_with("not in this budget: needs --max-ram 502MiB"), "{text}");
     assert!(!text.lines().any(|line| line.contains("PC1 ") && line.contains("not in this budget")), "{text}");
     assert!(text.contains("estimates"), "{text}");
     let checked = sandbox.run(&[&asked[..], &["--max-ram", "400MiB", "--check", "--json"]].concat());
