@@ -13,7 +13,7 @@
 //! - [`traverse`]: the walk over a DAG by a selector.
 //! - [`graphsync`]: who asks for part of a DAG and who answers, each as a state.
 //! - [`positioned`]: reading and writing at places.
-//! - [`wire`]: messages of graphsync and bitswap, and [`protobuf`], which some are written in.
+//! - [`wire`]: messages of graphsync, data transfer and bitswap, and [`protobuf`], which some are written in.
 
 pub mod block;
 pub mod car;

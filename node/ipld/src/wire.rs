@@ -8,10 +8,12 @@
 //! | graphsync 2, [`graphsync::v2`] | `/ipfs/graphsync/2.0.0` | dag-cbor |
 //! | bitswap, [`bitswap`] | `/ipfs/bitswap`, `/ipfs/bitswap/1.0.0`, `1.1.0`, `1.2.0` | protobuf |
 //!
+//! Data transfer, [`data_transfer`], has one message in dag-cbor, by itself on a stream or in an extension of graphsync.
+//!
 //! Fields and keys that are not known are passed over, for later versions add some. What no program of today sends is refused, and
 //! with it the whole message. Of each kind of thing a message may hold [`MAX_ITEMS`].
 //!
-//! Source: `spec/network.md` 11 and 12.
+//! Source: `spec/network.md` 10 to 12.
 
 use crate::block::{self, Block};
 use crate::codec::CodecError;
@@ -20,6 +22,7 @@ use crate::protobuf::{Fields, ProtobufError, write_bytes};
 use crate::varint::{self, VarintError};
 
 pub mod bitswap;
+pub mod data_transfer;
 pub mod graphsync;
 
 /// The most bytes of a message.

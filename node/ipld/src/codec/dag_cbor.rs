@@ -47,7 +47,19 @@ pub fn decode_within(bytes: &[u8], values: usize) -> Result<Ipld, CodecError> {
 /// # Errors
 /// [`CodecError::DagCbor`].
 pub fn decode_counted(bytes: &[u8], values: usize) -> Result<(Ipld, usize), CodecError> {
-    let mut reader = Reader { bytes, at: 0, values };
+    decode_all(Reader { bytes, at: 0, values, texts: Texts::Utf8 })
+}
+
+/// The same for what Go programs write that have bytes in strings: a text that is not UTF-8 is read as bytes.
+///
+/// # Errors
+/// [`CodecError::DagCbor`].
+pub fn decode_go(bytes: &[u8], values: usize) -> Result<Ipld, CodecError> {
+    Ok(decode_all(Reader { bytes, at: 0, values, texts: Texts::Any })?.0)
+}
+
+fn decode_all(mut reader: Reader<'_>) -> Result<(Ipld, usize), CodecError> {
+    let (bytes, values) = (reader.bytes, reader.values);
     match reader.value(0) {
         Ok(value) if reader.at == bytes.len() => Ok((value, values - reader.values)),
         Ok(_) => Err(CodecError::DagCbor { at: reader.at, what: "bytes after the value" }),
@@ -61,7 +73,7 @@ pub fn decode_counted(bytes: &[u8], values: usize) -> Result<(Ipld, usize), Code
 /// # Errors
 /// [`CodecError::DagCbor`] when no more bytes would help.
 pub fn decode_first(bytes: &[u8]) -> Result<Option<(Ipld, usize)>, CodecError> {
-    let mut reader = Reader { bytes, at: 0, values: usize::MAX };
+    let mut reader = Reader { bytes, at: 0, values: usize::MAX, texts: Texts::Utf8 };
     match reader.value(0) {
         Ok(value) => Ok(Some((value, reader.at))),
         Err(Failure::Incomplete) => Ok(None),
@@ -79,6 +91,15 @@ struct Reader<'a> {
     at: usize,
     /// How many more values there may be.
     values: usize,
+    texts: Texts,
+}
+
+/// Which texts are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Texts {
+    Utf8,
+    /// Those that are not UTF-8 as bytes.
+    Any,
 }
 
 impl<'a> Reader<'a> {
@@ -137,6 +158,10 @@ impl<'a> Reader<'a> {
             (UNSIGNED, _) => Ok(Ipld::Integer(number.into())),
             (NEGATIVE, _) => Ok(Ipld::Integer(-1 - i128::from(number))),
             (BYTES, _) => Ok(Ipld::Bytes(self.take(number)?.to_vec())),
+            (TEXT, _) if self.texts == Texts::Any => match String::from_utf8(self.take(number)?.to_vec()) {
+                Ok(text) => Ok(Ipld::String(text)),
+                Err(error) => Ok(Ipld::Bytes(error.into_bytes())),
+            },
             (TEXT, _) => Ok(Ipld::String(self.text(number)?)),
             // Nothing is set aside for items that may never come.
             (LIST, _) => (0..number).map(|_| self.value(depth + 1)).collect::<Result<_, _>>().map(Ipld::List),
@@ -205,7 +230,7 @@ impl Scanner {
     pub fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, CodecError> {
         let wrong = |at, what| Err(CodecError::DagCbor { at, what });
         loop {
-            let mut reader = Reader { bytes, at: self.at.min(bytes.len()), values: usize::MAX };
+            let mut reader = Reader { bytes, at: self.at.min(bytes.len()), values: usize::MAX, texts: Texts::Utf8 };
             let outcome = reader.head().and_then(|(major, info, number)| match major {
                 BYTES | TEXT => reader.take(number).map(|_| 0),
                 LIST => Ok(number),
@@ -253,8 +278,20 @@ pub fn encode(value: &Ipld) -> Vec<u8> {
     bytes
 }
 
+/// The bytes of a value whose byte strings are written as texts, as Go programs write bytes that they have in strings.
+pub fn encode_go(value: &Ipld) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    append_as(value, TEXT, &mut bytes);
+    bytes
+}
+
 /// Appends the bytes of a value.
 pub fn append(value: &Ipld, bytes: &mut Vec<u8>) {
+    append_as(value, BYTES, bytes);
+}
+
+/// The same with the major type of byte strings.
+fn append_as(value: &Ipld, strings: u8, bytes: &mut Vec<u8>) {
     match value {
         Ipld::Null => bytes.push(0xf6),
         Ipld::Bool(value) => bytes.push(0xf4 + u8::from(*value)),
@@ -270,19 +307,19 @@ pub fn append(value: &Ipld, bytes: &mut Vec<u8>) {
             bytes.extend(text.as_bytes());
         }
         Ipld::Bytes(content) => {
-            head(BYTES, content.len() as u64, bytes);
+            head(strings, content.len() as u64, bytes);
             bytes.extend(content);
         }
         Ipld::List(items) => {
             head(LIST, items.len() as u64, bytes);
-            items.iter().for_each(|item| append(item, bytes));
+            items.iter().for_each(|item| append_as(item, strings, bytes));
         }
         Ipld::Map(entries) => {
             head(MAP, entries.len() as u64, bytes);
             for (key, value) in entries {
                 head(TEXT, key.len() as u64, bytes);
                 bytes.extend(key.as_bytes());
-                append(value, bytes);
+                append_as(value, strings, bytes);
             }
         }
         Ipld::Link(cid) => {
