@@ -12,12 +12,14 @@
 //! - [`selector`] and [`path`]: which part of a DAG is meant, and where in it something is.
 //! - [`traverse`]: the walk over a DAG by a selector.
 //! - [`graphsync`]: who asks for part of a DAG and who answers, each as a state.
+//! - [`data_transfer`]: a channel between two peers, over which graphsync carries a DAG for a reason that both know.
 //! - [`positioned`]: reading and writing at places.
 //! - [`wire`]: messages of graphsync, data transfer and bitswap, and [`protobuf`], which some are written in.
 
 pub mod block;
 pub mod car;
 pub mod codec;
+pub mod data_transfer;
 pub mod graphsync;
 pub mod hash;
 pub mod path;
