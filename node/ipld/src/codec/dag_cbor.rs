@@ -374,6 +374,17 @@ mod tests {
 
     /// Of RFC 8949, appendix A, those that are dag-cbor; `spec/network.md` 5.1, 11.1 and 11.2.
     #[test]
+    fn bytes_that_go_writes_as_texts_are_read_as_bytes() {
+        assert!(decode(&hex::decode("8262fffe6161").unwrap()).is_err());
+        let read = decode_go(&hex::decode("8262fffe6161").unwrap(), 3).unwrap();
+        assert_eq!(read, Ipld::List(vec![Ipld::Bytes(vec![0xff, 0xfe]), Ipld::String("a".to_owned())]));
+        assert_eq!(hex::encode(encode_go(&read)), "8262fffe6161");
+        assert_eq!(hex::encode(encode(&read)), "8242fffe6161");
+        assert!(decode_go(&hex::decode("8262fffe6161").unwrap(), 2).is_err());
+        assert!(decode_go(&hex::decode("a161ff01").unwrap(), 9).is_err(), "keys are UTF-8");
+    }
+
+    #[test]
     fn values_are_read_and_written_byte_for_byte() {
         for text in [
             "00",
