@@ -1,9 +1,7 @@
 //! The state of a channel at one of its ends.
 
 use super::{ChannelError, Decision, Effect, Event, MAX_VOUCHERS, News, Progress, Role, Status, Validate};
-use crate::wire::data_transfer::{
-    ChannelId, Message, Opening, Request, RequestKind, Response, ResponseKind, Typed, Verdict,
-};
+use crate::wire::data_transfer::{ChannelId, Message, Opening, Request, RequestKind, Response, ResponseKind, Typed};
 
 /// A channel at one of its ends.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +18,9 @@ pub struct Channel {
     vouchers: Vec<Typed>,
     results: Vec<Typed>,
 }
+
+mod initiator;
+mod responder;
 
 type Effects = Result<Vec<Effect>, ChannelError>;
 
@@ -181,26 +182,6 @@ impl Channel {
         }
     }
 
-    /// Who asks for a restart does not know that it is over.
-    fn take_after_end(&mut self, event: &Event) -> Vec<Effect> {
-        let Event::Message(Message::Request(Request { id, kind: RequestKind::Restart(_) })) = event else {
-            return Vec::new();
-        };
-        if self.role != Role::Responder || *id != self.id.id {
-            return Vec::new();
-        }
-        let message = match self.stage {
-            Status::Completed => self.response(ResponseKind::Complete(Decision::accept().verdict)),
-            _ => self.cancel_message(),
-        };
-        vec![self.refusal(message)]
-    }
-
-    /// How a responder says no: to the graphsync request that it was asked with, if it was.
-    fn refusal(&self, message: Message) -> Effect {
-        if self.is_receiver() { Effect::Send(message) } else { Effect::Refuse(message) }
-    }
-
     /// Nothing comes after it.
     fn end(&mut self, stage: Status, message: Option<Effect>, news: News) -> Vec<Effect> {
         self.stage = stage;
@@ -290,167 +271,6 @@ impl Channel {
         }
         Vec::new()
     }
-
-    /// A responder goes along with a channel, or does not.
-    fn begin(&mut self, decision: Decision, message: Message, news: News) -> Vec<Effect> {
-        let Decision { verdict, needs_last_voucher } = decision;
-        if !verdict.is_accepted {
-            let refusal = self.refusal(message);
-            let mut effects = self.end(Status::Failed, Some(refusal), News::Refused);
-            if news == News::Accepted {
-                // There is nothing yet that could be over.
-                effects.remove(0);
-            }
-            return effects;
-        }
-        self.needs_last_voucher = needs_last_voucher;
-        self.set_paused(Role::Responder, verdict.is_paused);
-        let mut effects = if self.is_receiver() {
-            self.ask(message, news == News::Restarted)
-        } else {
-            vec![Effect::Serve { message: Some(message), is_paused: verdict.is_paused }]
-        };
-        effects.push(Effect::Tell(news));
-        effects
-    }
-
-    /// A responder has thought about a voucher.
-    fn decide(&mut self, decision: Decision) -> Vec<Effect> {
-        let Decision { mut verdict, needs_last_voucher } = decision;
-        let is_finalizing = self.stage == Status::Finalizing;
-        if !verdict.is_accepted {
-            let message = self.verdict_message(is_finalizing, verdict);
-            return self.end(Status::Failed, Some(Effect::Send(message)), News::Refused);
-        }
-        self.needs_last_voucher = needs_last_voucher;
-        if is_finalizing {
-            verdict.is_paused |= needs_last_voucher;
-            let is_paused = verdict.is_paused;
-            let message = self.verdict_message(true, verdict);
-            return if is_paused { vec![Effect::Send(message)] } else { self.complete(Some(message)) };
-        }
-        let is_paused = verdict.is_paused;
-        let mut effects = vec![Effect::Send(self.verdict_message(false, verdict))];
-        if self.set_paused(Role::Responder, is_paused) {
-            effects.push(if is_paused { Effect::Pause } else { Effect::Resume });
-        }
-        effects
-    }
-
-    fn verdict_message(&self, is_finalizing: bool, verdict: Verdict) -> Message {
-        self.response(if is_finalizing { ResponseKind::Complete(verdict) } else { ResponseKind::Voucher(verdict) })
-    }
-
-    fn take_request(&mut self, Request { id, kind }: Request, validate: &dyn Validate) -> Effects {
-        if let RequestKind::PleaseRestart(channel) = kind {
-            self.only(Role::Initiator, "the wish for a restart")?;
-            return if channel == self.id { Ok(self.restart()) } else { Err(ChannelError::OtherChannel) };
-        }
-        self.only(Role::Responder, "a request")?;
-        if id != self.id.id {
-            return Err(ChannelError::OtherChannel);
-        }
-        match kind {
-            RequestKind::New(_) => Err(ChannelError::Open),
-            RequestKind::Update { is_paused } => Ok(self.other_paused(is_paused)),
-            RequestKind::Cancel => Ok(self.end(Status::Cancelled, None, News::Cancelled)),
-            RequestKind::Voucher(voucher) => {
-                remember(&mut self.vouchers, voucher.clone())?;
-                let mut effects = vec![Effect::Tell(News::Voucher)];
-                if let Some(decision) = validate.voucher(self, &voucher) {
-                    effects.extend(self.decide(decision));
-                }
-                Ok(effects)
-            }
-            RequestKind::Restart(opening) => Ok(self.restarted(&opening, validate)),
-            RequestKind::PleaseRestart(_) => Err(ChannelError::OtherChannel),
-        }
-    }
-
-    fn restarted(&mut self, opening: &Opening, validate: &dyn Validate) -> Vec<Effect> {
-        if *opening != self.opening {
-            // It is another channel that is meant; ours may still go on.
-            let message = self.response(ResponseKind::Restart(Verdict::default()));
-            return vec![self.refusal(message)];
-        }
-        let decision = validate.restart(self);
-        let message = self.response(ResponseKind::Restart(decision.verdict.clone()));
-        if decision.verdict.is_accepted {
-            // All of it goes over once more, as far as it is not there.
-            self.stage = Status::Ongoing;
-        }
-        self.begin(decision, message, News::Restarted)
-    }
-
-    fn take_response(&mut self, Response { id, kind }: Response) -> Effects {
-        self.only(Role::Initiator, "a response")?;
-        if id != self.id.id {
-            return Err(ChannelError::OtherChannel);
-        }
-        let (verdict, step) = match kind {
-            ResponseKind::Cancel => return Ok(self.end(Status::Cancelled, None, News::Cancelled)),
-            ResponseKind::Update { is_paused } => return Ok(self.other_paused(is_paused)),
-            ResponseKind::New(verdict) => (verdict, Step::Begin(News::Accepted)),
-            ResponseKind::Restart(verdict) => (verdict, Step::Begin(News::Restarted)),
-            ResponseKind::Voucher(verdict) => (verdict, Step::Voucher),
-            ResponseKind::Complete(verdict) => (verdict, Step::Complete),
-        };
-        let mut effects = Vec::new();
-        if let Some(result) = verdict.result {
-            remember(&mut self.results, result)?;
-            effects.push(Effect::Tell(News::Result));
-        }
-        effects.extend(match step {
-            _ if !verdict.is_accepted => self.end(Status::Failed, None, News::Refused),
-            Step::Begin(news) => self.begun(verdict.is_paused, news),
-            Step::Voucher => self.other_paused(verdict.is_paused),
-            Step::Complete if verdict.is_paused => self.responder_finalizes(),
-            Step::Complete => self.responder_completes(),
-        });
-        Ok(effects)
-    }
-
-    /// The responder goes along with it.
-    fn begun(&mut self, is_paused: bool, news: News) -> Vec<Effect> {
-        if self.stage == Status::Requested {
-            self.stage = Status::Ongoing;
-        }
-        let mut effects = vec![Effect::Tell(news)];
-        effects.extend(self.other_paused(is_paused));
-        if !self.is_receiver() {
-            effects.insert(0, Effect::Serve { message: None, is_paused: self.initiator_paused });
-        }
-        effects
-    }
-
-    fn responder_finalizes(&mut self) -> Vec<Effect> {
-        self.stage = match self.stage {
-            Status::TransferFinished | Status::ResponderFinalizingTransferFinished => {
-                Status::ResponderFinalizingTransferFinished
-            }
-            _ => Status::ResponderFinalizing,
-        };
-        vec![Effect::Tell(News::LastVoucher)]
-    }
-
-    fn responder_completes(&mut self) -> Vec<Effect> {
-        match self.stage {
-            Status::TransferFinished | Status::ResponderFinalizingTransferFinished => self.complete(None),
-            // Who got the data has all of it, whether or not we have heard the end of graphsync.
-            _ if !self.is_receiver() => self.complete(None),
-            _ => {
-                self.stage = Status::ResponderCompleted;
-                Vec::new()
-            }
-        }
-    }
-}
-
-/// What a response is about.
-enum Step {
-    Begin(News),
-    Voucher,
-    Complete,
 }
 
 fn remember(list: &mut Vec<Typed>, typed: Typed) -> Result<(), ChannelError> {
