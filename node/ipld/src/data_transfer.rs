@@ -27,8 +27,8 @@
 //! In place of 0 and 1 stand 11 initiator paused, 12 responder paused, 13 both. What go-data-transfer calls completing (5), failing (7) and
 //! cancelling (9) takes no time here: the effects that a [`Channel`] gives with its end are that.
 //!
-//! A responder that is asked to restart what is completed says so once more. One that does not know the channel may take the restart as an
-//! opening, [`Channel::answer`].
+//! A responder that is asked to restart what is completed says so once more: a pull whose last blocks were lost on the way then fails, and
+//! has to be opened anew. One that does not know the channel may take the restart as an opening, [`Channel::answer`].
 //!
 //! No streams, no peers, no clock, and nothing of deals: what a voucher is worth is for [`Validate`] to say. The messages are those of
 //! [`crate::wire::data_transfer`].
@@ -151,7 +151,8 @@ pub enum Effect {
         /// Whether part of the DAG may be here already, so that the request says how much.
         is_restart: bool,
     },
-    /// The graphsync request that the message came with is answered.
+    /// The graphsync request that the message came with is answered, in place of one that there may be. One that comes without this
+    /// being said, or that [`Channel::is_for`] denies, is refused.
     Serve {
         /// What is said first.
         message: Option<Message>,
@@ -164,7 +165,7 @@ pub enum Effect {
     Pause,
     /// Our half goes on.
     Resume,
-    /// Our half is over: it is cancelled, or no longer answered.
+    /// Our half of what there was so far is over: it is cancelled, or no longer answered.
     Stop,
     /// Whoever waits is told.
     Tell(News),

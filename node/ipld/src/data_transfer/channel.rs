@@ -1,6 +1,8 @@
 //! The state of a channel at one of its ends.
 
 use super::{ChannelError, Decision, Effect, Event, MAX_VOUCHERS, News, Progress, Role, Status, Validate};
+use crate::graphsync::Asked;
+use crate::selector::Selector;
 use crate::wire::data_transfer::{ChannelId, Message, Opening, Request, RequestKind, Response, ResponseKind, Typed};
 
 /// A channel at one of its ends.
@@ -76,6 +78,11 @@ impl Channel {
     /// Whether we are who gets the data, and so who asks by graphsync.
     pub fn is_receiver(&self) -> bool {
         self.opening.is_pull == (self.role == Role::Initiator)
+    }
+
+    /// Whether a graphsync request asks for what the channel is for: else nobody has agreed to it.
+    pub fn is_for(&self, asked: &Asked) -> bool {
+        asked.root == self.opening.root && Selector::parse(&self.opening.selector).as_ref() == Ok(&asked.selector)
     }
 
     /// How far it is.

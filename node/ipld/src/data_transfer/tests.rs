@@ -4,6 +4,7 @@ use super::*;
 use crate::wire::data_transfer::{Request, RequestKind, Response, ResponseKind};
 
 mod any;
+mod carried;
 mod pair;
 
 use pair::*;
