@@ -191,6 +191,43 @@ fn who_missed_the_end_is_told_when_it_restarts() {
     }
 }
 
+/// Before the end of graphsync, or without it: who sends needs no more than the word of who receives.
+#[test]
+fn a_responder_may_be_done_before_its_initiator() {
+    for (is_pull, then) in [(true, Status::ResponderCompleted), (false, Status::Completed)] {
+        let (mut channel, _) = Channel::open(id(), opening(is_pull));
+        let verdict = || Decision::accept().verdict;
+        for kind in [ResponseKind::New(verdict()), ResponseKind::Complete(verdict())] {
+            let message = Message::Response(Response { id: 7, kind });
+            channel.take(Event::Message(message), &says_yes()).unwrap();
+        }
+        assert_eq!(channel.status(), then);
+        channel.take(Event::Finished, &says_yes()).unwrap();
+        assert_eq!(channel.status(), Status::Completed);
+    }
+}
+
+#[test]
+fn a_channel_that_waits_for_a_last_voucher_is_restarted_too() {
+    for is_pull in [true, false] {
+        let open = Decision { needs_last_voucher: true, ..Decision::accept() };
+        let mut pair = Pair::open(is_pull, Says { open, voucher: Some(Decision::accept()) });
+        pair.settle();
+        pair.cut();
+        pair.take(RESPONDER, Event::Restart);
+        while pair.news[RESPONDER].last() != Some(&News::Restarted) {
+            assert!(pair.step());
+        }
+        assert_eq!(pair.end(RESPONDER).status(), Status::Ongoing);
+        pair.settle();
+        let waits = [Status::ResponderFinalizingTransferFinished, Status::Finalizing];
+        assert_eq!(pair.statuses(), waits);
+        pair.take(INITIATOR, Event::Voucher(typed("Paid/1")));
+        pair.settle();
+        pair.assert_complete();
+    }
+}
+
 #[test]
 fn a_restart_is_of_the_same_dag_for_the_same_reason() {
     let mut pair = Pair::open(true, says_yes());
