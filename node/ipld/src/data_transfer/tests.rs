@@ -169,6 +169,25 @@ fn after_a_cut_either_end_restarts_and_nothing_comes_twice() {
 }
 
 #[test]
+fn who_waits_still_waits_after_a_restart() {
+    for is_pull in [true, false] {
+        for (end, held) in [(INITIATOR, 0), (INITIATOR, 2), (RESPONDER, 2)] {
+            let mut pair = Pair::open(is_pull, says_yes());
+            pair.steps_until_held(held);
+            pair.take(end, Event::Pause);
+            pair.settle();
+            pair.cut();
+            pair.take(INITIATOR, Event::Restart);
+            pair.settle();
+            assert_eq!((pair.held, pair.end(end).status().code()), (held, [11, 12][end]));
+            pair.take(end, Event::Resume);
+            pair.settle();
+            pair.assert_complete();
+        }
+    }
+}
+
+#[test]
 fn who_missed_the_end_is_told_when_it_restarts() {
     for is_pull in [true, false] {
         let mut pair = Pair::open(is_pull, says_yes());
