@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -169,6 +170,7 @@ fn import_that_was_stopped_goes_on() {
 }
 
 const FOLDER: &str = "FILECASH_CHAIN_FOLDER";
+const TOLD: &str = "the head is at ";
 
 /// Nothing, unless a test here asks for it: the head is moved tipset by tipset, and each move told.
 #[test]
@@ -185,9 +187,30 @@ fn in_another_process() {
         kept.put_messages(&source.messages(tipset).unwrap()).unwrap();
         kept.put_headers([tipset]).unwrap();
         if kept.set_head(tipset).unwrap() {
-            fs::write(folder.join("told"), tipset.height().to_string()).unwrap();
+            println!("{TOLD}{}", tipset.height());
         }
     }
+}
+
+/// Runs [`in_another_process`] until it has told of `height` and a little on, and kills it. At 0, which is never told,
+/// the kill may come before there is a chain. Gives the last height told.
+fn killed_at(folder: &Path, height: i64) -> Option<i64> {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "folder::in_another_process", "--nocapture"]).env(FOLDER, folder);
+    let mut child = child.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut told = lines.map_while(Result::ok).filter_map(|line| line.split_once(TOLD)?.1.parse().ok());
+    let reached = if height > 0 { told.find(|told| *told >= height) } else { None };
+    thread::sleep(Duration::from_micros(at_most(if height > 0 { 2_000 } else { 30_000 })));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // What was told before the kill, and had not been read yet.
+    told.last().or(reached)
+}
+
+/// A number from 0 to `most`, another one each time.
+fn at_most(most: u64) -> u64 {
+    RandomState::new().build_hasher().finish() % (most + 1)
 }
 
 #[test]
@@ -195,21 +218,16 @@ fn chain_is_whole_whenever_its_process_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let (mut before, mut seen) = (-1, BTreeSet::new());
     for round in 0..30 {
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "folder::in_another_process", "--nocapture"]).env(FOLDER, folder.path());
-        let mut child = child.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        thread::sleep(Duration::from_millis(RandomState::new().build_hasher().finish() % 250));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        let height = before + 1 + i64::try_from(at_most(10)).unwrap();
+        let told = killed_at(folder.path(), height.min(39));
         let kept = match ChainFolder::open(&folder.path().join("chain"), RULES) {
             Ok(kept) => kept,
             // It had not come to the genesis.
-            Err(FolderError::NoChain { .. }) if before == -1 => continue,
+            Err(FolderError::NoChain { .. }) if told.is_none() && before == -1 => continue,
             Err(error) => panic!("round {round}: {error}"),
         };
         let head = kept.head().tipset.height();
-        let told = fs::read_to_string(folder.path().join("told")).ok().and_then(|told| told.parse().ok()).unwrap_or(0);
-        assert!(head >= told && head >= before, "{head} after {told} was told and {before} was there");
+        assert!(head >= told.unwrap_or(0) && head >= before, "{head} after {told:?} was told and {before} was there");
         check_all(&kept);
         assert_eq!(kept.tipset_by_height(head + 1).unwrap(), None);
         seen.insert(head);
@@ -217,7 +235,6 @@ fn chain_is_whole_whenever_its_process_is_killed() {
         if head == 39 {
             drop(kept);
             fs::remove_dir_all(folder.path().join("chain")).unwrap();
-            let _ = fs::remove_file(folder.path().join("told"));
             before = -1;
         }
     }
