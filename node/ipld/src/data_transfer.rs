@@ -9,9 +9,9 @@
 //!        initiator ◄─ complete ───────────────────────── responder             initiator ◄─ complete ──────────────────────── responder
 //! ```
 //!
-//! Each side can make its own half of the graphsync request wait, and tells the other with an update. After a cut the initiator restarts
-//! the channel, or the responder asks it to; who gets the data says with the graphsync request what it has. The responder may want a last
-//! voucher before it is complete.
+//! Each side can make the transfer wait, and tells the other with an update: who sends waits with its answer, who gets the data cancels its
+//! graphsync request and asks again later. After a cut the initiator restarts the channel, or the responder asks it to; who gets the data
+//! says with the graphsync request what it has. The responder may want a last voucher before it is complete.
 //!
 //! | Status of | initiator | responder |
 //! |---|---|---|
@@ -27,8 +27,8 @@
 //! In place of 0 and 1 stand 11 initiator paused, 12 responder paused, 13 both. What go-data-transfer calls completing (5), failing (7) and
 //! cancelling (9) takes no time here: the effects that a [`Channel`] gives with its end are that.
 //!
-//! A responder that is asked to restart what is completed says so once more: a pull whose last blocks were lost on the way then fails, and
-//! has to be opened anew. One that does not know the channel may take the restart as an opening, [`Channel::answer`].
+//! A responder that is asked to restart what is completed says so once more; and if it sent the data, of which the last may have been lost on
+//! the way, it sends what is missing. One that does not know the channel may take the restart as an opening, [`Channel::answer`].
 //!
 //! No streams, no peers, no clock, and nothing of deals: what a voucher is worth is for [`Validate`] to say. The messages are those of
 //! [`crate::wire::data_transfer`].
@@ -42,7 +42,7 @@ mod channel;
 #[cfg(test)]
 mod tests;
 
-pub use channel::Channel;
+pub use channel::{Channel, SavedError};
 
 /// Which of two peers we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -161,9 +161,9 @@ pub enum Effect {
     },
     /// The graphsync request that the message came with is refused, with a message.
     Refuse(Message),
-    /// Our half of the graphsync request waits, if there is one.
+    /// The graphsync request that we answer waits, if there is one.
     Pause,
-    /// Our half goes on.
+    /// It goes on.
     Resume,
     /// Our half of what there was so far is over: it is cancelled, or no longer answered.
     Stop,
@@ -247,9 +247,11 @@ pub enum ChannelError {
     Role(&'static str, Role),
     #[error("a channel that is there already is opened")]
     Open,
-    #[error("a channel has more than {max} vouchers", max = MAX_VOUCHERS)]
+    #[error("a channel has more than {MAX_VOUCHERS} vouchers, or more than {MAX_VOUCHER_BYTES} bytes of them")]
     TooMany,
 }
 
 /// The most vouchers of a channel that are remembered, and the most results.
 pub const MAX_VOUCHERS: usize = 1 << 12;
+/// The most bytes of those behind the first.
+pub const MAX_VOUCHER_BYTES: usize = 1 << 18;

@@ -1,6 +1,9 @@
 //! The state of a channel at one of its ends.
 
-use super::{ChannelError, Decision, Effect, Event, MAX_VOUCHERS, News, Progress, Role, Status, Validate};
+use super::{
+    ChannelError, Decision, Effect, Event, MAX_VOUCHER_BYTES, MAX_VOUCHERS, News, Progress, Role, Status, Validate,
+};
+use crate::codec::dag_cbor;
 use crate::graphsync::Asked;
 use crate::selector::Selector;
 use crate::wire::data_transfer::{ChannelId, Message, Opening, Request, RequestKind, Response, ResponseKind, Typed};
@@ -23,6 +26,9 @@ pub struct Channel {
 
 mod initiator;
 mod responder;
+mod saved;
+
+pub use saved::SavedError;
 
 type Effects = Result<Vec<Effect>, ChannelError>;
 
@@ -123,13 +129,14 @@ impl Channel {
         &self.results
     }
 
-    /// Something happens. At the end of a channel nothing more comes of it, but that who missed the end is told.
+    /// Something happens. At the end of a channel nothing more comes of it, but that who missed the end is told, and that who did not get
+    /// all of the data gets the rest.
     ///
     /// # Errors
     /// [`ChannelError`]; the channel is then as it was.
     pub fn take(&mut self, event: Event, validate: &dyn Validate) -> Effects {
         if self.stage.is_final() && !matches!(event, Event::Queued(_) | Event::Sent(_) | Event::Received(_)) {
-            return Ok(self.take_after_end(&event));
+            return Ok(self.take_after_end(&event, validate));
         }
         match event {
             Event::Message(Message::Request(request)) => self.take_request(request, validate),
@@ -159,6 +166,8 @@ impl Channel {
             Event::Sent(bytes) => Ok(count(&mut self.progress.sent, bytes)),
             Event::Received(bytes) => Ok(count(&mut self.progress.received, bytes)),
             Event::Finished => Ok(self.finish()),
+            // Who waits asks no more; when it goes on it asks again.
+            Event::Cut if !self.is_receiver() && self.is_paused(self.other()) => Ok(Vec::new()),
             Event::Cut => Ok(vec![Effect::Tell(News::Cut)]),
         }
     }
@@ -226,7 +235,7 @@ impl Channel {
 
     fn pause(&mut self) -> Vec<Effect> {
         self.set_paused(self.role, true);
-        vec![Effect::Pause, Effect::Send(self.update_message(true))]
+        vec![self.halt(), Effect::Send(self.update_message(true))]
     }
 
     fn resume(&mut self) -> Vec<Effect> {
@@ -237,26 +246,41 @@ impl Channel {
         if !self.set_paused(self.role, false) {
             return Vec::new();
         }
-        vec![Effect::Resume, Effect::Send(self.update_message(false))]
-    }
-
-    fn restart(&mut self) -> Vec<Effect> {
-        if self.role == Role::Responder {
-            return vec![Effect::Send(Message::Request(Request::please_restart(self.id.clone())))];
-        }
-        let message = self.request(RequestKind::Restart(Box::new(self.opening.clone())));
-        if !self.is_receiver() {
-            return vec![Effect::Send(message)];
-        }
-        self.ask(message, true)
-    }
-
-    fn ask(&self, message: Message, is_restart: bool) -> Vec<Effect> {
-        let mut effects = vec![Effect::Ask { message, is_restart }];
-        if self.is_paused(self.role) {
-            effects.push(Effect::Pause);
-        }
+        let mut effects = vec![Effect::Send(self.update_message(false))];
+        effects.extend(self.go_on());
         effects
+    }
+
+    /// Our half waits. Who gets the data asks no more.
+    fn halt(&self) -> Effect {
+        if self.is_receiver() { Effect::Stop } else { Effect::Pause }
+    }
+
+    /// Our half no longer waits.
+    fn go_on(&self) -> Option<Effect> {
+        if !self.is_receiver() {
+            return Some(Effect::Resume);
+        }
+        let is_over = matches!(self.stage, Status::TransferFinished | Status::ResponderFinalizingTransferFinished);
+        (!is_over).then(|| Effect::Ask { message: self.again(), is_restart: true })
+    }
+
+    /// What goes with a graphsync request that is not the first.
+    fn again(&self) -> Message {
+        match self.role {
+            Role::Initiator => self.request(RequestKind::Restart(Box::new(self.opening.clone()))),
+            Role::Responder => self.response(ResponseKind::Restart(Decision::accept().verdict)),
+        }
+    }
+
+    fn restart(&self) -> Vec<Effect> {
+        match self.role {
+            Role::Responder => vec![Effect::Send(Message::Request(Request::please_restart(self.id.clone())))],
+            Role::Initiator if !self.is_receiver() => vec![Effect::Send(self.again())],
+            // It asks once it no longer waits.
+            Role::Initiator if self.initiator_paused => Vec::new(),
+            Role::Initiator => vec![Effect::Ask { message: self.again(), is_restart: true }],
+        }
     }
 
     /// All data went over.
@@ -281,7 +305,8 @@ impl Channel {
 }
 
 fn remember(list: &mut Vec<Typed>, typed: Typed) -> Result<(), ChannelError> {
-    if list.len() >= MAX_VOUCHERS {
+    let bytes = |typed: &Typed| typed.name.len() + dag_cbor::encode(&typed.value).len();
+    if list.len() >= MAX_VOUCHERS || list.iter().skip(1).chain([&typed]).map(bytes).sum::<usize>() > MAX_VOUCHER_BYTES {
         return Err(ChannelError::TooMany);
     }
     list.push(typed);

@@ -1,6 +1,7 @@
 //! Whole exchanges of two channels with each other.
 
 use super::*;
+use crate::Ipld;
 use crate::wire::data_transfer::{Request, RequestKind, Response, ResponseKind};
 
 mod any;
@@ -297,4 +298,9 @@ fn vouchers_are_bounded() {
         channel.take(voucher(), &says_yes()).unwrap();
     }
     assert_eq!(channel.take(voucher(), &says_yes()), Err(ChannelError::TooMany));
+
+    let long = |bytes| Typed { name: "Fake/1".to_owned(), value: Ipld::Bytes(vec![0; bytes]) };
+    let (mut channel, _) = Channel::open(id(), Opening { voucher: Some(long(MAX_VOUCHER_BYTES)), ..opening(true) });
+    channel.take(Event::Voucher(long(MAX_VOUCHER_BYTES - 20)), &says_yes()).unwrap();
+    assert_eq!(channel.take(Event::Voucher(long(20)), &says_yes()), Err(ChannelError::TooMany));
 }

@@ -42,6 +42,8 @@ impl Channel {
         if decision.verdict.is_accepted {
             // All of it goes over once more, as far as it is not there.
             self.stage = Status::Ongoing;
+            // Whoever asks does not wait.
+            self.initiator_paused &= self.is_receiver();
         }
         self.begin(decision, message, News::Restarted)
     }
@@ -60,13 +62,13 @@ impl Channel {
         }
         self.needs_last_voucher = needs_last_voucher;
         self.set_paused(Role::Responder, verdict.is_paused);
-        let mut effects = if self.is_receiver() {
-            self.ask(message, news == News::Restarted)
-        } else {
-            vec![Effect::Serve { message: Some(message), is_paused: verdict.is_paused }]
+        let is_paused = verdict.is_paused;
+        let effect = match (self.is_receiver(), is_paused) {
+            (true, true) => Effect::Send(message),
+            (true, false) => Effect::Ask { message, is_restart: news == News::Restarted },
+            (false, _) => Effect::Serve { message: Some(message), is_paused },
         };
-        effects.push(Effect::Tell(news));
-        effects
+        vec![effect, Effect::Tell(news)]
     }
 
     /// A responder has thought about a voucher.
@@ -87,7 +89,7 @@ impl Channel {
         let is_paused = verdict.is_paused;
         let mut effects = vec![Effect::Send(self.verdict_message(false, verdict))];
         if self.set_paused(Role::Responder, is_paused) {
-            effects.push(if is_paused { Effect::Pause } else { Effect::Resume });
+            effects.extend(if is_paused { Some(self.halt()) } else { self.go_on() });
         }
         effects
     }
@@ -101,18 +103,22 @@ impl Channel {
         if self.is_receiver() { Effect::Send(message) } else { Effect::Refuse(message) }
     }
 
-    /// Who asks for a restart does not know that it is over.
-    pub(super) fn take_after_end(&mut self, event: &Event) -> Vec<Effect> {
-        let Event::Message(Message::Request(Request { id, kind: RequestKind::Restart(_) })) = event else {
+    /// Who asks for a restart does not know that it is over, or has not got all of the data.
+    pub(super) fn take_after_end(&mut self, event: &Event, validate: &dyn Validate) -> Vec<Effect> {
+        let Event::Message(Message::Request(Request { id, kind: RequestKind::Restart(opening) })) = event else {
             return Vec::new();
         };
         if self.role != Role::Responder || *id != self.id.id {
             return Vec::new();
         }
-        let message = match self.stage {
-            Status::Completed => self.response(ResponseKind::Complete(Decision::accept().verdict)),
-            _ => self.cancel_message(),
+        let completed = self.response(ResponseKind::Complete(Decision::accept().verdict));
+        let effect = match self.stage {
+            Status::Completed if self.is_receiver() => Effect::Send(completed),
+            Status::Completed if **opening == self.opening && validate.restart(self).verdict.is_accepted => {
+                Effect::Serve { message: Some(completed), is_paused: false }
+            }
+            _ => self.refusal(self.cancel_message()),
         };
-        vec![self.refusal(message)]
+        vec![effect]
     }
 }

@@ -96,6 +96,8 @@ proptest! {
             if taken.is_err() {
                 prop_assert_eq!(&channel, &before);
             }
+            let saved = Channel::from_bytes(&channel.to_bytes());
+            prop_assert_eq!(saved.as_ref(), Ok(&channel));
             // Whoever waits hears of the end, once.
             let ends = [News::Completed, News::Refused, News::Cancelled, News::Failed("x".to_owned())];
             let is_told = |effect: &Effect| matches!(effect, Effect::Tell(news) if ends.contains(news));
@@ -103,6 +105,17 @@ proptest! {
             let ended = channel.status().is_final() && !before.status().is_final();
             prop_assert_eq!(told, usize::from(ended));
         }
+    }
+
+    #[test]
+    fn any_bytes_are_a_channel_or_none(bytes in prop::collection::vec(any::<u8>(), 0..60), place: prop::sample::Index) {
+        let _ = Channel::from_bytes(&bytes);
+        let (channel, _) = Channel::open(id(), opening(true));
+        let mut saved = channel.to_bytes();
+        let place = place.index(saved.len());
+        prop_assert!(Channel::from_bytes(&saved[..place]).is_err());
+        saved[place] ^= bytes.first().copied().unwrap_or(1);
+        let _ = Channel::from_bytes(&saved);
     }
 
     #[test]

@@ -289,7 +289,6 @@ fn a_channel_that_is_refused_carries_nothing() {
     }
 }
 
-/// A pull whose last blocks are lost once its responder is done fails, and has to be opened anew.
 #[test]
 fn a_channel_goes_on_wherever_it_was_cut() {
     for version in VERSIONS {
@@ -300,19 +299,15 @@ fn a_channel_goes_on_wherever_it_was_cut() {
                 for _ in 0..cuts {
                     is_whole |= !net.step();
                 }
-                let is_lost = is_pull && net.statuses() == [Some(Status::Ongoing), Some(Status::Completed)];
+                lost += u64::from(net.statuses() == [Some(Status::Ongoing), Some(Status::Completed)]);
                 net.cut();
                 net.take(INITIATOR, Event::Restart);
                 while net.step() {}
-                if is_lost {
-                    lost += 1;
-                    assert_eq!(net.statuses(), [Some(Status::Failed), Some(Status::Completed)]);
-                } else {
-                    net.assert_complete();
-                }
+                net.assert_complete();
                 cuts += 1;
             }
             assert!(cuts > 9, "{cuts}");
+            // The last blocks of a pull were lost after its responder was done.
             assert_eq!(lost > 0, is_pull);
         }
     }

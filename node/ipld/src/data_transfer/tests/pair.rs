@@ -109,9 +109,11 @@ impl Pair {
                     self.messages.push_back((1 - end, message));
                 }
                 Effect::Serve { message, is_paused } => {
-                    let transfer = self.transfer.as_mut().unwrap();
-                    transfer.is_served = true;
-                    transfer.is_paused[end] = is_paused;
+                    // Who only says that it agrees asks for nothing yet.
+                    if let Some(transfer) = &mut self.transfer {
+                        transfer.is_served = true;
+                        transfer.is_paused[end] = is_paused;
+                    }
                     self.messages.extend(message.map(|message| (1 - end, message)));
                 }
                 Effect::Refuse(message) => {
