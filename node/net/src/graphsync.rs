@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use filecash_ipld::Block;
-use filecash_ipld::graphsync::{Admission, Admit, Asked, AtMostDepth, RespondLimits};
+use filecash_ipld::graphsync::{Admit, Asked, AtMostDepth, RespondLimits};
 use filecash_ipld::store::BlockStore;
 use filecash_ipld::wire::graphsync::{Extensions, Message, RequestId, Response, Status, Version};
 use filecash_ipld::wire::{MAX_MESSAGE, WireError};
@@ -33,13 +33,16 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::host::{Host, HostEvent};
+use answering::Order;
 use crate::streams::{AlreadyServed, Served, StreamError, read_frame_gated, serve};
 
 mod answering;
 mod asking;
+mod hooks;
 mod out;
 
-pub use asking::{FetchError, FetchOptions, Pulled, Source, Wish};
+pub use asking::{FetchError, FetchOptions, Heard, Pulled, Source, Wish};
+pub use hooks::{Hooks, Share};
 
 /// Streams that are read.
 const SERVED: Served = Served { streams: 128, per_peer: 4 };
@@ -58,16 +61,13 @@ const LONG: usize = 16 << 10;
 /// Parts of an answer that may wait for who takes them.
 const PARTS: usize = 1;
 
-/// Who decides what a peer is answered.
-pub type Gatekeeper = Arc<dyn Fn(PeerId, &Asked) -> Admission + Send + Sync>;
-
 /// How graphsync is run.
 #[derive(Clone)]
 pub struct GraphsyncOptions {
     /// What a peer may ask for.
     pub limits: RespondLimits,
-    /// What is answered.
-    pub gatekeeper: Gatekeeper,
+    /// What is answered, and who is told of it.
+    pub hooks: Arc<dyn Hooks>,
     /// The versions that are spoken, the one to ask in first in front.
     pub versions: Vec<Version>,
 }
@@ -77,7 +77,7 @@ impl Default for GraphsyncOptions {
     fn default() -> Self {
         Self {
             limits: RespondLimits::default(),
-            gatekeeper: Arc::new(|_, asked| AtMostDepth::default().admit(asked)),
+            hooks: Arc::new(|_: PeerId, asked: &Asked| AtMostDepth::default().admit(asked)),
             versions: Version::ALL.to_vec(),
         }
     }
@@ -175,19 +175,19 @@ impl Graphsync {
         &self.0.totals
     }
 
-    /// Stops answering a request for now, and says so.
-    pub async fn pause(&self, peer: PeerId, id: RequestId) {
-        self.0.tell(peer, id, |responder| responder.pause(id)).await;
+    /// Stops answering a request for now, and says so. It and the next two are done in order, and soon; [`Hooks`] may call them.
+    pub fn pause(&self, peer: PeerId, id: RequestId) {
+        self.0.tell(peer, id, Order::Pause);
     }
 
     /// Goes on with a request.
-    pub async fn resume(&self, peer: PeerId, id: RequestId, extensions: Extensions) {
-        self.0.tell(peer, id, |responder| responder.resume(id, extensions)).await;
+    pub fn resume(&self, peer: PeerId, id: RequestId, extensions: Extensions) {
+        self.0.tell(peer, id, Order::Resume(extensions));
     }
 
     /// Ends a request.
-    pub async fn refuse(&self, peer: PeerId, id: RequestId, status: Status) {
-        self.0.tell(peer, id, |responder| responder.fail(id, status)).await;
+    pub fn refuse(&self, peer: PeerId, id: RequestId, status: Status) {
+        self.0.tell(peer, id, Order::End(status));
     }
 }
 
@@ -280,7 +280,7 @@ impl Inner {
                 event = events.recv() => match event {
                     // It may have come back before we heard of it.
                     Ok(HostEvent::Gone { peer }) if !self.host.is_connected(peer).await.unwrap_or(false) => {
-                        self.desks.forget(peer);
+                        self.lose(peer).await;
                         self.out.forget(peer);
                     }
                     Ok(_) | Err(RecvError::Lagged(_)) => {}

@@ -91,11 +91,11 @@ async fn requests_are_refused_and_failures_told() {
 async fn the_node_decides_what_is_answered_and_when() {
     let asked: Arc<Mutex<Vec<(PeerId, RequestId)>>> = Arc::default();
     let seen = Arc::clone(&asked);
-    let gatekeeper = Arc::new(move |peer, asked: &filecash_ipld::graphsync::Asked| {
+    let hooks = Arc::new(move |peer: PeerId, asked: &filecash_ipld::graphsync::Asked| {
         seen.lock().unwrap().push((peer, asked.id));
         Admission::Pause(Vec::new())
     });
-    let options = GraphsyncOptions { gatekeeper, ..GraphsyncOptions::default() };
+    let options = GraphsyncOptions { hooks, ..GraphsyncOptions::default() };
     let (server, client) = (node_of(MemoryStore::default(), options), node());
     let root = import(server.store.as_ref(), &noise(1_000_000));
     let source = server.source().await;
@@ -105,7 +105,7 @@ async fn the_node_decides_what_is_answered_and_when() {
         let (peer, id) = until("asked", async || asked.lock().unwrap().pop()).await;
         // Longer than who says nothing is waited for: it said that it waits.
         sleep(Duration::from_millis(700)).await;
-        server.graphsync.resume(peer, id, Vec::new()).await;
+        server.graphsync.resume(peer, id, Vec::new());
     };
     let sources = [source];
     let (pulled, ()) = tokio::join!(client.graphsync.fetch(&order, &sources, &options, |_| ()), steps);
@@ -113,7 +113,7 @@ async fn the_node_decides_what_is_answered_and_when() {
     let other = node();
     let steps = async {
         let (peer, id) = until("asked", async || asked.lock().unwrap().pop()).await;
-        server.graphsync.refuse(peer, id, Status::LEGAL).await;
+        server.graphsync.refuse(peer, id, Status::LEGAL);
     };
     let (pulled, ()) = tokio::join!(other.graphsync.fetch(&order, &sources, &options, |_| ()), steps);
     assert!(matches!(pulled, Err(FetchError::Pull(_, PullError::Refused(Status::LEGAL)))));

@@ -263,8 +263,13 @@ impl Responder {
         links.iter().filter_map(key).collect()
     }
 
+    /// The requests that are not answered to their ends.
+    pub fn ids(&self) -> impl Iterator<Item = RequestId> {
+        self.active.iter().map(|answer| answer.id).chain(self.waiting.iter().map(|waiting| waiting.id))
+    }
+
     fn knows(&self, id: RequestId) -> bool {
-        self.active.iter().any(|answer| answer.id == id) || self.waiting.iter().any(|waiting| waiting.id == id)
+        self.ids().any(|known| known == id)
     }
 
     /// Says no. What is to be said to who does not listen does not grow without end.
@@ -294,8 +299,8 @@ impl Responder {
 
     /// Ends all requests with a word.
     pub fn fail_all(&mut self, status: Status) {
-        let waiting = mem::take(&mut self.waiting).into_iter().map(|waiting| waiting.id);
-        let ids: Vec<_> = self.active.iter().map(|answer| answer.id).chain(waiting).collect();
+        let ids: Vec<_> = self.ids().collect();
+        self.waiting.clear();
         self.active.clear();
         self.scopes = Scopes::default();
         for id in ids {
@@ -327,11 +332,11 @@ impl Responder {
     fn fill(&mut self) {
         while self.active.len() < self.limits.active
             && let Some(place) = first_of(self.waiting.iter().map(|waiting| waiting.priority))
-            && let Some(waiting) = self.waiting.remove(place)
+            && let Some(mut waiting) = self.waiting.remove(place)
         {
             self.scopes.enter(&waiting.scope, &waiting.held);
             if waiting.paused {
-                let extensions = Extensions::new();
+                let extensions = mem::take(&mut waiting.told);
                 self.said.push(Response { id: waiting.id, status: Status::PAUSED, links: Vec::new(), extensions });
             }
             let answer = Answer::new(waiting, self.limits.walk);

@@ -2,19 +2,19 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use filecash_ipld::graphsync::{Admission, Admit, Asked, Responder, Sent};
 use filecash_ipld::wire::WireError;
-use filecash_ipld::wire::graphsync::{Request, RequestId, Status, Version};
+use filecash_ipld::wire::graphsync::{Extensions, Request, RequestId, RequestKind, Status, Version};
 use libp2p::PeerId;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
 use super::out::SayError;
-use super::{Gatekeeper, Inner};
+use super::{Hooks, Inner, Share};
 
 /// How long the task of a peer stays that asks for nothing.
 const IDLE: Duration = Duration::from_secs(60);
@@ -25,12 +25,36 @@ const PROMPT: Duration = Duration::from_secs(2);
 /// What a peer asks for, which its task answers.
 pub(super) struct Desk {
     responder: Arc<tokio::sync::Mutex<Responder>>,
+    /// What is to be done about its requests, once nobody else has the responder.
+    orders: Mutex<Vec<(RequestId, Order)>>,
     /// Something was asked for, or nothing will be any more.
     changed: Notify,
     is_closed: AtomicBool,
 }
 
+/// What is to be done about a request.
+pub(super) enum Order {
+    Pause,
+    Resume(Extensions),
+    End(Status),
+}
+
 impl Desk {
+    fn orders(&self) -> MutexGuard<'_, Vec<(RequestId, Order)>> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what is to be done.
+    fn carry_out(&self, responder: &mut Responder) {
+        for (id, order) in std::mem::take(&mut *self.orders()) {
+            match order {
+                Order::Pause => responder.pause(id),
+                Order::Resume(extensions) => responder.resume(id, extensions),
+                Order::End(status) => responder.fail(id, status),
+            }
+        }
+    }
+
     fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
         self.changed.notify_one();
@@ -42,17 +66,19 @@ impl Desk {
 pub(super) struct Desks(Mutex<HashMap<(PeerId, Version), Arc<Desk>>>);
 
 impl Desks {
-    pub(super) fn forget(&self, peer: PeerId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _), desk| {
-            if *of == peer {
-                desk.close();
-            }
-            *of != peer
-        });
+    fn lock(&self) -> MutexGuard<'_, HashMap<(PeerId, Version), Arc<Desk>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those of a peer, which are closed.
+    fn forget(&self, peer: PeerId) -> Vec<Arc<Desk>> {
+        let forgotten: Vec<_> = self.lock().extract_if(|(of, _), _| *of == peer).map(|(_, desk)| desk).collect();
+        forgotten.iter().for_each(|desk| desk.close());
+        forgotten
     }
 
     pub(super) fn forget_all(&self) {
-        for (_, desk) in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain() {
+        for (_, desk) in self.lock().drain() {
             desk.close();
         }
     }
@@ -62,9 +88,18 @@ impl Desks {
 struct Task {
     /// The message that is being written.
     writing: Option<JoinHandle<Result<(), AnswerError>>>,
+    /// What is in messages that were made, and is not known to be written.
+    made: Vec<Share>,
     told: Sent,
     /// Whether nothing has been said since it was idle.
     is_first: bool,
+}
+
+impl Task {
+    /// Requests that were ended, and nobody heard.
+    fn unheard(&mut self) -> impl Iterator<Item = RequestId> {
+        self.made.drain(..).filter(|share| share.status.is_end()).map(|share| share.id)
+    }
 }
 
 /// Why nothing more is answered.
@@ -81,11 +116,15 @@ enum AnswerError {
 }
 
 /// Asks the node about requests of a peer.
-struct OfPeer<'a>(PeerId, &'a Gatekeeper);
+struct OfPeer<'a>(PeerId, &'a dyn Hooks);
 
 impl Admit for OfPeer<'_> {
     fn admit(&self, asked: &Asked) -> Admission {
-        self.1(self.0, asked)
+        self.1.admit(self.0, asked)
+    }
+
+    fn update(&self, id: RequestId, extensions: &Extensions) -> Extensions {
+        self.1.update(self.0, id, extensions)
     }
 }
 
@@ -93,10 +132,11 @@ impl Inner {
     /// Takes requests of a peer, for its task, which begins if there is none.
     pub(super) async fn take(self: &Arc<Self>, peer: PeerId, version: Version, requests: Vec<Request>) {
         let desk = {
-            let mut desks = self.desks.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut desks = self.desks.lock();
             Arc::clone(desks.entry((peer, version)).or_insert_with(|| {
                 let desk = Arc::new(Desk {
                     responder: Arc::new(tokio::sync::Mutex::new(Responder::new(self.options.limits))),
+                    orders: Mutex::default(),
                     changed: Notify::new(),
                     is_closed: AtomicBool::new(false),
                 });
@@ -105,32 +145,43 @@ impl Inner {
             }))
         };
         let mut responder = desk.responder.lock().await;
+        let hooks = self.options.hooks.as_ref();
         for request in requests {
-            responder.take(request, &OfPeer(peer, &self.options.gatekeeper));
+            let (id, is_cancel) = (request.id, matches!(request.kind, RequestKind::Cancel));
+            responder.take(request, &OfPeer(peer, hooks));
+            if is_cancel {
+                hooks.lost(peer, id);
+            }
+            desk.carry_out(&mut responder);
         }
         drop(responder);
         desk.changed.notify_one();
     }
 
-    /// Does something about a request, if there is one.
-    pub(super) async fn tell(&self, peer: PeerId, id: RequestId, change: impl FnOnce(&mut Responder)) {
+    /// Has something done about a request, if there is one.
+    pub(super) fn tell(&self, peer: PeerId, id: RequestId, order: Order) {
         let version = match id {
             RequestId::Number(_) => Version::V1,
             RequestId::Uuid(_) => Version::V2,
         };
-        let desk = {
-            let desks = self.desks.0.lock().unwrap_or_else(PoisonError::into_inner);
-            desks.get(&(peer, version)).cloned()
-        };
+        let desk = self.desks.lock().get(&(peer, version)).cloned();
         if let Some(desk) = desk {
-            change(&mut *desk.responder.lock().await);
+            desk.orders().push((id, order));
             desk.changed.notify_one();
+        }
+    }
+
+    /// Forgets what a peer asked for that is gone.
+    pub(super) async fn lose(&self, peer: PeerId) {
+        for desk in self.desks.forget(peer) {
+            let ids: Vec<_> = desk.responder.lock().await.ids().collect();
+            ids.into_iter().for_each(|id| self.options.hooks.lost(peer, id));
         }
     }
 
     /// Answers a peer until it is gone, or has asked for nothing for a while.
     async fn answer(self: Arc<Self>, peer: PeerId, version: Version, desk: Arc<Desk>) {
-        let mut task = Task { writing: None, told: Sent::default(), is_first: true };
+        let mut task = Task { writing: None, made: Vec::new(), told: Sent::default(), is_first: true };
         while !desk.is_closed.load(Ordering::Relaxed) {
             match self.say_next(peer, version, &desk, &mut task).await {
                 Ok(true) => {}
@@ -145,16 +196,21 @@ impl Inner {
                     tracing::debug!(%peer, error = &error as &dyn std::error::Error, "nobody hears the answer");
                     // It may have come back, and asked already. Then it is told to ask once more.
                     task.is_first = true;
-                    desk.responder.lock().await.fail_all(Status::FAILED);
+                    let mut responder = desk.responder.lock().await;
+                    let ids: Vec<_> = responder.ids().chain(task.unheard()).collect();
+                    responder.fail_all(Status::FAILED);
+                    drop(responder);
+                    ids.into_iter().for_each(|id| self.options.hooks.lost(peer, id));
                 }
             }
         }
+        task.unheard().for_each(|id| self.options.hooks.lost(peer, id));
     }
 
     /// Forgets a desk at which nothing was asked for; whether it did.
     async fn end_desk(&self, peer: PeerId, version: Version, desk: &Arc<Desk>) -> bool {
         let responder = desk.responder.lock().await;
-        let mut desks = self.desks.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut desks = self.desks.lock();
         // Besides this task and the list nobody has it, who would ask for something now.
         let is_over = responder.is_idle() && Arc::strong_count(desk) == 2;
         if is_over {
@@ -175,14 +231,19 @@ impl Inner {
         let mut place = self.place().await;
         let store = Arc::clone(&self.store);
         let mut responder = Arc::clone(&desk.responder).lock_owned().await;
+        desk.carry_out(&mut responder);
         let made = spawn_blocking(move || {
             let message = responder.next_message(store.as_ref());
             let (sent, failures) = (responder.sent(), responder.failures());
             drop(responder);
-            (message.map(|message| message.encode(version)), sent, failures)
+            let shares = message.as_ref().map(Share::all_of).unwrap_or_default();
+            (message.map(|message| message.encode(version)), shares, sent, failures)
         });
-        let (message, sent, failures) = made.await.map_err(|_| AnswerError::Task)?;
+        let (message, shares, sent, failures) = made.await.map_err(|_| AnswerError::Task)?;
         self.count(task, sent);
+        shares.iter().for_each(|share| self.options.hooks.queued(peer, *share));
+        let before = task.made.len();
+        task.made.extend(shares);
         for (id, error) in failures {
             tracing::warn!(%peer, ?id, error = &error as &dyn std::error::Error, "an answer ends early");
         }
@@ -195,6 +256,7 @@ impl Inner {
                 }
             };
             written.map_err(|_| AnswerError::Task)??;
+            task.made.drain(..before).for_each(|share| self.options.hooks.sent(peer, share));
         }
         let Some(message) = message.transpose()? else {
             task.is_first = true;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use filecash_ipld::Cid;
 use filecash_ipld::graphsync::{Held, Order, Progress, Pull, PullError, Turn};
 use filecash_ipld::wire::WireError;
-use filecash_ipld::wire::graphsync::{Message, Request, RequestId, RequestKind, Version};
+use filecash_ipld::wire::graphsync::{Extensions, Message, Request, RequestId, RequestKind, Version};
 use libp2p::{Multiaddr, PeerId};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -95,7 +95,37 @@ pub struct Pulled {
     pub missing: Vec<Cid>,
 }
 
+/// What was heard of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard<'a> {
+    /// How far it is.
+    pub progress: Progress,
+    /// The first links whose blocks nobody has.
+    pub missing: &'a [Cid],
+    /// What else was said.
+    pub extensions: &'a Extensions,
+}
+
 impl Graphsync {
+    /// Asks a peer once for a DAG, as far as it is not in the store, and even if all of it is. To give it up, drop it, as
+    /// [`Self::fetch`].
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn ask(
+        &self,
+        source: &Source,
+        order: &Order,
+        silence: Duration,
+        heard: impl FnMut(Heard<'_>),
+    ) -> Result<(), FetchError> {
+        if !source.addresses.is_empty() {
+            self.0.host.connect(source.addresses.clone()).await?;
+        }
+        let held = self.held(source.peer, order).await?;
+        self.pull(source.peer, order, held, silence, heard).await
+    }
+
     /// Gets a DAG into the store: asks the sources in turn, and again where one breaks off, for what is not there yet. To give it up, drop it:
     /// what came stays, and the source is told.
     ///
@@ -155,35 +185,40 @@ impl Graphsync {
             self.0.host.connect(source.addresses.clone()).await?;
         }
         let before = Pulled { missing: Vec::new(), ..pulled.clone() };
-        let tell = |now: Progress, requests: u32, missing: &[Cid]| {
+        let held = self.held(source.peer, order).await?;
+        if held.is_all {
+            pulled.missing.clear();
+            progress(pulled);
+            return Ok(());
+        }
+        let heard = |heard: Heard<'_>| {
             *pulled = Pulled {
-                blocks: before.blocks + now.blocks,
-                bytes: before.bytes + now.bytes,
-                requests: before.requests + requests,
-                missing: missing.to_vec(),
+                blocks: before.blocks + heard.progress.blocks,
+                bytes: before.bytes + heard.progress.bytes,
+                requests: before.requests + 1,
+                missing: heard.missing.to_vec(),
             };
             progress(pulled);
         };
-        self.pull(source.peer, order, silence, tell).await
+        self.pull(source.peer, order, held, silence, heard).await
     }
 
-    /// Asks a peer once. `tell` is called with what came so far.
+    /// How much of it is here.
+    async fn held(&self, peer: PeerId, order: &Order) -> Result<Held, FetchError> {
+        let (wanted, store) = (order.clone(), Arc::clone(&self.0.store));
+        let held = spawn_blocking(move || Held::of(&wanted, store.as_ref())).await;
+        held.map_err(|_| FetchError::Task)?.map_err(|error| FetchError::Pull(peer, error))
+    }
+
     async fn pull(
         &self,
         peer: PeerId,
         order: &Order,
+        held: Held,
         silence: Duration,
-        mut tell: impl FnMut(Progress, u32, &[Cid]),
+        mut heard: impl FnMut(Heard<'_>),
     ) -> Result<(), FetchError> {
         let inner = &self.0;
-        let failed = |error| FetchError::Pull(peer, error);
-        let (wanted, store) = (order.clone(), Arc::clone(&inner.store));
-        let held = spawn_blocking(move || Held::of(&wanted, store.as_ref())).await;
-        let held = held.map_err(|_| FetchError::Task)?.map_err(failed)?;
-        if held.is_all {
-            tell(Progress::default(), 0, &[]);
-            return Ok(());
-        }
         let mut events = inner.host.events();
         let version =
             inner.out.version(peer, &inner.options.versions).await.map_err(|error| FetchError::Say(peer, error))?;
@@ -202,14 +237,16 @@ impl Graphsync {
                 Err(_) => return Err(FetchError::Silent { peer, time: silence }),
             };
             let (pull, store) = (Arc::clone(&asking.pull), Arc::clone(&inner.store));
+            let Part { mut response, blocks } = part;
+            let extensions = std::mem::take(&mut response.extensions);
             let taken = spawn_blocking(move || {
                 let mut pull = pull.lock().unwrap_or_else(PoisonError::into_inner);
-                let turn = pull.take(part.response, part.blocks, store.as_ref());
+                let turn = pull.take(response, blocks, store.as_ref());
                 (turn, pull.progress(), pull.missing().to_vec())
             });
             let (turn, progress, missing) = taken.await.map_err(|_| FetchError::Task)?;
-            tell(progress, 1, &missing);
-            let turn = turn.map_err(failed)?;
+            heard(Heard { progress, missing: &missing, extensions: &extensions });
+            let turn = turn.map_err(|error| FetchError::Pull(peer, error))?;
             is_paused = turn == Turn::Paused;
             if turn == Turn::Done {
                 asking.is_over = true;
