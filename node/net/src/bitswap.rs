@@ -189,7 +189,7 @@ async fn watch(host: Host, mut events: Receiver<HostEvent>, shared: Arc<Shared>)
                     shared.came(peer);
                     false
                 }
-                Ok(HostEvent::Gossip { .. }) => false,
+                Ok(HostEvent::Gossip { .. } | HostEvent::Fewer { .. }) => false,
                 Err(RecvError::Lagged(_)) => true,
                 Err(RecvError::Closed) => break,
             },

@@ -11,11 +11,11 @@ use filecash_chain::exchange::{
 };
 use filecash_chain::object::ObjectError;
 use filecash_chain::{Object, Tipset};
-use libp2p::{PeerId, Stream, StreamProtocol};
+use libp2p::{PeerId, StreamProtocol};
 use libp2p_stream::OpenStreamError;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::host::Host;
+use crate::host::{Host, IncomingStream};
 use crate::streams::{
     AlreadyServed, ItemLimit, Pace, Served, StreamError, finish, open, read_item, read_item_at, serve, within,
     write_item,
@@ -67,7 +67,7 @@ pub fn run(host: &Host, answer: Answer) -> Result<JoinHandle<()>, AlreadyServed>
     })
 }
 
-async fn answer_one(stream: &mut Stream, answer: Answer) -> Result<(), AskError> {
+async fn answer_one(stream: &mut IncomingStream, answer: Answer) -> Result<(), AskError> {
     let request = Request::decode(&within(PATIENCE, read_item(stream, REQUEST, PATIENCE)).await?)?;
     let response = spawn_blocking(move || answer(&request).encode()).await.map_err(|_| AskError::Task)?;
     within(WRITTEN, write_item(stream, &response)).await?;

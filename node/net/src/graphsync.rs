@@ -27,14 +27,14 @@ use filecash_ipld::graphsync::{Admit, Asked, AtMostDepth, RespondLimits};
 use filecash_ipld::store::BlockStore;
 use filecash_ipld::wire::graphsync::{Extensions, Message, RequestId, Response, Status, Version};
 use filecash_ipld::wire::{MAX_MESSAGE, WireError};
-use libp2p::{PeerId, Stream, StreamProtocol};
+use libp2p::{PeerId, StreamProtocol};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::host::{Host, HostEvent};
-use answering::Order;
+use crate::host::{Host, HostEvent, IncomingStream};
 use crate::streams::{AlreadyServed, Served, StreamError, read_frame_gated, serve};
+use answering::Order;
 
 mod answering;
 mod asking;
@@ -43,6 +43,7 @@ mod out;
 
 pub use asking::{FetchError, FetchOptions, Heard, Pulled, Source, Wish};
 pub use hooks::{Hooks, Share};
+pub use out::SayError;
 
 /// Streams that are read.
 const SERVED: Served = Served { streams: 128, per_peer: 4 };
@@ -204,7 +205,12 @@ enum ListenError {
 
 impl Inner {
     /// Takes what a peer says on a stream.
-    async fn listen(self: &Arc<Self>, peer: PeerId, version: Version, mut stream: Stream) -> Result<(), ListenError> {
+    async fn listen(
+        self: &Arc<Self>,
+        peer: PeerId,
+        version: Version,
+        mut stream: IncomingStream,
+    ) -> Result<(), ListenError> {
         loop {
             // Of whom we asked something, long messages are what we asked for.
             let gate = (!self.waits_for(peer)).then_some(&self.read);

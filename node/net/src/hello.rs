@@ -11,12 +11,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use filecash_chain::Object;
 use filecash_chain::hello::{Hello, Latency, MAX_BYTES, PROTOCOL};
 use filecash_chain::object::ObjectError;
-use libp2p::{PeerId, Stream, StreamProtocol};
+use libp2p::{PeerId, StreamProtocol};
 use libp2p_stream::OpenStreamError;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 
-use crate::host::{Host, HostEvent};
+use crate::host::{Host, HostEvent, IncomingStream};
 use crate::streams::{
     AlreadyServed, ItemLimit, Served, StreamError, finish, open, read_item, serve, within, write_item,
 };
@@ -127,7 +127,7 @@ pub async fn greet(host: &Host, peer: PeerId, hello: &Hello) -> Result<i64, Hell
 }
 
 /// Takes a hello and says when it came.
-async fn answer(stream: &mut Stream) -> Result<Hello, HelloError> {
+async fn answer(stream: &mut IncomingStream) -> Result<Hello, HelloError> {
     let bytes = within(PATIENCE, read_item(stream, LIMIT, PATIENCE)).await?;
     let arrival = now();
     let hello = Hello::decode(&bytes)?;

@@ -20,7 +20,7 @@ mod incoming;
 mod quic;
 
 pub use addresses::peer_of;
-pub use incoming::{Acceptor, Incoming};
+pub use incoming::{Acceptor, Incoming, IncomingStream};
 
 /// What others see us as.
 pub const AGENT: &str = concat!("filecash-node/", env!("CARGO_PKG_VERSION"));
@@ -120,6 +120,8 @@ pub enum HostEvent {
     Identified { peer: PeerId, protocols: Vec<StreamProtocol>, agent: String, dialled: bool },
     /// The last connection to it is gone.
     Gone { peer: PeerId },
+    /// A connection to it is gone, and another is not. What was said on a stream may not have been heard.
+    Fewer { peer: PeerId },
     /// The judge accepted a message.
     Gossip { kind: TopicKind, source: PeerId, bytes: Vec<u8> },
 }
@@ -264,6 +266,11 @@ impl Host {
     pub async fn stop(&self) {
         // If nobody listens it has ended already.
         let _ = self.commands.send(Command::Stop).await;
+    }
+
+    /// Whether the host has ended.
+    pub fn has_ended(&self) -> bool {
+        self.commands.is_closed()
     }
 
     /// Returns when the host has ended.

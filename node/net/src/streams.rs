@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::host::Host;
+use crate::host::{Host, IncomingStream};
 
 /// What is read at once of an item whose length nobody tells.
 const BLOCK: usize = 16 << 10;
@@ -295,7 +295,7 @@ pub fn serve<F, W>(
     work: F,
 ) -> Result<JoinHandle<()>, AlreadyServed>
 where
-    F: Fn(PeerId, Stream) -> W + Send + Sync + 'static,
+    F: Fn(PeerId, IncomingStream) -> W + Send + Sync + 'static,
     W: Future<Output = ()> + Send + 'static,
 {
     let mut incoming = host.acceptor().accept(protocols).ok_or(AlreadyServed)?;

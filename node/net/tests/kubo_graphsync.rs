@@ -164,6 +164,6 @@ async fn kubo_goes_on_where_it_was_cut() {
     assert!(Held::of(&order, client.store.as_ref()).unwrap().is_all);
     let distinct = blocks(client.store.as_ref(), &order).len() as u64;
     assert!(pulled.requests >= 4, "{pulled:?}");
-    // Who asks says how far it is, and kubo sends nothing of that.
-    assert_eq!(pulled.blocks, distinct);
+    // Who asks says how far it is, and kubo sends nothing of that. What comes when a cut was noticed is kept, and not counted.
+    assert!(pulled.blocks <= distinct && pulled.blocks >= distinct - 2 * u64::from(pulled.requests), "{pulled:?}");
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use filecash_ipld::wire::bitswap::Message;
 use filecash_ipld::wire::{MAX_MESSAGE, WireError};
+use libp2p::PeerId;
 use libp2p::futures::AsyncWriteExt;
-use libp2p::{PeerId, Stream};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::shared::Shared;
+use crate::host::IncomingStream;
 use crate::streams::{StreamError, read_body, read_length, within};
 
 /// How long a stream stays on which nothing comes.
@@ -41,7 +42,7 @@ enum InboundError {
 }
 
 /// Takes messages until the stream ends.
-pub(super) async fn run(shared: Arc<Shared>, peer: PeerId, mut stream: Stream) {
+pub(super) async fn run(shared: Arc<Shared>, peer: PeerId, mut stream: IncomingStream) {
     if shared.is_bad(&peer) {
         return;
     }
@@ -58,7 +59,7 @@ pub(super) async fn run(shared: Arc<Shared>, peer: PeerId, mut stream: Stream) {
     }
 }
 
-async fn take(shared: &Arc<Shared>, peer: PeerId, stream: &mut Stream) -> Result<(), InboundError> {
+async fn take(shared: &Arc<Shared>, peer: PeerId, stream: &mut IncomingStream) -> Result<(), InboundError> {
     let mut unasked = 0;
     loop {
         // Who has nothing to say is not to blame for it.

@@ -326,11 +326,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Returns when a peer is gone.
+/// Returns when a peer is gone, or one of several connections to it: it may not have heard what it was asked.
 async fn until_gone(events: &mut broadcast::Receiver<HostEvent>, peer: PeerId) {
     loop {
         match events.recv().await {
-            Ok(HostEvent::Gone { peer: gone }) if gone == peer => return,
+            Ok(HostEvent::Gone { peer: gone } | HostEvent::Fewer { peer: gone }) if gone == peer => return,
             Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
             Err(broadcast::error::RecvError::Closed) => return,
         }

@@ -223,10 +223,12 @@ impl EventLoop {
                 if let Some(known) = self.peers.get_mut(&peer_id) {
                     known.addresses.remove(&connection_id);
                 }
-                if num_established == 0 {
+                let _ = self.events.send(if num_established == 0 {
                     self.peers.remove(&peer_id);
-                    let _ = self.events.send(HostEvent::Gone { peer: peer_id });
-                }
+                    HostEvent::Gone { peer: peer_id }
+                } else {
+                    HostEvent::Fewer { peer: peer_id }
+                });
             }
             SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
                 let to = peer_id.map_or_else(|| "the address".to_owned(), |peer| peer.to_string());

@@ -2,18 +2,25 @@
 //!
 //! `libp2p-stream` holds one stream for who accepts, and drops what comes before that one is taken. Go's bitswap sends each message on a
 //! stream of its own, many at once, so that the queue here is longer. Behind it streams are dropped all the same.
+//!
+//! Where we end a connection, yamux lets its streams be without a word: who waits for bytes on one would wait until it is tired of it, and
+//! have a place among those who are served. So a stream here knows whether its connection is there.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Ready, ready};
+use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use libp2p::core::transport::PortUse;
 use libp2p::core::upgrade::{DeniedUpgrade, InboundUpgrade, UpgradeInfo};
 use libp2p::core::{Endpoint, Multiaddr};
-use libp2p::futures::channel::mpsc;
+use libp2p::futures::channel::{mpsc, oneshot};
+use libp2p::futures::future::Shared;
+use libp2p::futures::{AsyncRead, AsyncWrite, FutureExt};
 use libp2p::swarm::handler::{ConnectionEvent, FullyNegotiatedInbound};
 use libp2p::swarm::{
     ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm, NetworkBehaviour,
@@ -25,7 +32,42 @@ use libp2p::{PeerId, Stream, StreamProtocol};
 const WAITING: usize = 256;
 
 /// A stream, and who opened it.
-pub type Incoming = (PeerId, Stream);
+pub type Incoming = (PeerId, IncomingStream);
+
+/// A stream that somebody else opened.
+#[derive(Debug)]
+pub struct IncomingStream {
+    stream: Stream,
+    /// Is there once the connection is not.
+    gone: Gone,
+}
+
+/// Nothing is ever sent: who would is gone when the connection is.
+type Gone = Shared<oneshot::Receiver<Infallible>>;
+
+impl AsyncRead for IncomingStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+        let read = Pin::new(&mut self.stream).poll_read(cx, bytes);
+        if read.is_pending() && self.gone.poll_unpin(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        read
+    }
+}
+
+impl AsyncWrite for IncomingStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_close(cx)
+    }
+}
 
 /// Who accepts streams of which protocols.
 #[derive(Clone, Default)]
@@ -58,7 +100,7 @@ impl Acceptor {
         self.lock().iter().filter(|(_, queue)| !queue.is_closed()).map(|(protocol, _)| protocol.clone()).collect()
     }
 
-    fn opened(&self, peer: PeerId, stream: Stream, protocol: &StreamProtocol) {
+    fn opened(&self, peer: PeerId, stream: IncomingStream, protocol: &StreamProtocol) {
         let is_taken = self.lock().get_mut(protocol).is_some_and(|queue| queue.try_send((peer, stream)).is_ok());
         if !is_taken {
             tracing::debug!(%peer, %protocol, "a stream that nobody takes");
@@ -83,7 +125,7 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<Handler, ConnectionDenied> {
-        Ok(Handler { peer, acceptor: self.acceptor.clone() })
+        Ok(Handler::new(peer, self.acceptor.clone()))
     }
 
     fn handle_established_outbound_connection(
@@ -94,7 +136,7 @@ impl NetworkBehaviour for Behaviour {
         _: Endpoint,
         _: PortUse,
     ) -> Result<Handler, ConnectionDenied> {
-        Ok(Handler { peer, acceptor: self.acceptor.clone() })
+        Ok(Handler::new(peer, self.acceptor.clone()))
     }
 
     fn on_swarm_event(&mut self, _: FromSwarm<'_>) {}
@@ -112,6 +154,15 @@ impl NetworkBehaviour for Behaviour {
 pub struct Handler {
     peer: PeerId,
     acceptor: Acceptor,
+    _there: oneshot::Sender<Infallible>,
+    gone: Gone,
+}
+
+impl Handler {
+    fn new(peer: PeerId, acceptor: Acceptor) -> Self {
+        let (there, gone) = oneshot::channel();
+        Self { peer, acceptor, _there: there, gone: gone.shared() }
+    }
 }
 
 impl ConnectionHandler for Handler {
@@ -139,6 +190,7 @@ impl ConnectionHandler for Handler {
             protocol: (stream, protocol), ..
         }) = event
         {
+            let stream = IncomingStream { stream, gone: self.gone.clone() };
             self.acceptor.opened(self.peer, stream, &protocol);
         }
     }

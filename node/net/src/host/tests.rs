@@ -53,6 +53,33 @@ async fn info(host: &Host, peer: PeerId) -> Option<PeerInfo> {
     host.peers().await.unwrap().into_iter().find(|info| info.peer == peer)
 }
 
+/// Whoever ends a connection: else who reads would not hear of it where that is us, and have a place among those who are served.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_its_connection() {
+    use libp2p::futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
+
+    let protocol = StreamProtocol::new("/testing/1");
+    for transport in ["/tcp/", "/quic-v1"] {
+        for who_accepts in [true, false] {
+            let (one, other) = (start(), start());
+            let mut incoming = other.acceptor().accept(std::slice::from_ref(&protocol)).unwrap();
+            one.connect(vec![address_of(&other, transport).await]).await.unwrap();
+            let mut stream = one.control().open_stream(other.peer_id(), protocol.clone()).await.unwrap();
+            stream.write_all(b"hello").await.unwrap();
+            stream.flush().await.unwrap();
+            let (_, mut accepted) = incoming.next().await.unwrap();
+            let mut hello = [0; 5];
+            accepted.read_exact(&mut hello).await.unwrap();
+            let reading = tokio::spawn(async move { accepted.read(&mut [0]).await });
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let (ends, with) = if who_accepts { (&other, &one) } else { (&one, &other) };
+            assert!(ends.disconnect(with.peer_id()).await.unwrap());
+            let read = timeout(PATIENCE, reading).await.expect("it hears of the end").unwrap();
+            assert!(read.as_ref().map_or(true, |count| *count == 0), "{read:?}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn hosts_know_each_other_over_tcp_and_quic() {
     for transport in ["/tcp/", "/quic-v1"] {
