@@ -9,7 +9,7 @@
 //! - [`streams`]: messages on streams, and who serves them.
 //! - [`bitswap`]: blocks, asked for and given.
 //! - [`hello`], [`exchange`]: what nodes tell and ask each other of the chain.
-//! - [`graphsync`]: parts of DAGs, asked of others and answered.
+//! - [`graphsync`]: parts of DAGs, asked of others and answered; [`data_transfer`]: the same for reasons that both know, and gone on with.
 //! - [`sync`]: following the chain that others have; [`judge`]: what becomes of announcements.
 //! - [`gossip`]: topics, and how blocks and messages spread.
 //!
@@ -18,6 +18,7 @@
 //! Source: `spec/network.md` 2 to 4.
 
 pub mod bitswap;
+pub mod data_transfer;
 pub mod exchange;
 pub mod gossip;
 pub mod graphsync;

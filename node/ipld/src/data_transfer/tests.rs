@@ -76,6 +76,19 @@ fn either_end_makes_the_transfer_wait() {
     }
 }
 
+/// A message by itself may come before one that was said earlier, with graphsync.
+#[test]
+fn who_says_that_it_waits_before_it_is_heard_to_agree_waits() {
+    let (mut channel, _) = Channel::open(id(), opening(true));
+    for kind in [ResponseKind::Update { is_paused: true }, ResponseKind::New(Decision::accept().verdict)] {
+        channel.take(Event::Message(Message::Response(Response { id: 7, kind })), &says_yes()).unwrap();
+        assert_eq!(channel.status(), Status::ResponderPaused);
+    }
+    let kind = ResponseKind::Restart(Decision::accept().verdict);
+    channel.take(Event::Message(Message::Response(Response { id: 7, kind })), &says_yes()).unwrap();
+    assert_eq!(channel.status(), Status::Ongoing);
+}
+
 #[test]
 fn a_responder_may_begin_later() {
     for is_pull in [true, false] {

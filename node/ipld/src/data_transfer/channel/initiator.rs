@@ -42,6 +42,8 @@ impl Channel {
 
     /// The responder goes along with it.
     fn begun(&mut self, is_paused: bool, news: News) -> Vec<Effect> {
+        // What it said by itself may have overtaken this, which it said first.
+        let is_paused = is_paused || self.stage == Status::Requested && self.responder_paused;
         if self.stage == Status::Requested {
             self.stage = Status::Ongoing;
         }
