@@ -212,6 +212,8 @@ struct SettingsFile {
     _bitswap: IgnoredAny,
     #[serde(rename = "graphsync")]
     _graphsync: IgnoredAny,
+    #[serde(rename = "data_transfer")]
+    _data_transfer: IgnoredAny,
 }
 
 /// Looks up an environment variable.

@@ -42,6 +42,7 @@ pub struct Config {
     pub gateway: GatewayConfig,
     pub bitswap: SwitchConfig,
     pub graphsync: SwitchConfig,
+    pub data_transfer: SwitchConfig,
 }
 
 /// `[node]`.
@@ -228,7 +229,7 @@ mod tests {
         assert_eq!(of(DEFAULT).unwrap(), Config::default());
         let table: toml::Table = DEFAULT.parse().unwrap();
         let keys: usize = table.values().map(|section| section.as_table().unwrap().len()).sum();
-        assert_eq!((table.len(), keys), (8, 1 + 2 + 11 + 3 + 1 + 2 + 1 + 1));
+        assert_eq!((table.len(), keys), (9, 1 + 2 + 11 + 3 + 1 + 2 + 1 + 1 + 1));
         // Above every key it is said what it does.
         let lines: Vec<&str> = DEFAULT.lines().collect();
         for pair in lines.windows(2) {

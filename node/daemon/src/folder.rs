@@ -7,6 +7,7 @@
 //! | `secret` | what tokens are made under |
 //! | `token` | a token for everything, for who may read the folder; as Lotus has it |
 //! | `api` | where the node is called, as a multiaddr; as Lotus has it, and there as long as the node runs |
+//! | `transfers.redb` | channels of data transfer |
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
@@ -73,6 +74,11 @@ impl Folder {
         // A node that was killed may have left it.
         folder.forget_api();
         Ok(folder)
+    }
+
+    /// Where its channels of data transfer are.
+    pub fn transfers(&self) -> PathBuf {
+        self.path.join("transfers.redb")
     }
 
     /// Says where the node is called.

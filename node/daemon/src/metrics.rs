@@ -11,6 +11,7 @@
 //! | `filecash_node_bitswap_wants_refused_total{of}` | wants of others for which there was no room |
 //! | `filecash_node_graphsync_blocks_total{direction}`, `_graphsync_bytes_total` | blocks sent and received |
 //! | `filecash_node_graphsync_requests_total{outcome}` | requests of others, answered and refused |
+//! | `filecash_node_transfers`, `_transfers_total{outcome}` | channels of data transfer that are not over; what became of all |
 //! | `filecash_node_gateway_requests_total{kind, status}`, `_gateway_bytes_total{kind}` | what was asked for by HTTP, and given |
 //! | `filecash_node_resident_bytes` | memory of the process, on Linux |
 //! | `filecash_node_info{version, network, peer}` | 1 |
@@ -91,6 +92,7 @@ async fn text(parts: &Parts, counted: &Counted) -> String {
     text.gauge("sync_target_height", "To where.", progress.target);
     bitswap(&mut text, counted);
     graphsync(&mut text, counted);
+    transfers(&mut text, counted);
     gateway(&mut text, counted);
     if let Some(bytes) = resident_bytes() {
         text.gauge("resident_bytes", "Memory of the process.", bytes);
@@ -127,6 +129,24 @@ fn graphsync(text: &mut Text, counted: &Counted) {
     text.metric("graphsync_requests_total", "counter", "Requests of others by what became of them.");
     for (outcome, count) in [("answered", &totals.requests_answered), ("refused", &totals.requests_refused)] {
         text.value("graphsync_requests_total", &[("outcome", &outcome)], read(count));
+    }
+}
+
+fn transfers(text: &mut Text, counted: &Counted) {
+    let Some(transfer) = &counted.transfer else { return };
+    text.gauge("transfers", "Channels of data transfer that are not over.", transfer.channels().len());
+    text.metric("transfers_total", "counter", "Channels by what became of them; those that were cut may go on.");
+    let totals = transfer.totals();
+    for (outcome, count) in [
+        ("accepted", &totals.accepted),
+        ("refused", &totals.refused),
+        ("cut", &totals.cut),
+        ("restarted", &totals.restarted),
+        ("completed", &totals.completed),
+        ("cancelled", &totals.cancelled),
+        ("failed", &totals.failed),
+    ] {
+        text.value("transfers_total", &[("outcome", &outcome)], count.load(Ordering::Relaxed));
     }
 }
 

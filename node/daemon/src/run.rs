@@ -149,6 +149,7 @@ pub async fn run(
         while running.doors.join_next().await.is_some() {}
         parts.host.stop().await;
         let _ = host_task.await;
+        while running.last.join_next().await.is_some() {}
     };
     if timeout(GRACE + Duration::from_secs(1), last).await.is_err() {
         tracing::warn!("not everything ended in time");
@@ -234,7 +235,8 @@ fn assemble(
     let (host, host_task) = Host::start(&folder.key, &options, judge)?;
     let access = Access { require_token: config.rpc.require_token, origins: config.rpc.origins.clone() };
     let rpc = Node::new(Arc::clone(&ledger), Some(host.clone()), folder.tokens.clone(), access, stop.clone());
-    Ok((Parts { store, chain, keys, ledger, host, rpc: Arc::new(rpc), tally, stop }, host_task))
+    let (rpc, transfers) = (Arc::new(rpc), folder.transfers());
+    Ok((Parts { store, chain, keys, ledger, host, transfers, rpc, tally, stop }, host_task))
 }
 
 /// The heads of a chain, as they come.

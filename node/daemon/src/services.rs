@@ -9,6 +9,7 @@ use filecash_chain::folder::ChainFolder;
 use filecash_gateway::{Gateway, NoPieces, PieceFolder, PieceSource, serve_on};
 use filecash_ipld::store::DiskStore;
 use filecash_net::bitswap::{self, Bitswap, BitswapError};
+use filecash_net::data_transfer::{DataTransfer, FreePulls, TransferError, TransferOptions};
 use filecash_net::graphsync::{Graphsync, GraphsyncOptions};
 use filecash_net::host::Host;
 use filecash_net::sync::{self, Progress, SyncOptions};
@@ -42,6 +43,8 @@ pub struct Parts {
     pub ledger: Arc<Ledger>,
     /// The network.
     pub host: Host,
+    /// The file of channels of data transfer.
+    pub transfers: PathBuf,
     /// The JSON-RPC.
     pub rpc: Arc<filecash_rpc::Node>,
     /// What became of gossip.
@@ -59,6 +62,8 @@ pub struct Counted {
     pub bitswap: Vec<(&'static str, Bitswap)>,
     /// Graphsync.
     pub graphsync: Option<Graphsync>,
+    /// Data transfer.
+    pub transfer: Option<DataTransfer>,
     /// The gateway.
     pub gateway: Option<Gateway>,
 }
@@ -79,6 +84,8 @@ pub struct Doors {
 pub struct Running {
     /// Those that end by themselves when the node is to, once they have answered.
     pub doors: JoinSet<&'static str>,
+    /// Those that end with the host, once they have written what they know.
+    pub last: JoinSet<&'static str>,
     /// The others.
     pub rest: JoinSet<&'static str>,
 }
@@ -88,6 +95,7 @@ impl Running {
     pub async fn next(&mut self) -> &'static str {
         let ended = tokio::select! {
             Some(ended) = self.doors.join_next() => ended,
+            Some(ended) = self.last.join_next() => ended,
             Some(ended) = self.rest.join_next() => ended,
             else => return pending().await,
         };
@@ -104,6 +112,8 @@ pub enum ServiceError {
     Twice(&'static str),
     #[error(transparent)]
     Bitswap(#[from] BitswapError),
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
     #[error("the pieces in {}", path.display())]
     Pieces { path: PathBuf, source: std::io::Error },
 }
@@ -114,18 +124,33 @@ pub enum ServiceError {
 /// [`ServiceError`].
 pub fn begin(parts: &Parts, doors: Doors, config: &Config) -> Result<Running, ServiceError> {
     let mut running = Running::default();
-    let Running { doors: open, rest } = &mut running;
-    let mut counted = Counted { progress: follow(parts, rest)?, bitswap: Vec::new(), graphsync: None, gateway: None };
+    let Running { doors: open, rest, last } = &mut running;
+    let mut counted =
+        Counted { progress: follow(parts, rest)?, bitswap: Vec::new(), graphsync: None, transfer: None, gateway: None };
     if config.bitswap.enabled {
         let objects = Arc::<DiskStore>::clone(parts.chain.chain().store());
         counted.bitswap.push(("data", give(parts, SharedStore::clone(&parts.store), "", rest)?));
         counted.bitswap.push(("chain", give(parts, objects, CHAIN, rest)?));
     }
-    if config.graphsync.enabled {
-        let begun = Graphsync::run(&parts.host, SharedStore::clone(&parts.store), GraphsyncOptions::default());
-        let (graphsync, tasks) = begun.map_err(|_| ServiceError::Twice("graphsync"))?;
-        tasks.into_iter().for_each(|task| add(rest, "graphsync", ended(task)));
-        counted.graphsync = Some(graphsync);
+    match (config.graphsync.enabled, config.data_transfer.enabled) {
+        (false, _) => {}
+        (true, false) => {
+            let begun = Graphsync::run(&parts.host, SharedStore::clone(&parts.store), GraphsyncOptions::default());
+            let (graphsync, tasks) = begun.map_err(|_| ServiceError::Twice("graphsync"))?;
+            tasks.into_iter().for_each(|task| add(rest, "graphsync", ended(task)));
+            counted.graphsync = Some(graphsync);
+        }
+        (true, true) => {
+            let options = TransferOptions {
+                file: Some(parts.transfers.clone()),
+                ..TransferOptions::new(Arc::new(FreePulls::default()))
+            };
+            let store = SharedStore::clone(&parts.store);
+            let (transfer, graphsync, tasks) =
+                DataTransfer::run(&parts.host, store, GraphsyncOptions::default(), options)?;
+            tasks.into_iter().for_each(|task| add(last, "data transfer", ended(task)));
+            (counted.graphsync, counted.transfer) = (Some(graphsync), Some(transfer));
+        }
     }
     if let Some(listener) = doors.gateway {
         let limits = filecash_gateway::Limits { stopping: GRACE, ..filecash_gateway::Limits::default() };

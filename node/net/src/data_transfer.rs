@@ -28,6 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use filecash_ipld::data_transfer::{Channel, ChannelError, Decision, Event, News, Validate};
+use filecash_ipld::graphsync::AtMostDepth;
 use filecash_ipld::selector::{Selector, SelectorError};
 use filecash_ipld::store::BlockStore;
 use filecash_ipld::wire::data_transfer::{ChannelId, Opening, Typed, Version};
@@ -93,6 +94,24 @@ impl TransferOptions {
             abandoned: Duration::from_secs(24 * 60 * 60),
             versions: Version::ALL.to_vec(),
         }
+    }
+}
+
+/// Accepts pulls for which no reason is given, of what graphsync gives everybody too. It is for who makes no deals.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FreePulls(pub AtMostDepth);
+
+impl Validate for FreePulls {
+    fn open(&self, _id: &ChannelId, opening: &Opening) -> Decision {
+        let is_free = opening.is_pull && opening.voucher.is_none();
+        match Selector::parse(&opening.selector) {
+            Ok(selector) if is_free && selector.is_limited_to(self.0.0) => Decision::accept(),
+            _ => Decision::refuse(None),
+        }
+    }
+
+    fn voucher(&self, _channel: &Channel, _voucher: &Typed) -> Option<Decision> {
+        Some(Decision::refuse(None))
     }
 }
 

@@ -5,15 +5,19 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use filecash_chain::chain::ChainStore;
-use filecash_ipld::Block;
 use filecash_ipld::car::{CarOptions, CarReader, CarStore, CarWriter};
 use filecash_ipld::codec::Codec;
+use filecash_ipld::data_transfer::Status;
 use filecash_ipld::graphsync::Order;
 use filecash_ipld::hash::HashKind;
+use filecash_ipld::selector::{STOCK_DEPTH, Selector};
 use filecash_ipld::store::{BlockStore, MemoryStore};
+use filecash_ipld::wire::data_transfer::{Opening, Typed};
+use filecash_ipld::{Block, Ipld};
 use filecash_net::bitswap;
+use filecash_net::data_transfer::{DataTransfer, FreePulls, TransferOptions};
 use filecash_net::gossip::Verdict;
-use filecash_net::graphsync::{FetchOptions, Graphsync, GraphsyncOptions, Source};
+use filecash_net::graphsync::{FetchOptions, GraphsyncOptions, Source};
 use filecash_net::identity::load_or_make;
 use tokio::sync::oneshot;
 
@@ -133,12 +137,32 @@ async fn node_gives_what_it_has_and_is_followed() {
         assert_eq!(*got.cid(), cid);
     }
     let store: SharedStore = Arc::new(MemoryStore::default());
-    let (graphsync, _) = Graphsync::run(&client, SharedStore::clone(&store), GraphsyncOptions::default()).unwrap();
+    let options = TransferOptions::new(Arc::new(FreePulls::default()));
+    let started = DataTransfer::run(&client, SharedStore::clone(&store), GraphsyncOptions::default(), options);
+    let (transfer, graphsync, _) = started.unwrap();
     let sources = [Source { peer, addresses: vec![full.address()] }];
     let (order, options) = (Order::everything(*block.cid()), FetchOptions::default());
     let pulled = graphsync.fetch(&order, &sources, &options, |_| ());
     timeout(PATIENCE, pulled).await.unwrap().unwrap();
     assert_eq!(store.get(block.cid()).unwrap().unwrap(), b"hi\n");
+    // For no reason that much is given over a channel too, but nothing for a reason, and nothing is taken.
+    let free = Opening {
+        root: *block.cid(),
+        selector: Selector::everything_to(STOCK_DEPTH).to_ipld(),
+        is_pull: true,
+        voucher: None,
+    };
+    let paid = Some(Typed { name: "Paid/1".to_owned(), value: Ipld::Null });
+    for (opening, status) in [
+        (Opening { voucher: paid, ..free.clone() }, Status::Failed),
+        (Opening { is_pull: false, ..free.clone() }, Status::Failed),
+        (Opening { selector: Selector::everything().to_ipld(), ..free.clone() }, Status::Failed),
+        (free, Status::Completed),
+    ] {
+        let channel = transfer.open(&sources[0], opening).await.unwrap();
+        let over = timeout(PATIENCE, transfer.finished(&channel)).await.unwrap().unwrap();
+        assert_eq!(over.status(), status);
+    }
     let answer = get(full.started.gateway.unwrap(), &format!("/ipfs/{}?format=raw", block.cid())).await;
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\nhi\n"), "{answer}");
     for line in [
@@ -147,7 +171,10 @@ async fn node_gives_what_it_has_and_is_followed() {
         "filecash_node_bitswap_blocks_total{of=\"chain\",direction=\"sent\"} 1",
         "filecash_node_graphsync_blocks_total{direction=\"sent\"} 1",
         "filecash_node_graphsync_bytes_total{direction=\"sent\"} 3",
-        "filecash_node_graphsync_requests_total{outcome=\"answered\"} 1",
+        "filecash_node_graphsync_requests_total{outcome=\"refused\"} 2",
+        "filecash_node_transfers_total{outcome=\"refused\"} 3",
+        "filecash_node_transfers_total{outcome=\"completed\"} 1",
+        "filecash_node_transfers 0",
         "filecash_node_gateway_requests_total{kind=\"block\",status=\"200\"} 1",
     ] {
         full.until(line).await;
