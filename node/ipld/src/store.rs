@@ -102,43 +102,30 @@ pub trait BlockStore: Send + Sync {
     fn remove(&self, cids: &[Cid]) -> Result<u64, StoreError>;
 }
 
-/// A store that several have is one.
-impl<S: BlockStore + ?Sized> BlockStore for Arc<S> {
-    fn put(&self, blocks: &[Block]) -> Result<(), StoreError> {
-        S::put(self, blocks)
-    }
+/// Whoever has a store is one.
+macro_rules! stores {
+    ($($holder:ty),+) => {$(
+        impl<S: BlockStore + ?Sized> BlockStore for $holder {
+            fn put(&self, blocks: &[Block]) -> Result<(), StoreError> {
+                S::put(self, blocks)
+            }
 
-    fn get_kept(&self, cid: &Cid) -> Result<Option<Vec<u8>>, StoreError> {
-        S::get_kept(self, cid)
-    }
+            fn get_kept(&self, cid: &Cid) -> Result<Option<Vec<u8>>, StoreError> {
+                S::get_kept(self, cid)
+            }
 
-    fn size_kept(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {
-        S::size_kept(self, cid)
-    }
+            fn size_kept(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {
+                S::size_kept(self, cid)
+            }
 
-    fn remove(&self, cids: &[Cid]) -> Result<u64, StoreError> {
-        S::remove(self, cids)
-    }
+            fn remove(&self, cids: &[Cid]) -> Result<u64, StoreError> {
+                S::remove(self, cids)
+            }
+        }
+    )+};
 }
 
-/// A store that is somebody's is one.
-impl<S: BlockStore + ?Sized> BlockStore for &S {
-    fn put(&self, blocks: &[Block]) -> Result<(), StoreError> {
-        S::put(self, blocks)
-    }
-
-    fn get_kept(&self, cid: &Cid) -> Result<Option<Vec<u8>>, StoreError> {
-        S::get_kept(self, cid)
-    }
-
-    fn size_kept(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {
-        S::size_kept(self, cid)
-    }
-
-    fn remove(&self, cids: &[Cid]) -> Result<u64, StoreError> {
-        S::remove(self, cids)
-    }
-}
+stores!(&S, Arc<S>);
 
 /// Keeps all blocks of an iterator, in batches, each of which is [put](BlockStore::put) at once; tells how many there were. Where it fails,
 /// earlier batches stay.

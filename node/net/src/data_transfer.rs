@@ -239,8 +239,12 @@ impl DataTransfer {
         let (channel, effects) = Channel::open(id.clone(), opening);
         let entry = Entry::new(channel, with.peer, with.addresses.clone());
         let (kept, record) = (Arc::clone(&inner.kept), entry.record());
-        spawn_blocking(move || kept.write(&[record])).await.map_err(|_| TransferError::Ended)??;
         let entry = inner.enter(entry)?;
+        let written = spawn_blocking(move || kept.write(&[record])).await;
+        if let Err(error) = written.map_err(|_| TransferError::Ended).and_then(|kept| Ok(kept?)) {
+            lock(&inner.channels).remove(&id);
+            return Err(error);
+        }
         inner.totals.opened.fetch_add(1, Ordering::Relaxed);
         let mut entry = lock(&entry);
         inner.act(&mut entry, effects, None);

@@ -3,7 +3,7 @@
 use std::collections::hash_map;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use filecash_ipld::data_transfer::{Channel, Effect, Event, News, Role};
 use filecash_ipld::graphsync::{Admission, Asked};
@@ -15,6 +15,9 @@ use tokio::task::AbortHandle;
 use super::hooks::said;
 use super::kept::Record;
 use super::{Inner, TransferError, lock};
+
+/// How old what the file says of how much went over may get. All else is there soon.
+const COUNTED: Duration = Duration::from_secs(10);
 
 /// A channel, and what is under way for it.
 pub(super) struct Entry {
@@ -32,12 +35,14 @@ pub(super) struct Entry {
     pub(super) cuts: u32,
     /// When something happened last.
     pub(super) last: Instant,
+    /// When it was last said that the file is to have it as it is.
+    kept: Instant,
 }
 
 impl Entry {
     pub(super) fn new(channel: Channel, peer: PeerId, addresses: Vec<Multiaddr>) -> Self {
-        let (served, asking, restart) = (None, None, None);
-        Self { channel, peer, addresses, served, asking, asks: 0, restart, cuts: 0, last: Instant::now() }
+        let (served, asking, restart, now) = (None, None, None, Instant::now());
+        Self { channel, peer, addresses, served, asking, asks: 0, restart, cuts: 0, last: now, kept: now }
     }
 
     pub(super) fn record(&self) -> Record {
@@ -82,7 +87,11 @@ impl Inner {
             entry.cuts = 0;
         }
         entry.last = Instant::now();
+        let before = entry.channel.status();
         let effects = entry.channel.take(event, self.options.validate.as_ref())?;
+        if entry.channel.status() != before || entry.kept.elapsed() > COUNTED {
+            self.keep_soon(entry);
+        }
         Ok(self.act(entry, effects, carrier))
     }
 
@@ -193,7 +202,7 @@ impl Inner {
         effects: Vec<Effect>,
         carrier: Option<&Asked>,
     ) -> Option<Admission> {
-        let (id, peer) = (entry.channel.id().clone(), entry.peer);
+        let (peer, is_news) = (entry.peer, !effects.is_empty());
         let mut admission = None;
         for effect in effects {
             match effect {
@@ -214,9 +223,16 @@ impl Inner {
                 Effect::Tell(news) => self.tell(entry, news),
             }
         }
-        lock(&self.changed).insert(id);
-        self.to_keep.notify_one();
+        if is_news {
+            self.keep_soon(entry);
+        }
         admission
+    }
+
+    fn keep_soon(&self, entry: &mut Entry) {
+        entry.kept = Instant::now();
+        lock(&self.changed).insert(entry.channel.id().clone());
+        self.to_keep.notify_one();
     }
 
     fn send(self: &Arc<Self>, entry: &Entry, message: Message) {

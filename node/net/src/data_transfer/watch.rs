@@ -1,9 +1,11 @@
 //! Channels over time: those that are found in the file, those that fall silent, and what of them goes into the file.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use filecash_ipld::data_transfer::{Event, Role, Status};
+use filecash_ipld::wire::data_transfer::ChannelId;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::spawn_blocking;
 use tokio::time::{interval, sleep};
@@ -102,7 +104,8 @@ impl Inner {
                 self.to_keep.notify_one();
             }
         }
-        self.keep_changed().await;
+        let all = lock(&self.channels).keys().cloned().collect();
+        self.write(all).await;
         for (_, entry) in lock(&self.channels).drain() {
             let entry = lock(&entry);
             entry.asking.iter().for_each(|(_, asking)| asking.abort());
@@ -112,6 +115,10 @@ impl Inner {
     /// Writes what changed; whether that went well.
     async fn keep_changed(&self) -> bool {
         let changed = std::mem::take(&mut *lock(&self.changed));
+        self.write(changed).await
+    }
+
+    async fn write(&self, changed: HashSet<ChannelId>) -> bool {
         let entries: Vec<_> = changed.iter().filter_map(|id| self.find(id)).collect();
         let records: Vec<_> = entries.iter().map(|entry| lock(entry).record()).collect();
         let over: Vec<_> = records.iter().filter(|record| record.is_over).map(|record| record.id.clone()).collect();
