@@ -10,6 +10,7 @@
 //! | `filecash_node_bitswap_blocks_total{of, direction}`, `_bitswap_bytes_total` | blocks of data and of the chain, sent and received |
 //! | `filecash_node_bitswap_wants_refused_total{of}` | wants of others for which there was no room |
 //! | `filecash_node_graphsync_blocks_total{direction}`, `_graphsync_bytes_total` | blocks sent and received |
+//! | `filecash_node_graphsync_unasked_bytes_total` | bytes of blocks that came and nobody waited for |
 //! | `filecash_node_graphsync_requests_total{outcome}` | requests of others, answered and refused |
 //! | `filecash_node_transfers`, `_transfers_total{outcome}` | channels of data transfer that are not over; what became of all |
 //! | `filecash_node_gateway_requests_total{kind, status}`, `_gateway_bytes_total{kind}` | what was asked for by HTTP, and given |
@@ -126,6 +127,8 @@ fn graphsync(text: &mut Text, counted: &Counted) {
     text.both_ways("graphsync_blocks_total", &[], read(&totals.blocks_sent), read(&totals.blocks_received));
     text.metric("graphsync_bytes_total", "counter", "Bytes of blocks that went over graphsync.");
     text.both_ways("graphsync_bytes_total", &[], read(&totals.bytes_sent), read(&totals.bytes_received));
+    text.metric("graphsync_unasked_bytes_total", "counter", "Bytes of blocks that came and nobody waited for.");
+    text.value("graphsync_unasked_bytes_total", &[], read(&totals.bytes_unasked));
     text.metric("graphsync_requests_total", "counter", "Requests of others by what became of them.");
     for (outcome, count) in [("answered", &totals.requests_answered), ("refused", &totals.requests_refused)] {
         text.value("graphsync_requests_total", &[("outcome", &outcome)], read(count));

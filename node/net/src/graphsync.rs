@@ -92,6 +92,8 @@ pub struct Totals {
     pub bytes_sent: AtomicU64,
     pub blocks_received: AtomicU64,
     pub bytes_received: AtomicU64,
+    /// Of blocks for which nobody waits, or no more.
+    pub bytes_unasked: AtomicU64,
     pub requests_answered: AtomicU64,
     pub requests_refused: AtomicU64,
     pub messages_refused: AtomicU64,
@@ -258,6 +260,8 @@ impl Inner {
     /// Gives each pull its part of the answers. What nobody waits for is dropped.
     async fn hand_out(&self, peer: PeerId, responses: Vec<Response>, mut blocks: Vec<Block>) {
         let is_one = responses.len() == 1;
+        let bytes_of = |blocks: &[Block]| blocks.iter().map(|block| block.bytes().len() as u64).sum::<u64>();
+        let mut unasked = bytes_of(&blocks);
         for response in responses {
             let pull = {
                 let pulls = self.pulls.lock().unwrap_or_else(PoisonError::into_inner);
@@ -270,12 +274,14 @@ impl Inner {
                 let named = |block: &&Block| response.links.iter().any(|(cid, _)| cid == block.cid());
                 blocks.iter().filter(named).cloned().collect()
             };
-            let bytes: usize = blocks.iter().map(|block| block.bytes().len()).sum();
+            let bytes = bytes_of(&blocks);
             self.totals.blocks_received.fetch_add(blocks.len() as u64, Ordering::Relaxed);
-            self.totals.bytes_received.fetch_add(bytes as u64, Ordering::Relaxed);
+            self.totals.bytes_received.fetch_add(bytes, Ordering::Relaxed);
+            unasked = unasked.saturating_sub(bytes);
             // Who asked may have given up.
             let _ = pull.send(Part { response, blocks }).await;
         }
+        self.totals.bytes_unasked.fetch_add(unasked, Ordering::Relaxed);
     }
 
     /// Forgets peers that are gone, and everybody when the host ends.

@@ -5,6 +5,8 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use filecash_ipld::Cid;
 use filecash_ipld::graphsync::{Held, Order, PullError};
@@ -25,7 +27,7 @@ mod kubo;
 #[path = "../../../tests/support/peer.rs"]
 mod peer;
 
-use common::{Node, node, node_of, noise, read};
+use common::{Node, node, node_of, noise, read, until};
 use kubo::Kubo;
 
 fn source(kubo: &Kubo) -> Source {
@@ -146,7 +148,6 @@ async fn kubo_goes_on_where_it_was_cut() {
     let next = std::sync::atomic::AtomicU64::new(20);
     let cut = Arc::new(tokio::sync::Notify::new());
     let fetch = client.graphsync.fetch(&order, std::slice::from_ref(&source), &options, |pulled| {
-        use std::sync::atomic::Ordering::Relaxed;
         if pulled.blocks >= next.load(Relaxed) {
             next.store(pulled.blocks + 60, Relaxed);
             cut.notify_one();
@@ -166,4 +167,43 @@ async fn kubo_goes_on_where_it_was_cut() {
     assert!(pulled.requests >= 4, "{pulled:?}");
     // Who asks says how far it is, and kubo sends nothing of that. What comes when a cut was noticed is kept, and not counted.
     assert!(pulled.blocks <= distinct && pulled.blocks >= distinct - 2 * u64::from(pulled.requests), "{pulled:?}");
+}
+
+/// Who gives up says so, and kubo sends no more than was on its way.
+#[tokio::test(flavor = "multi_thread")]
+async fn kubo_stops_when_it_is_told_to() {
+    let Some(mut kubo) = Kubo::start(&json!({})) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = noise(300_000_000);
+    std::fs::write(folder.path().join("file"), &bytes).unwrap();
+    let root = add(&mut kubo, &folder.path().join("file"));
+    let (client, source) = (node(), source(&kubo));
+    let (order, options) = (Order::everything(root), FetchOptions::default());
+    let enough = tokio::sync::Notify::new();
+    let given_up = client.graphsync.fetch(&order, std::slice::from_ref(&source), &options, |pulled| {
+        if pulled.blocks > 20 {
+            enough.notify_one();
+        }
+    });
+    tokio::select! {
+        pulled = given_up => panic!("it was faster: {pulled:?}"),
+        () = enough.notified() => {}
+    }
+    let totals = client.graphsync.totals();
+    let came = || {
+        let [asked, unasked] = [&totals.bytes_received, &totals.bytes_unasked].map(|total| total.load(Relaxed));
+        asked + unasked
+    };
+    let all = until("nothing comes any more", async || {
+        let before = came();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        (came() == before).then_some(before)
+    });
+    let all = all.await;
+    println!("{} MB of 300 came", all / 1_000_000);
+    assert!(all < 150_000_000, "{all} bytes came");
+    assert!(client.host.is_connected(source.peer).await.unwrap());
+    // What came is not sent again.
+    fetch(&client, &order, &source).await.unwrap();
+    assert!(read(client.store.as_ref(), &root) == bytes);
 }
