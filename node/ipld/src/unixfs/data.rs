@@ -9,6 +9,8 @@
 //!
 //! Source: `unixfs.proto` of the UnixFS specification.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use prost::Message;
 
 /// What a node is.
@@ -39,6 +41,16 @@ pub struct Mtime {
     pub seconds: i64,
     /// What is more than that.
     pub nanoseconds: Option<u32>,
+}
+
+impl Mtime {
+    /// As the system has it; nothing where that cannot be.
+    pub fn to_system(self) -> Option<SystemTime> {
+        let seconds = Duration::from_secs(self.seconds.unsigned_abs());
+        let whole = if self.seconds < 0 { UNIX_EPOCH.checked_sub(seconds) } else { UNIX_EPOCH.checked_add(seconds) }?;
+        let part = Some(self.nanoseconds.unwrap_or(0)).filter(|part| *part < 1_000_000_000)?;
+        whole.checked_add(Duration::from_nanos(part.into()))
+    }
 }
 
 /// What a node says of itself.

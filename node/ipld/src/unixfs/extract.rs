@@ -2,16 +2,18 @@
 //!
 //! Nothing is written outside of the target: a name has to be one that a file can have in its folder, and where a symbolic link is in the
 //! way writing fails. A file is written under a temporary name, synced and then renamed, so that a file that is there is whole. What was
-//! written before an error stays. Modes and times that blocks may hold are not restored.
+//! written before an error stays. Files and folders get the modes and times that their blocks have, if they do, but for the bits by which
+//! a program gets the rights of somebody else.
 
-use std::fs::{self, File};
+use std::fs::{self, File, FileTimes};
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
 use tempfile::Builder;
 
+use super::data::Mtime;
 use super::folder::list_node;
-use super::node::{self, Node};
+use super::node::{self, Attributes, Node};
 use super::read::Reader;
 use super::{Source, UnixFsError};
 use crate::hash::Cid;
@@ -123,10 +125,15 @@ impl Writer<'_> {
             return Err(ExtractError::Entries(self.options.max_entries));
         }
         self.done.entries += 1;
-        match Node::load(self.source, cid)? {
-            Node::File(file) => self.file(file, path),
-            Node::Symlink(target) => self.symlink(&target, path),
-            folder => self.folder(cid, folder, path, above),
+        match Node::load_all(self.source, cid)? {
+            (Node::File(file), attributes) => self.file(file, attributes, path),
+            (Node::Symlink(target), _) => self.symlink(&target, path),
+            (folder, attributes) => {
+                self.folder(cid, folder, path, above)?;
+                // Once nothing more is written into it.
+                let restored = File::open(path).and_then(|folder| restore(&folder, attributes));
+                restored.map_err(|source| ExtractError::Write { path: path.to_owned(), source })
+            }
         }
     }
 
@@ -154,7 +161,7 @@ impl Writer<'_> {
         sync_folder(path)
     }
 
-    fn file(&mut self, file: node::File, path: &Path) -> Result<(), ExtractError> {
+    fn file(&mut self, file: node::File, attributes: Attributes, path: &Path) -> Result<(), ExtractError> {
         let mut reader = Reader::of_file(self.source, file);
         let left = self.options.max_bytes.checked_sub(self.done.bytes);
         if left.is_none_or(|left| reader.size() > left) {
@@ -178,7 +185,7 @@ impl Writer<'_> {
             self.done.bytes += count as u64;
             (self.progress)(self.done.bytes);
         }
-        file.as_file().sync_all().map_err(wrong)?;
+        restore(file.as_file(), attributes).and_then(|()| file.as_file().sync_all()).map_err(wrong)?;
         let named = match self.options.overwrite {
             true => file.persist(path),
             false => file.persist_noclobber(path),
@@ -211,6 +218,20 @@ impl Writer<'_> {
             Err(source) => Err(ExtractError::Write { path: path.to_owned(), source }),
         }
     }
+}
+
+/// Gives a file or a folder what its block says of it. A time that no file can have is left out.
+fn restore(file: &File, Attributes { mode, mtime }: Attributes) -> io::Result<()> {
+    if let Some(time) = mtime.and_then(Mtime::to_system) {
+        file.set_times(FileTimes::new().set_modified(time))?;
+    }
+    #[cfg(unix)]
+    if let Some(mode) = mode {
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+    }
+    #[cfg(not(unix))]
+    let _ = mode;
+    Ok(())
 }
 
 /// Whether a name is that of something in a folder, and nothing more.

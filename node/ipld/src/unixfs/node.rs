@@ -1,6 +1,6 @@
 //! What is in a block of UnixFS.
 
-use super::data::{Data, Kind};
+use super::data::{Data, Kind, Mtime};
 use super::hamt::Shard;
 use super::{Source, UnixFsError};
 use crate::codec::dag_pb::{PbLink, PbNode};
@@ -21,6 +21,22 @@ pub enum Node {
     Shard(Shard),
     /// Where a symbolic link leads.
     Symlink(String),
+}
+
+/// What a block says of a file or a folder besides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// Who may do what, without the bits by which a program gets the rights of somebody else.
+    pub mode: Option<u32>,
+    /// When it was changed.
+    pub mtime: Option<Mtime>,
+}
+
+impl Attributes {
+    /// Zero is how some programs say that there is no mode.
+    fn of(data: &Data) -> Self {
+        Self { mode: data.mode.map(|mode| mode & 0o777).filter(|mode| *mode != 0), mtime: data.mtime }
+    }
 }
 
 /// A file, or a part of one: the bytes that are here, then those below each link.
@@ -49,8 +65,19 @@ impl Node {
     /// # Errors
     /// [`UnixFsError::Node`].
     pub fn decode(cid: &Cid, bytes: Vec<u8>) -> Result<Self, UnixFsError> {
+        Ok(Self::decode_all(cid, bytes)?.0)
+    }
+
+    /// The same, and what else the block says.
+    ///
+    /// # Errors
+    /// [`UnixFsError::Node`].
+    pub fn decode_all(cid: &Cid, bytes: Vec<u8>) -> Result<(Self, Attributes), UnixFsError> {
         match Codec::by_code(cid.codec()) {
-            Some(Codec::Raw) => Ok(Self::File(File { size: bytes.len() as u64, content: bytes, parts: Vec::new() })),
+            Some(Codec::Raw) => {
+                let file = File { size: bytes.len() as u64, content: bytes, parts: Vec::new() };
+                Ok((Self::File(file), Attributes::default()))
+            }
             Some(Codec::DagPb) => Self::of_dag_pb(&bytes).map_err(|what| UnixFsError::node(cid, what)),
             _ => Err(UnixFsError::node(cid, CodecError::Unknown(cid.codec()).to_string())),
         }
@@ -61,8 +88,16 @@ impl Node {
     /// # Errors
     /// [`UnixFsError`].
     pub fn load(source: &dyn Source, cid: &Cid) -> Result<Self, UnixFsError> {
+        Ok(Self::load_all(source, cid)?.0)
+    }
+
+    /// The same, and what else the block says.
+    ///
+    /// # Errors
+    /// [`UnixFsError`].
+    pub fn load_all(source: &dyn Source, cid: &Cid) -> Result<(Self, Attributes), UnixFsError> {
         let bytes = source.block(cid)?.ok_or_else(|| UnixFsError::Missing(Box::new(*cid)))?;
-        Self::decode(cid, bytes)
+        Self::decode_all(cid, bytes)
     }
 
     /// What it is, in a word.
@@ -74,13 +109,14 @@ impl Node {
         }
     }
 
-    fn of_dag_pb(bytes: &[u8]) -> Result<Self, String> {
+    fn of_dag_pb(bytes: &[u8]) -> Result<(Self, Attributes), String> {
         let node = PbNode::decode(bytes).map_err(|error| error.to_string())?;
         if node.links.len() > MAX_LINKS {
             return Err(format!("it has {} links, and up to {MAX_LINKS} are read", node.links.len()));
         }
         let data = Data::decode(&node.data.ok_or("it has no data")?).map_err(|error| error.to_string())?;
-        match data.kind {
+        let attributes = Attributes::of(&data);
+        let node = match data.kind {
             Kind::File | Kind::Raw => File::new(data, node.links).map(Self::File).map_err(str::to_owned),
             Kind::Directory => Ok(Self::Folder(node.links)),
             Kind::HamtShard => Shard::new(data, node.links).map(Self::Shard),
@@ -89,7 +125,8 @@ impl Node {
                 Err(_) => Err("the target of a symbolic link is not UTF-8".to_owned()),
             },
             Kind::Metadata => Err("it is metadata, which nothing is made of".to_owned()),
-        }
+        };
+        Ok((node?, attributes))
     }
 }
 

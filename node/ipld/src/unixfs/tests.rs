@@ -572,6 +572,37 @@ fn what_is_on_a_disk_comes_back_to_it() {
     assert_eq!(imported, import(KUBO, &store, |importer| importer.path(&to, Hidden::Take)));
 }
 
+/// The blocks are another program's.
+#[cfg(unix)]
+#[test]
+fn modes_and_times_come_back_to_a_disk() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    let vector = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/unixfs-attributes.json"));
+    let vector: serde_json::Value = serde_json::from_slice(&vector.unwrap()).unwrap();
+    let store = MemoryStore::default();
+    for block in vector["blocks"].as_array().unwrap() {
+        let [cid, bytes] = [0, 1].map(|place| block[place].as_str().unwrap());
+        store.put(&[Block::checked(cid.parse().unwrap(), hex::decode(bytes).unwrap()).unwrap()]).unwrap();
+    }
+    let root = vector["root"].as_str().unwrap().parse().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("to");
+    extract(&store, &root, &to, &Options::default(), |_| ()).unwrap();
+    let of = |path: &str| {
+        let found = fs::metadata(to.join(path)).unwrap();
+        (found.permissions().mode() & 0o7777, found.modified().unwrap())
+    };
+    let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    assert_eq!(of("run.sh"), (0o755, at(1_600_000_000) + Duration::from_nanos(5)));
+    assert_eq!(of("old"), (0o640, UNIX_EPOCH - Duration::from_millis(4750)));
+    assert_eq!(of("closed"), (0o550, at(1_500_000_000)));
+    // It says nothing: that is for the system.
+    assert!(of("plain").1 > at(1_700_000_000) && of("plain").0 & 0o600 == 0o600);
+    assert_eq!(fs::read(to.join("run.sh")).unwrap(), b"#!/bin/sh\n");
+}
+
 fn extract_error(store: &MemoryStore, cid: &Cid, to: &Path, options: &Options) -> ExtractError {
     extract(store, cid, to, options, |_| ()).unwrap_err()
 }
