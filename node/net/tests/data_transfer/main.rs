@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod cuts;
+mod kills;
 mod node;
 mod ours;
 mod theirs;
