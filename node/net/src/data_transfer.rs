@@ -132,6 +132,8 @@ pub enum TransferError {
     Unknown,
     #[error("there are {0} channels already that are not over")]
     TooMany(usize),
+    #[error("a graphsync request asks for something else than its channel is for")]
+    OtherData,
     #[error("the host has ended")]
     Ended,
 }

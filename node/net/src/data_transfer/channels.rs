@@ -172,6 +172,9 @@ impl Inner {
             return Ok(Some(Admission::Refuse(Status::BUSY, said(&[message], asked))));
         }
         let (channel, effects) = Channel::answer(id.clone(), opening, self.options.validate.as_ref());
+        if carrier.is_some_and(|asked| !channel.is_for(asked)) {
+            return Err(TransferError::OtherData);
+        }
         let mut entry = Entry::new(channel, peer, Vec::new());
         if entry.channel.status().is_final() {
             // It was refused: there is nothing to remember.
@@ -252,7 +255,7 @@ impl Inner {
             return None;
         };
         if !entry.channel.is_for(asked) {
-            self.refuse(entry.peer, &"a graphsync request asks for something else than its channel is for");
+            self.refuse(entry.peer, &TransferError::OtherData);
             return None;
         }
         if let Some(before) = entry.served.replace(asked.id)

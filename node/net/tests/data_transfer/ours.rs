@@ -45,7 +45,9 @@ async fn data_is_pulled_and_pushed_in_each_version() {
                 let got = if is_pull { ours.progress() } else { other.progress() };
                 let all = got.received;
                 assert!(all > LENGTH as u64 && all < LENGTH as u64 + 10_000, "{all}");
-                assert_eq!(sent, Progress { queued: all, sent: all, received: 0 });
+                // Who got all of it may say so before it is known here that the last of it was written.
+                assert_eq!(Progress { sent: all, ..sent }, Progress { queued: all, sent: all, received: 0 });
+                assert!(sent.sent <= all && sent.sent > all - (1 << 20), "{sent:?}");
             }
             let totals = us.transfer.totals();
             assert_eq!((totals.opened.load(Ordering::Relaxed), totals.completed.load(Ordering::Relaxed)), (2, 2));
@@ -88,6 +90,7 @@ async fn a_channel_opens_what_graphsync_refuses_and_nothing_else() {
     let sly =
         us.graphsync.fetch(&Order { extensions, ..order(other) }, std::slice::from_ref(&source), &once, |_| {}).await;
     assert!(sly.unwrap_err().to_string().contains("of no use"));
+    assert!(them.transfer.channels().is_empty());
     assert_eq!(us.store.get(&other).unwrap(), None);
     // What needs no channel is still to be had without.
     us.graphsync.fetch(&Order::everything(other), &[source], &once, |_| {}).await.unwrap();
