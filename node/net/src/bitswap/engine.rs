@@ -186,12 +186,18 @@ impl Engine {
 
     /// Blocks are here now; tells who has waited for them.
     pub fn arrived<'a>(&mut self, hashes: impl IntoIterator<Item = &'a Hash>) -> BTreeSet<PeerId> {
+        let hashes: HashSet<&Hash> = hashes.into_iter().collect();
         let mut peers = BTreeSet::new();
-        for hash in hashes {
-            for (peer, ledger) in &mut self.ledgers {
-                if ledger.wake(hash) {
-                    peers.insert(*peer);
-                }
+        for (peer, ledger) in &mut self.ledgers {
+            // However many blocks came and peers wait, there are no more look-ups than wants.
+            let wanted: Vec<Hash> = if hashes.len() < ledger.wants.len() {
+                hashes.iter().copied().filter(|hash| ledger.wants.contains_key(*hash)).copied().collect()
+            } else {
+                ledger.wants.keys().filter(|hash| hashes.contains(hash)).copied().collect()
+            };
+            let woken = wanted.iter().filter(|hash| ledger.wake(hash)).count();
+            if woken > 0 {
+                peers.insert(*peer);
             }
         }
         peers
