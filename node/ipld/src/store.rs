@@ -10,8 +10,10 @@ use crate::hash::{Cid, HashError, inlined};
 
 mod disk;
 mod space;
+mod watched;
 
 pub use disk::{DiskOptions, DiskStore, MAX_BYTES, Totals};
+pub use watched::{PutWatch, Watched};
 
 /// How many bytes of blocks [`import`] puts at once.
 pub const BATCH_BYTES: usize = 8 << 20;

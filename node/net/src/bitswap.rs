@@ -20,7 +20,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use filecash_ipld::store::BlockStore;
+use filecash_ipld::store::{BlockStore, Watched};
 use filecash_ipld::wire::bitswap::Version;
 use filecash_ipld::{Block, Cid};
 use libp2p::{PeerId, StreamProtocol};
@@ -250,10 +250,16 @@ impl Bitswap {
         Ok(bytes.map(|bytes| Block::trusted(cid, bytes)))
     }
 
-    /// Blocks have been put into the store by somebody else: peers that wait for them get them.
-    pub fn arrived(&self, cids: &[Cid]) {
-        let hashes: Vec<Hash> = cids.iter().map(|cid| *cid.hash()).collect();
-        self.0.shared.arrived(&hashes);
+    /// Has peers get the blocks that they wait for when somebody else puts these into the store.
+    pub fn watch<S>(&self, store: &Watched<S>) {
+        // The store does not have bitswap go on that nobody has any more.
+        let running = Arc::downgrade(&self.0);
+        store.watch(Box::new(move |blocks| {
+            if let Some(running) = running.upgrade() {
+                let hashes: Vec<Hash> = blocks.iter().map(|block| *block.cid().hash()).collect();
+                running.shared.arrived(&hashes);
+            }
+        }));
     }
 
     /// What has been sent and has come.

@@ -8,6 +8,7 @@ use filecash_ipld::store::BlockStore;
 use filecash_ipld::wire::bitswap::{Message, Version};
 use libp2p::PeerId;
 use libp2p_stream::Control;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::AbortHandle;
 
@@ -30,6 +31,8 @@ pub(super) struct Shared {
     pub store: Arc<dyn BlockStore>,
     pub options: Options,
     pub control: Control,
+    /// Where links run: who puts blocks may be on any thread.
+    runtime: Handle,
     /// Bytes of blocks that are being sent.
     pub sending: Budget,
     /// Bytes of messages that are being read.
@@ -90,6 +93,7 @@ impl Shared {
         Self {
             store,
             control,
+            runtime: Handle::current(),
             // A peer is sent one message at a time.
             sending: Budget::new(sending, sending),
             receiving: Budget::new(receiving, receiving_per_peer),
@@ -293,7 +297,7 @@ impl State {
         }
         let [wake, gone] = [(); 2].map(|()| Arc::new(Notify::new()));
         let work = link::run(Arc::clone(shared), peer, Arc::clone(&wake), Arc::clone(&gone));
-        let task = tokio::spawn(work).abort_handle();
+        let task = shared.runtime.spawn(work).abort_handle();
         self.links.insert(peer, Link { outbox: Outbox::default(), version: None, is_broken: false, wake, gone, task });
         true
     }

@@ -3,6 +3,7 @@
 
 mod cuts;
 mod floods;
+mod later;
 mod node;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod others;

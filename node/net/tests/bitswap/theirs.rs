@@ -13,6 +13,7 @@ use filecash_net::PeerId;
 use serde_json::json;
 
 use crate::kubo::Kubo;
+use crate::later::Told;
 use crate::node::{Node, address, bytes, soon};
 
 async fn meet(node: &Node, kubo: &Kubo, transport: &str) -> PeerId {
@@ -117,6 +118,32 @@ async fn kubo_fetches_files_and_folders_of_ours() {
     download(&imported.cid);
     assert_same(&ours, &theirs);
     assert_eq!(node.bitswap.stats().offences, 0);
+}
+
+/// kubo asks before the blocks are there, and somebody puts them who is not bitswap.
+#[tokio::test(flavor = "multi_thread")]
+async fn kubo_gets_what_is_put_later() {
+    let Some(mut kubo) = Kubo::start(&json!({})) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let (told, hidden) = (Told::start(), Node::start());
+    let content = bytes(1_000_000, 5);
+    let root = hidden.import(KUBO, &content);
+    let address = address(&told.host).await.to_string();
+    assert_eq!(kubo.peer.does(&json!({ "do": "connect", "address": address })), 0);
+    let command = json!({ "do": "download", "cid": root.to_string(), "path": path.to_str().unwrap() });
+    let downloading = tokio::task::spawn_blocking(move || kubo.peer.does(&command));
+    soon(async {
+        while told.bitswap.wants() == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let mut importer = Importer::new(KUBO, |blocks| told.store.put(blocks));
+    assert_eq!(importer.file(&content[..]).unwrap().cid, root);
+    importer.finish().unwrap();
+    assert_eq!(soon(downloading).await.unwrap(), 0);
+    assert!(fs::read(&path).unwrap() == content);
 }
 
 /// kubo asks before the block is there.
