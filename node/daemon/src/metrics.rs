@@ -88,7 +88,7 @@ async fn text(parts: &Parts, counted: &Counted) -> String {
     let head = parts.ledger.head();
     text.gauge("head_height", "Height of the head of the chain.", head.height());
     text.gauge("head_timestamp_seconds", "Time of the head of the chain.", head.first().timestamp);
-    let progress = *counted.progress.borrow();
+    let progress = counted.progress.borrow().clone();
     text.gauge("sync_height", "How far the chain of others is fetched.", progress.height);
     text.gauge("sync_target_height", "To where.", progress.target);
     bitswap(&mut text, counted);

@@ -28,7 +28,7 @@ impl Told {
         };
         let worker = match &mut self.last {
             Some(sync) if sync.over.is_none() => {
-                (sync.stage, sync.height) = (stage, progress.height);
+                (sync.stage, sync.height, sync.target) = (stage, progress.height, progress.tipset);
                 self.target = self.target.max(progress.target);
                 return true;
             }
@@ -38,8 +38,7 @@ impl Told {
         self.last = Some(ActiveSync {
             worker,
             base: Some(Arc::clone(head)),
-            // Whether there is such a tipset is only known at the end.
-            target: None,
+            target: progress.tipset,
             stage,
             height: progress.height,
             begun: Some(now),
@@ -66,7 +65,7 @@ impl Told {
 pub async fn tell(mut progress: watch::Receiver<Progress>, rpc: Arc<Node>) {
     let mut told = Told::default();
     while progress.changed().await.is_ok() {
-        let at = *progress.borrow_and_update();
+        let at = progress.borrow_and_update().clone();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         if told.step(at, &rpc.ledger().head(), now) {
             rpc.set_syncs(told.last.iter().cloned().collect());
@@ -89,12 +88,16 @@ mod tests {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/chain/filecoin-heights-0-39.car");
         let chain = genesis::open(sandbox.path(), Some(&file), &Rules::MAINNET, &|| false).unwrap();
         let [low, high] = [3, 39].map(|height| Arc::new(chain.tipset_by_height(height).unwrap().unwrap()));
-        let at = |stage, height| Progress { stage, height, target: 39 };
+        let at = |stage, height| Progress { stage, height, target: 39, tipset: None };
+        let named = |stage, height| Progress { tipset: Some(Arc::clone(&high)), ..at(stage, height) };
         let mut told = Told::default();
         assert!(!told.step(at(Fetching::Idle, 3), &low, 1) && told.last.is_none());
-        assert!(told.step(at(Fetching::Headers, 20), &low, 2));
-        assert!(told.step(at(Fetching::Messages, 30), &low, 3));
+        assert!(told.step(at(Fetching::Headers, 39), &low, 2));
+        assert_eq!(told.last.clone().unwrap().target, None);
+        assert!(told.step(named(Fetching::Headers, 20), &low, 2));
+        assert!(told.step(named(Fetching::Messages, 30), &low, 3));
         let sync = told.last.clone().unwrap();
+        assert_eq!(sync.target, Some(Arc::clone(&high)));
         assert_eq!((sync.worker, sync.stage, sync.height), (1, Stage::FetchingMessages, 30));
         assert_eq!((&sync.base, sync.begun, sync.over), (&Some(Arc::clone(&low)), Some(2), None));
         assert!(told.step(at(Fetching::Idle, 39), &high, 4));
@@ -103,7 +106,8 @@ mod tests {
         assert_eq!(sync.target, Some(Arc::clone(&high)));
         // One that comes to nothing.
         assert!(!told.step(at(Fetching::Idle, 39), &high, 5));
-        assert!(told.step(Progress { stage: Fetching::Headers, height: 50, target: 50 }, &high, 6));
+        let above = Progress { stage: Fetching::Headers, height: 50, target: 50, tipset: None };
+        assert!(told.step(above, &high, 6));
         assert!(told.step(at(Fetching::Idle, 39), &high, 7));
         let sync = told.last.unwrap();
         assert_eq!((sync.worker, sync.stage, sync.target), (2, Stage::Errored, None));

@@ -21,12 +21,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use filecash_chain::Object;
 use filecash_chain::address::BlsKey;
 use filecash_chain::block_message::BlockMsg;
 use filecash_chain::check::tipset::{GenesisKeys, Keys, NoKeys};
 use filecash_chain::folder::ChainFolder;
 use filecash_chain::hello::Hello;
+use filecash_chain::{Object, Tipset};
 use libp2p::PeerId;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, watch};
@@ -92,7 +92,7 @@ pub enum Stage {
 }
 
 /// How far a sync is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// What it is doing.
     pub stage: Stage,
@@ -100,6 +100,15 @@ pub struct Progress {
     pub height: i64,
     /// The height that it is to come to.
     pub target: i64,
+    /// The tipset there, once its headers have come.
+    pub tipset: Option<Arc<Tipset>>,
+}
+
+impl Progress {
+    /// Of no sync.
+    fn idle(height: i64) -> Self {
+        Self { stage: Stage::Idle, height, target: height, tipset: None }
+    }
 }
 
 /// A chain that is followed, until this is dropped.
@@ -157,8 +166,7 @@ pub fn start(host: &Host, folder: Arc<ChainFolder>, options: SyncOptions) -> Res
             return Err(error);
         }
     };
-    let height = folder.head().tipset.height();
-    let (progress, watched) = watch::channel(Progress { stage: Stage::Idle, height, target: height });
+    let (progress, watched) = watch::channel(Progress::idle(folder.head().tipset.height()));
     let stopped = Arc::new(AtomicBool::new(false));
     let tools = Tools {
         host: host.clone(),
@@ -275,8 +283,7 @@ async fn follow(tools: Tools, mut queue: mpsc::Receiver<Heard>, again: Duration)
             (_, work) => {
                 idle = work;
                 if idle.is_some() {
-                    let height = tools.folder.head().tipset.height();
-                    tools.progress.send_replace(Progress { stage: Stage::Idle, height, target: height });
+                    tools.progress.send_replace(Progress::idle(tools.folder.head().tipset.height()));
                 }
             }
         }

@@ -66,8 +66,10 @@ impl Tools {
         self.greeted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, stage: Stage, height: i64, target: i64) {
-        self.progress.send_replace(Progress { stage, height, target });
+    fn tell(&self, stage: Stage, height: i64, target: &Target) {
+        // Until its headers are had nobody knows whether there is such a tipset.
+        let tipset = self.folder.chain().tipset(&target.key).ok().map(Arc::new);
+        self.progress.send_replace(Progress { stage, height, target: target.height, tipset });
     }
 }
 
@@ -143,7 +145,7 @@ fn take_headers(tools: &Tools, target: &Target, way: &mut Way, tipsets: Vec<Tips
     let Way::Down(descent) = way else { return Err(Failure::Here) };
     let step = tools.folder.descend_through(descent, &tools.checks(), now(), tipsets).map_err(|error| fault(&error))?;
     check_height(descent, target)?;
-    arrive(tools, way, step);
+    arrive(tools, target, way, step);
     Ok(())
 }
 
@@ -159,11 +161,11 @@ fn check_height(descent: &Descent, target: &Target) -> Result<(), Failure> {
 }
 
 /// Turns round where the chain was met.
-fn arrive(tools: &Tools, way: &mut Way, step: Step) {
+fn arrive(tools: &Tools, target: &Target, way: &mut Way, step: Step) {
     if let (Step::Met(height), Way::Down(descent)) = (step, &*way) {
         let top = descent.top().unwrap_or(height);
         *way = Way::Up { height, top };
-        tools.tell(Stage::Messages, height, top);
+        tools.tell(Stage::Messages, height, target);
     }
 }
 
@@ -178,7 +180,7 @@ fn go_on(tools: &Tools, target: &Target, way: &mut Way) -> Result<Standing, Fail
                 let step = step.map_err(|error| fault(&error))?;
                 let below = descent.below();
                 check_height(descent, target)?;
-                tools.tell(Stage::Headers, below.min(target.height), target.height);
+                tools.tell(Stage::Headers, below.min(target.height), target);
                 if step == Step::Missing {
                     return if is_lighter(tools, target) {
                         Ok(Standing::Over { moved: false })
@@ -186,7 +188,7 @@ fn go_on(tools: &Tools, target: &Target, way: &mut Way) -> Result<Standing, Fail
                         Ok(Standing::Down { below: below.min(target.height.saturating_add(1)) })
                     };
                 }
-                arrive(tools, way, step);
+                arrive(tools, target, way, step);
             }
             Way::Up { height, top } => {
                 // That it is, once it is the head.
@@ -200,7 +202,7 @@ fn go_on(tools: &Tools, target: &Target, way: &mut Way) -> Result<Standing, Fail
                 if let Some(good) = good {
                     *height = good.height();
                     tools.folder.set_head(good).map_err(|error| fault(&error))?;
-                    tools.tell(Stage::Messages, *height, *top);
+                    tools.tell(Stage::Messages, *height, target);
                 }
                 if lacking > 0 {
                     return Ok(Standing::Up { height: *height, lacking });

@@ -20,11 +20,12 @@ async fn chain_is_had_from_nothing_but_the_genesis() {
     let stages = tokio::spawn(async move {
         let mut stages = Vec::new();
         while progress.changed().await.is_ok() {
-            let now = *progress.borrow();
-            if now.stage != Stage::Idle || now.height > 0 {
+            let now = progress.borrow().clone();
+            let (is_idle, height) = (now.stage == Stage::Idle, now.height);
+            if !is_idle || height > 0 {
                 stages.push(now);
             }
-            if now.stage == Stage::Idle && now.height == 39 {
+            if is_idle && height == 39 {
                 break;
             }
         }
@@ -35,6 +36,9 @@ async fn chain_is_had_from_nothing_but_the_genesis() {
     client.is_at(39).await;
     let stages = stages.await.unwrap();
     assert!(stages.iter().any(|now| now.stage == Stage::Messages && now.height > 0 && now.target == 39), "{stages:?}");
+    // The tipset that it is to come to is named once its headers have come.
+    let (head, below): (_, Vec<_>) = (Some(Arc::new(at(39))), stages.iter().filter(|now| now.height < 39).collect());
+    assert!(!below.is_empty() && below.iter().all(|now| now.tipset == head), "{stages:?}");
     assert_eq!(client.folder.head(), server.folder.head());
     let (chain, tipsets) = real();
     for tipset in tipsets.iter().filter(|tipset| tipset.height() > 0) {
