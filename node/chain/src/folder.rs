@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use filecash_ipld::Cid;
-use filecash_ipld::store::{BlockStore, DiskOptions, DiskStore, StoreError};
+use filecash_ipld::store::{BlockStore, DiskOptions, DiskStore, StoreError, Watched};
 
 use crate::amount::Amount;
 use crate::block_messages::BlockMessages;
@@ -44,8 +44,11 @@ pub const FINALITY: i64 = 900;
 /// How many tipsets the head moves by at a time, at most.
 pub const MAX_ADVANCE: usize = 1 << 14;
 
+/// The blocks of a folder, which tell of those that come.
+pub type Objects = Watched<DiskStore>;
+
 /// A chain in blocks of a folder.
-pub type FolderChain = ChainStore<Arc<DiskStore>>;
+pub type FolderChain = ChainStore<Arc<Objects>>;
 
 /// Why a folder has no chain, or did not take something into it.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +121,10 @@ pub struct ChainFolder {
     moving: Mutex<Watches>,
 }
 
+fn objects(folder: &Path) -> Result<Arc<Objects>, StoreError> {
+    Ok(Arc::new(Watched::new(DiskStore::open(&folder.join("objects"), &DiskOptions::default())?)))
+}
+
 fn index_path(folder: &Path) -> PathBuf {
     folder.join("chain.redb")
 }
@@ -132,7 +139,7 @@ impl ChainFolder {
         if !path.try_exists().map_err(|error| FolderError::Index(error.into()))? {
             return Err(FolderError::NoChain { path: folder.to_owned() });
         }
-        let objects = Arc::new(DiskStore::open(&folder.join("objects"), &DiskOptions::default())?);
+        let objects = objects(folder)?;
         Self::with(objects, &path, rules)
     }
 
@@ -146,7 +153,7 @@ impl ChainFolder {
         if genesis.height != 0 {
             return Err(FolderError::NoGenesis { height: genesis.height, cid: Box::new(cid) });
         }
-        let objects = Arc::new(DiskStore::open(&folder.join("objects"), &DiskOptions::default())?);
+        let objects = objects(folder)?;
         let path = index_path(folder);
         if !path.try_exists().map_err(|error| FolderError::Index(error.into()))? {
             objects.put(&[block])?;
@@ -159,7 +166,7 @@ impl ChainFolder {
         Ok(opened)
     }
 
-    fn with(objects: Arc<DiskStore>, path: &Path, rules: Rules) -> Result<Self, FolderError> {
+    fn with(objects: Arc<Objects>, path: &Path, rules: Rules) -> Result<Self, FolderError> {
         let index = Index::open(path)?;
         let [genesis] = index.genesis()?[..] else {
             return Err(FolderError::Format { path: path.to_owned(), what: "a genesis that is not one block" });

@@ -55,7 +55,7 @@ fn open_folder(folder: &Path) -> anyhow::Result<Opened> {
     };
     let head = opened.head();
     Ok(Opened {
-        store: Arc::<filecash_ipld::store::DiskStore>::clone(opened.chain().store()),
+        store: Arc::<filecash_chain::folder::Objects>::clone(opened.chain().store()),
         head: head.tipset.key(),
         weight: Some(head.weight.clone()),
         place: folder.display().to_string(),

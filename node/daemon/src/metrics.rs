@@ -114,6 +114,10 @@ fn bitswap(text: &mut Text, counted: &Counted) {
     for (of, stats) in &all {
         text.both_ways("bitswap_bytes_total", &[("of", of)], stats.bytes_sent, stats.bytes_received);
     }
+    text.metric("bitswap_wants", "gauge", "Blocks that others want, those among them that are not here.");
+    for (of, bitswap) in &counted.bitswap {
+        text.value("bitswap_wants", &[("of", of)], bitswap.wants());
+    }
     text.metric("bitswap_wants_refused_total", "counter", "Wants of others for which there was no room.");
     for (of, stats) in &all {
         text.value("bitswap_wants_refused_total", &[("of", of)], stats.wants_refused);

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use filecash_chain::Tipset;
 use filecash_chain::check::Rules;
-use filecash_chain::folder::{ChainFolder, ImportError};
-use filecash_ipld::store::{DiskOptions, DiskStore, StoreError};
+use filecash_chain::folder::{ChainFolder, ImportError, Objects};
+use filecash_ipld::store::{DiskOptions, DiskStore, StoreError, Watched};
 use filecash_net::host::{Host, HostError, HostOptions};
 use filecash_net::judge::by_chain;
 use filecash_net::{Multiaddr, PeerId};
-use filecash_rpc::ledger::{Ledger, Network, SharedStore};
+use filecash_rpc::ledger::{Ledger, Network};
 use filecash_rpc::limits::GRACE;
 use filecash_rpc::node::{Access, Node};
 use filecash_rpc::server::stopped;
@@ -211,14 +211,14 @@ fn assemble(
     folder: &Folder,
     stop: watch::Sender<bool>,
 ) -> Result<(Parts, JoinHandle<()>), DaemonError> {
-    let store: SharedStore = Arc::new(DiskStore::open(blocks, &DiskOptions::default())?);
+    let store = Arc::new(Watched::new(DiskStore::open(blocks, &DiskOptions::default())?));
     let name = match &config.network.name {
         Some(name) => name.clone(),
         None => genesis::network_name(&chain)?,
     };
     let genesis = chain.genesis();
     let network = Network::of_genesis(&genesis, name.clone());
-    let objects = Arc::<DiskStore>::clone(chain.chain().store());
+    let objects = Arc::<Objects>::clone(chain.chain().store());
     let ledger = Ledger::new(objects, genesis, network, chain.rules().clone(), heads(&chain));
     let ledger = Arc::new(ledger.map_err(DaemonError::Ledger)?);
     let options = HostOptions {

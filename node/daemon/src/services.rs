@@ -7,7 +7,7 @@ use std::sync::Arc;
 use filecash_chain::check::tipset::Keys;
 use filecash_chain::folder::ChainFolder;
 use filecash_gateway::{Gateway, NoPieces, PieceFolder, PieceSource, serve_on};
-use filecash_ipld::store::DiskStore;
+use filecash_ipld::store::{DiskStore, Watched};
 use filecash_net::bitswap::{self, Bitswap, BitswapError};
 use filecash_net::data_transfer::{DataTransfer, FreePulls, TransferError, TransferOptions};
 use filecash_net::graphsync::{Graphsync, GraphsyncOptions};
@@ -34,7 +34,7 @@ const CHAIN: &str = "/chain";
 #[derive(Clone)]
 pub struct Parts {
     /// The blocks.
-    pub store: SharedStore,
+    pub store: Arc<Watched<DiskStore>>,
     /// The chain that is followed.
     pub chain: Arc<ChainFolder>,
     /// The keys that are known of it.
@@ -51,6 +51,13 @@ pub struct Parts {
     pub tally: Arc<Tally>,
     /// Is true when the node is to end.
     pub stop: watch::Sender<bool>,
+}
+
+impl Parts {
+    /// The blocks, for who need not know how they are kept.
+    fn blocks(&self) -> SharedStore {
+        Arc::<Watched<DiskStore>>::clone(&self.store)
+    }
 }
 
 /// Services that count what they do.
@@ -128,14 +135,13 @@ pub fn begin(parts: &Parts, doors: Doors, config: &Config) -> Result<Running, Se
     let mut counted =
         Counted { progress: follow(parts, rest)?, bitswap: Vec::new(), graphsync: None, transfer: None, gateway: None };
     if config.bitswap.enabled {
-        let objects = Arc::<DiskStore>::clone(parts.chain.chain().store());
-        counted.bitswap.push(("data", give(parts, SharedStore::clone(&parts.store), "", rest)?));
-        counted.bitswap.push(("chain", give(parts, objects, CHAIN, rest)?));
+        counted.bitswap.push(("data", give(parts, &parts.store, "", rest)?));
+        counted.bitswap.push(("chain", give(parts, parts.chain.chain().store(), CHAIN, rest)?));
     }
     match (config.graphsync.enabled, config.data_transfer.enabled) {
         (false, _) => {}
         (true, false) => {
-            let begun = Graphsync::run(&parts.host, SharedStore::clone(&parts.store), GraphsyncOptions::default());
+            let begun = Graphsync::run(&parts.host, parts.blocks(), GraphsyncOptions::default());
             let (graphsync, tasks) = begun.map_err(|_| ServiceError::Twice("graphsync"))?;
             tasks.into_iter().for_each(|task| add(rest, "graphsync", ended(task)));
             counted.graphsync = Some(graphsync);
@@ -145,9 +151,8 @@ pub fn begin(parts: &Parts, doors: Doors, config: &Config) -> Result<Running, Se
                 file: Some(parts.transfers.clone()),
                 ..TransferOptions::new(Arc::new(FreePulls::default()))
             };
-            let store = SharedStore::clone(&parts.store);
             let (transfer, graphsync, tasks) =
-                DataTransfer::run(&parts.host, store, GraphsyncOptions::default(), options)?;
+                DataTransfer::run(&parts.host, parts.blocks(), GraphsyncOptions::default(), options)?;
             tasks.into_iter().for_each(|task| add(last, "data transfer", ended(task)));
             (counted.graphsync, counted.transfer) = (Some(graphsync), Some(transfer));
         }
@@ -155,7 +160,7 @@ pub fn begin(parts: &Parts, doors: Doors, config: &Config) -> Result<Running, Se
     if let Some(listener) = doors.gateway {
         let limits = filecash_gateway::Limits { stopping: GRACE, ..filecash_gateway::Limits::default() };
         let pieces = pieces(config.gateway.pieces.as_deref())?;
-        let gateway = Gateway::new(SharedStore::clone(&parts.store), pieces, &limits);
+        let gateway = Gateway::new(parts.blocks(), pieces, &limits);
         counted.gateway = Some(gateway.clone());
         let mut stop = parts.stop.subscribe();
         add(open, "the gateway", async move {
@@ -199,15 +204,16 @@ fn follow(parts: &Parts, rest: &mut JoinSet<&'static str>) -> Result<watch::Rece
     Ok(progress)
 }
 
-/// Gives peers the blocks of a store.
+/// Gives peers the blocks of a store, also those that they wait for until they come.
 fn give(
     parts: &Parts,
-    store: SharedStore,
+    store: &Arc<Watched<DiskStore>>,
     prefix: &str,
     rest: &mut JoinSet<&'static str>,
 ) -> Result<Bitswap, BitswapError> {
     let options = bitswap::Options { prefix: prefix.to_owned(), ..bitswap::Options::default() };
-    let bitswap = bitswap::run(&parts.host, store, options)?;
+    let bitswap = bitswap::run(&parts.host, Arc::<Watched<DiskStore>>::clone(store), options)?;
+    bitswap.watch(store);
     let kept = bitswap.clone();
     add(rest, "bitswap", async move {
         // It goes on as long as this is there.

@@ -101,12 +101,12 @@ fn genesis_alone_is_a_chain() {
 fn chain_of_another_genesis_is_refused_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (kept, _) = take(folder.path(), &path("filecash-genesis.car")).unwrap();
-    let before = kept.chain().store().totals().unwrap();
+    let before = kept.chain().store().inner().totals().unwrap();
     drop(kept);
     let refused = take(folder.path(), &path(FILE)).unwrap_err();
     assert!(matches!(&refused, ImportError::Folder(FolderError::OtherGenesis { .. })), "{refused}");
     let kept = ChainFolder::open(folder.path(), RULES).unwrap();
-    assert_eq!(kept.chain().store().totals().unwrap(), before);
+    assert_eq!(kept.chain().store().inner().totals().unwrap(), before);
 }
 
 #[test]

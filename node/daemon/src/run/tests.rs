@@ -19,9 +19,12 @@ use filecash_net::data_transfer::{DataTransfer, FreePulls, TransferOptions};
 use filecash_net::gossip::Verdict;
 use filecash_net::graphsync::{FetchOptions, GraphsyncOptions, Source};
 use filecash_net::identity::load_or_make;
+use filecash_rpc::ledger::SharedStore;
 use tokio::sync::oneshot;
 
 use super::*;
+
+mod heard;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -65,7 +68,7 @@ impl Running {
         let mut config = Config::default();
         (config.node.folder, config.network.genesis) = (Some(folder.join("node")), Some(genesis));
         (config.host.bootstrap, config.host.accept_private_addresses) = (bootstrap, true);
-        (config.rpc.listen, config.metrics.listen, config.gateway.listen) = (None, anywhere, anywhere);
+        (config.rpc.listen, config.metrics.listen, config.gateway.listen) = (anywhere, anywhere, anywhere);
         let places = Places { blocks: folder.join("blocks"), chain: folder.join("chain") };
         let (stop, (tell, started)) = (watch::Sender::new(false), oneshot::channel());
         let stops = stop.clone();
@@ -84,19 +87,24 @@ impl Running {
     }
 
     async fn until(&self, line: &str) {
-        let looks = async {
-            while !get(self.started.metrics.unwrap(), "/metrics").await.contains(line) {
-                sleep(TICK).await;
-            }
-        };
-        if timeout(PATIENCE, looks).await.is_err() {
-            panic!("never {line}: {}", get(self.started.metrics.unwrap(), "/metrics").await);
-        }
+        tells(self.started.metrics.unwrap(), line).await;
     }
 
     async fn end(self) {
         self.stop.send_replace(true);
         timeout(PATIENCE, self.ended).await.unwrap().unwrap().unwrap();
+    }
+}
+
+/// Waits until a line is among the metrics.
+async fn tells(metrics: SocketAddr, line: &str) {
+    let looks = async {
+        while !get(metrics, "/metrics").await.contains(line) {
+            sleep(TICK).await;
+        }
+    };
+    if timeout(PATIENCE, looks).await.is_err() {
+        panic!("never {line}: {}", get(metrics, "/metrics").await);
     }
 }
 

@@ -150,7 +150,7 @@ async fn claims_that_are_not_true_come_to_nothing() {
 async fn chain_with_something_wrong_in_it_is_refused() {
     let (_directory, folder) = fresh();
     let node = Node::start(folder);
-    let before = node.folder.chain().store().totals().unwrap();
+    let before = node.folder.chain().store().inner().totals().unwrap();
     let (chain, tipsets) = real();
     let mut changed: Vec<filecash_chain::Tipset> = Vec::new();
     for tipset in tipsets.iter().rev() {
@@ -184,7 +184,7 @@ async fn chain_with_something_wrong_in_it_is_refused() {
     progress.wait_for(|now| now.stage == Stage::Headers).await.unwrap();
     progress.wait_for(|now| now.stage == Stage::Idle).await.unwrap();
     // The blocks above are signed by workers of the genesis, whose keys are known.
-    assert_eq!((node.height(), node.folder.chain().store().totals().unwrap()), (0, before));
+    assert_eq!((node.height(), node.folder.chain().store().inner().totals().unwrap()), (0, before));
     let good = server(move |_, request| chain.answer(request));
     greet(&good, &node, &at(39), 39, 1 << 30).await;
     node.is_at(39).await;

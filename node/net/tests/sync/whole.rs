@@ -137,7 +137,7 @@ async fn node_of_another_genesis_is_not_followed() {
     connect(&stranger.host, &node.host).await;
     until("it is hung up", async || matches!(events.recv().await.unwrap(), HostEvent::Gone { .. })).await;
     assert_eq!((stranger.height(), node.height()), (0, 39));
-    let before = stranger.folder.chain().store().totals().unwrap();
+    let before = stranger.folder.chain().store().inner().totals().unwrap();
     // One that says it is of ours, and serves another chain: all of it is had, refused and removed again.
     let asked: Asked = Arc::new(Mutex::default());
     let list = Arc::clone(&asked);
@@ -148,5 +148,5 @@ async fn node_of_another_genesis_is_not_followed() {
     greet(&liar, &stranger, &at(39), 39, 1 << 40).await;
     until("it was asked", async || !asked.lock().unwrap().is_empty()).await;
     until("it has ended", async || stranger.sync.progress().borrow().stage == Stage::Idle).await;
-    assert_eq!((stranger.height(), stranger.folder.chain().store().totals().unwrap()), (0, before));
+    assert_eq!((stranger.height(), stranger.folder.chain().store().inner().totals().unwrap()), (0, before));
 }
