@@ -2,6 +2,7 @@
 //!
 //! `cargo run --example seeds` in `tests/fuzz`. What fuzzing found later stands beside them and is not touched.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::Cursor;
 use std::path::PathBuf;
@@ -24,12 +25,15 @@ use filecash_engine::sector::{Profile, SealProof, cid, params};
 use filecash_engine::store::aux::{PAux, TAux};
 use filecash_engine::store::manifest::{FileRecord, Identity, Manifest};
 use filecash_engine::update::{Encoded, UpdateCommitments, UpdateProof};
-use filecash_ipld::Block;
 use filecash_ipld::car::{CarOptions, CarReader, IndexedCarWriter};
 use filecash_ipld::codec::Codec;
 use filecash_ipld::codec::dag_pb::{PbLink, PbNode};
+use filecash_ipld::data_transfer::Channel;
 use filecash_ipld::hash::HashKind;
+use filecash_ipld::selector::Selector;
 use filecash_ipld::wire::bitswap::{Message, Version as Bitswap, Want, WantKind};
+use filecash_ipld::wire::data_transfer::{ChannelId, Opening, Typed};
+use filecash_ipld::{Block, Ipld};
 use group::Curve;
 use group::prime::PrimeCurveAffine;
 use rand_core::SeedableRng;
@@ -72,6 +76,7 @@ fn main() {
     exchanges();
     graphsync();
     told();
+    channels();
 }
 
 /// An edit of a sample; see `filecash_fuzz::edited`.
@@ -458,4 +463,50 @@ fn told() {
     put_all("chain_wire", "request", &hex::decode(format!("8381{genesis}0103")).unwrap());
     put("chain_wire", "response", hex::decode("8318c96080").unwrap());
     put("chain_wire", "latency", hex::decode("820102").unwrap());
+}
+
+/// Messages of data transfer as other programs write them, and channels from their openings to their ends.
+fn channels() {
+    let vectors: HashMap<String, String> =
+        serde_json::from_str(include_str!("../../vectors/wire/data_transfer.json")).unwrap();
+    let message = |name: &str| hex::decode(&vectors[name]).unwrap();
+    let alone = |name: &str| [&[0][..], &message(name)].concat();
+    put_all("data_transfer", "push", &alone("1.1 new push"));
+    for (name, vector) in [
+        ("push-1.0", "1.0 new push"),
+        ("pull", "1.2 new pull"),
+        ("pull-1.0", "1.0 new pull"),
+        ("restart", "1.1 restart"),
+        ("please-restart", "1.1 please restart"),
+        ("voucher", "1.2 voucher"),
+        ("accepted", "1.1 accepted"),
+        ("result-1.0", "1.0 result"),
+        ("complete", "1.2 complete"),
+        ("cancelled", "1.1 cancelled"),
+    ] {
+        put("data_transfer", name, alone(vector));
+    }
+
+    // An initiator that pulls: accepted, some data, both wait for a time, a cut, restarted, all of it, and done.
+    let pulls =
+        [&[6, 1, 1, 1, 2, 0x01, 11, 9, 3, 0, 2, 0x52, 4, 0, 2, 0x50, 13, 0, 6, 0, 2, 0x11][..], &[12, 0, 2, 0x31]];
+    put_all("data_transfer", "pulls", &pulls.concat());
+    // One that pushes, and is asked for a last voucher.
+    put("data_transfer", "pushes", [2, 1, 1, 1, 2, 0x01, 9, 9, 10, 9, 12, 0, 2, 0x3b, 7, 0, 2, 0x31, 6, 0]);
+    // A responder that waits, decides, is given a voucher as a program writes it, and wants a last one.
+    let voucher = message("1.1 voucher");
+    let responds =
+        [&[7, 0x07, 1, 0x85, 8, 0x05, 0, voucher.len() as u8][..], &voucher, &[8, 0x0d, 12, 0, 1, 4, 8, 1, 1, 0x13]];
+    put_all("data_transfer", "responds", &responds.concat());
+    // One that is pushed to, and refuses a restart.
+    put("data_transfer", "refuses", [3, 1, 0, 1, 11, 1, 13, 0, 6, 0, 1, 1, 1, 7, 15, 0]);
+    put("data_transfer", "events", [&[3, 1, 1, 1][..], &[1, 4].repeat(300)].concat());
+
+    let voucher = Typed { name: "Fake/1".to_owned(), value: Ipld::Integer(7) };
+    let root = *Block::new(HashKind::Sha256, Codec::Raw, b"hello".to_vec()).unwrap().cid();
+    let opening = Opening { root, selector: Selector::everything().to_ipld(), is_pull: true, voucher: Some(voucher) };
+    let id = ChannelId { initiator: vec![0, 0xff], responder: vec![1, 0xff], id: 7 };
+    let (channel, _) = Channel::open(id, opening);
+    // What happens to it then is what happens to the one that pulls.
+    put_all("data_transfer", "saved", &[&[1][..], &channel.to_bytes(), &pulls.concat()[1..]].concat());
 }

@@ -12,6 +12,7 @@
 mod aggregates;
 mod bitswap;
 mod chain;
+mod data_transfer;
 mod files;
 mod gateway;
 mod graphsync;
@@ -28,6 +29,7 @@ mod update;
 pub use aggregates::{aggregate, seal_list_json, srs};
 pub use bitswap::{bitswap_engine, bitswap_session};
 pub use chain::chain_wire;
+pub use data_transfer::data_transfer;
 pub use files::{manifest, p_aux, parent_table, t_aux};
 pub use gateway::gateway;
 pub use graphsync::{graphsync_pull, graphsync_responder};
@@ -52,9 +54,10 @@ macro_rules! targets {
 }
 
 targets! {
-    aggregate, bitswap_engine, bitswap_session, c1_bincode, c1_json, car, chain_wire, cid, dag, fetch_places, field_element, fr32_pad, fr32_unpad,
-    gateway, graphsync_pull, graphsync_responder, manifest, p_aux, params_header, parent_table, partition_proofs, pc1_json, pc2_json, piece_sizes,
-    pieces_json, post_vanilla, proof_bytes, rpc, seal_list_json, settings, srs, sync, synthetic_record, t_aux, update_json, vk,
+    aggregate, bitswap_engine, bitswap_session, c1_bincode, c1_json, car, chain_wire, cid, dag, data_transfer,
+    fetch_places, field_element, fr32_pad, fr32_unpad, gateway, graphsync_pull, graphsync_responder, manifest, p_aux,
+    params_header, parent_table, partition_proofs, pc1_json, pc2_json, piece_sizes, pieces_json, post_vanilla,
+    proof_bytes, rpc, seal_list_json, settings, srs, sync, synthetic_record, t_aux, update_json, vk,
 }
 
 /// The whole of a target's program: libFuzzer's entry point under `cargo fuzz`, and nothing in an ordinary build.

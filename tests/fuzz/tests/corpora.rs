@@ -22,6 +22,19 @@ const VALID: &[(&str, &[(&str, usize)])] = &[
     ("chain_wire", &[("hello", 1), ("latency", 1), ("request", 1), ("response", 1)]),
     ("cid", &[("replica", 1), ("zero-piece", 1)]),
     ("dag", &[("cbor", 1), ("data-first", 1), ("empty", 1), ("pb", 1)]),
+    // By itself and in an extension; a channel that was read, and events of which something came.
+    (
+        "data_transfer",
+        &[
+            ("please-restart", 1),
+            ("pulls", 9),
+            ("push", 2),
+            ("push-1.0", 2),
+            ("pushes", 4),
+            ("responds", 7),
+            ("saved", 10),
+        ],
+    ),
     // What is no address is a folder.
     ("fetch_places", &[("gateway", 1), ("mirror", 1), ("range", 2)]),
     ("field_element", &[("around-the-modulus", 2), ("small", 2)]),
