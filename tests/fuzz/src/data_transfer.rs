@@ -12,7 +12,7 @@ use filecash_ipld::wire::graphsync::{Extensions, RequestId};
 use filecash_ipld::{Block, Ipld};
 
 /// The most events of a run: each is followed by a look at the whole channel.
-const MAX_EVENTS: usize = 256;
+const MAX_EVENTS: usize = 64;
 
 /// What the first byte says: a message; a channel as it was saved, and what happens to it; what happens to one that was opened, or
 /// answered. Messages are read again as they were written, in each version that has them; a channel, too. An end stays one, whoever waits
