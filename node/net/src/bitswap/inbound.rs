@@ -21,7 +21,7 @@ const STALL: Duration = Duration::from_secs(10);
 /// And all of it: so long, and as many seconds as it has parts of 16 KiB.
 const FRAME: Duration = Duration::from_secs(20);
 const SLOWEST: usize = 16 << 10;
-/// Messages up to this length are looked at where they are read.
+/// Messages up to this length are looked at where they are read, and wait for nobody's memory: all streams together have little of them.
 const SHORT: usize = 16 << 10;
 /// After so many blocks that nobody asked for a stream is closed.
 const UNASKED: usize = 256;
@@ -65,7 +65,10 @@ async fn take(shared: &Arc<Shared>, peer: PeerId, stream: &mut IncomingStream) -
         // Who has nothing to say is not to blame for it.
         let Ok(length) = timeout(IDLE, read_length(stream, MAX_MESSAGE)).await else { return Ok(()) };
         let Some(length) = length? else { return Ok(()) };
-        let share = shared.receiving.share(peer, length).await.ok_or(InboundError::Task)?;
+        let share = match length {
+            0..=SHORT => None,
+            _ => Some(shared.receiving.share(peer, length).await.ok_or(InboundError::Task)?),
+        };
         let time = FRAME + Duration::from_secs((length / SLOWEST) as u64);
         let frame = match within(time, read_body(stream, length, STALL)).await {
             Err(StreamError::Silent(_)) => return Err(InboundError::Slow),
