@@ -16,7 +16,7 @@
 //! |---|---|
 //! | channels that are not over | [`TransferOptions::channels`], [`TransferOptions::per_peer`] |
 //! | channels that are over and remembered | 4,096 |
-//! | messages that are read at a time | 32, 4 of a peer, 1 MiB each, 1 KiB/s after 10 s |
+//! | messages that are read at a time | 32, 4 of a peer, 256 KiB each, 1 KiB/s after 10 s |
 //! | messages that wait to be sent to a peer | 64; more are lost as if on the way |
 //!
 //! Source: `spec/network.md` 10.
@@ -64,7 +64,7 @@ pub struct TransferOptions {
     pub validate: Arc<dyn Validate + Send + Sync>,
     /// Where channels outlive the process; nowhere if there is no path.
     pub file: Option<PathBuf>,
-    /// Channels that are not over.
+    /// Channels that are not over. Where there are more, one of somebody else over which nothing went for [`Self::silence`] makes room.
     pub channels: usize,
     /// Those of them that a peer has opened.
     pub per_peer: usize,
@@ -87,7 +87,7 @@ impl TransferOptions {
             validate,
             file: None,
             channels: 256,
-            per_peer: 32,
+            per_peer: 16,
             restarts: 6,
             wait: Duration::from_secs(1),
             silence: Duration::from_secs(30),

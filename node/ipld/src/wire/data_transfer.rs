@@ -38,7 +38,7 @@ mod write;
 mod tests;
 
 /// The most bytes of a message by itself.
-pub const MAX_BYTES: usize = 1 << 20;
+pub const MAX_BYTES: usize = 1 << 18;
 /// The most values in a message by itself, 200 bytes each in memory.
 pub const MAX_VALUES: usize = 1 << 14;
 /// The longest name of a type of vouchers, the longest peer id.

@@ -35,6 +35,8 @@ pub(super) struct Entry {
     pub(super) cuts: u32,
     /// When something happened last.
     pub(super) last: Instant,
+    /// When something went over last.
+    went: Instant,
     /// When it was last said that the file is to have it as it is.
     kept: Instant,
 }
@@ -42,7 +44,7 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn new(channel: Channel, peer: PeerId, addresses: Vec<Multiaddr>) -> Self {
         let (served, asking, restart, now) = (None, None, None, Instant::now());
-        Self { channel, peer, addresses, served, asking, asks: 0, restart, cuts: 0, last: now, kept: now }
+        Self { channel, peer, addresses, served, asking, asks: 0, restart, cuts: 0, last: now, went: now, kept: now }
     }
 
     pub(super) fn record(&self) -> Record {
@@ -84,7 +86,7 @@ impl Inner {
             return Err(TransferError::Ended);
         }
         if matches!(event, Event::Sent(1..) | Event::Received(1..)) {
-            entry.cuts = 0;
+            (entry.cuts, entry.went) = (0, Instant::now());
         }
         entry.last = Instant::now();
         let before = entry.channel.status();
@@ -158,8 +160,7 @@ impl Inner {
         is_restart: bool,
         carrier: Option<&Asked>,
     ) -> Result<Option<Admission>, TransferError> {
-        if self.opened_by(&id.initiator) >= self.options.per_peer || lock(&self.channels).len() >= self.options.channels
-        {
+        if !self.has_room_for(&id.initiator) {
             let verdict = Default::default();
             let kind = if is_restart { ResponseKind::Restart(verdict) } else { ResponseKind::New(verdict) };
             let message = Message::Response(Response { id: id.id, kind });
@@ -189,13 +190,29 @@ impl Inner {
         Ok(self.act(&mut entry, effects, carrier))
     }
 
-    /// Channels of a peer that are not over.
-    fn opened_by(&self, initiator: &[u8]) -> usize {
-        let channels = lock(&self.channels);
-        let theirs: Vec<_> =
-            channels.iter().filter(|(id, _)| id.initiator == initiator).map(|(_, of)| of).cloned().collect();
-        drop(channels);
-        theirs.iter().filter(|entry| !lock(entry).channel.status().is_final()).count()
+    /// Whether a peer may open one more channel. Where there are too many in all, the one over which nothing went for longest makes room.
+    fn has_room_for(self: &Arc<Self>, initiator: &[u8]) -> bool {
+        let channels: Vec<_> = lock(&self.channels).values().cloned().collect();
+        let (mut open, mut theirs, mut oldest) = (0, 0, None);
+        for entry in &channels {
+            let entry = lock(entry);
+            if entry.channel.status().is_final() {
+                continue;
+            }
+            open += 1;
+            theirs += usize::from(entry.channel.id().initiator == initiator);
+            let is_idle = entry.went.elapsed() > self.options.silence;
+            let waits_for_us = entry.channel.role() == Role::Initiator || entry.channel.is_paused(Role::Responder);
+            if is_idle && !waits_for_us && oldest.as_ref().is_none_or(|(went, _)| entry.went < *went) {
+                oldest = Some((entry.went, entry.channel.id().clone()));
+            }
+        }
+        // Those that are over are soon in the file, and not here.
+        if theirs >= self.options.per_peer || channels.len() >= 2 * self.options.channels {
+            return false;
+        }
+        let makes_room = |(_, id)| self.happen(&id, Event::Failed("another takes its place".to_owned())).is_ok();
+        open < self.options.channels || oldest.is_some_and(makes_room)
     }
 
     /// Does what is to be done about a channel; what becomes of a graphsync request that had to do with it.

@@ -24,6 +24,7 @@ use tokio::time::{sleep, timeout};
 mod bitswap;
 #[path = "../common/mod.rs"]
 mod common;
+mod data_transfer;
 mod graphsync;
 
 use common::{host, import, noise};
@@ -39,15 +40,17 @@ const MEMORY: usize = 320 << 20;
 #[derive(Clone, Copy, Debug)]
 enum Protocol {
     Bitswap,
+    DataTransfer,
     Graphsync,
 }
 
 impl Protocol {
-    const ALL: [Self; 2] = [Self::Bitswap, Self::Graphsync];
+    const ALL: [Self; 3] = [Self::Bitswap, Self::DataTransfer, Self::Graphsync];
 
     fn name(self) -> &'static str {
         match self {
             Self::Bitswap => "bitswap",
+            Self::DataTransfer => "data transfer",
             Self::Graphsync => "graphsync",
         }
     }
@@ -76,6 +79,7 @@ async fn answer(protocol: Protocol) {
     };
     let refused = match protocol {
         Protocol::Bitswap => bitswap::answer(&host, store, over).await,
+        Protocol::DataTransfer => data_transfer::answer(&host, store, over).await,
         Protocol::Graphsync => graphsync::answer(&host, store, over).await,
     };
     println!("{}", refused.iter().map(u64::to_string).collect::<Vec<_>>().join(" "));
@@ -148,6 +152,10 @@ async fn attack(protocol: Protocol, way: u8, source: Source, root: Cid) {
                 () = unread(&attacker, bitswap::PROTOCOLS) => {}
                 () = bitswap::attack(way, &attacker, &source) => {}
             },
+            Protocol::DataTransfer => tokio::select! {
+                () = unread(&attacker, data_transfer::PROTOCOLS) => {}
+                () = data_transfer::attack(way, &attacker, &source, root) => {}
+            },
             Protocol::Graphsync => tokio::select! {
                 () = unread(&attacker, graphsync::PROTOCOLS) => {}
                 () = graphsync::attack(way, &attacker, &source, root) => {}
@@ -172,6 +180,7 @@ async fn honest_peers_are_served_beside_a_flood(protocol: Protocol) {
         let fetched = async {
             match protocol {
                 Protocol::Bitswap => bitswap::fetch(&server.source, root).await,
+                Protocol::DataTransfer => data_transfer::fetch(&server.source, root).await,
                 Protocol::Graphsync => graphsync::fetch(&server.source, root).await,
             }
         };
