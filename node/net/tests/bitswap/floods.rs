@@ -110,19 +110,23 @@ async fn what_is_no_message_is_not_listened_to() {
     served.is_fetched().await;
 }
 
-/// Each announces a long message, of which it sends nothing more.
+/// Each announces long messages, of which it sends nothing more: together more than there is memory for.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_do_not_come_hold_up_nobody() {
     let served = Served::start().await;
     let mut strangers = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..5 {
         let (host, mut stream) = stranger(&served.server).await;
-        stream.write_all(&[0x80, 0x80, 0x80, 0x02]).await.unwrap();
-        stream.flush().await.unwrap();
-        strangers.push((host, stream));
+        for _ in 0..4 {
+            stream.write_all(&[0x80, 0x80, 0x80, 0x02]).await.unwrap();
+            stream.flush().await.unwrap();
+            strangers.push((host.clone(), stream));
+            stream = host.control().open_stream(served.server.id(), PROTOCOL).await.unwrap();
+        }
     }
-    served.is_fetched().await;
-    served.offends(3).await;
+    // Sooner than these are given up.
+    timeout(Duration::from_secs(8), served.is_fetched()).await.expect("others wait for what does not come");
+    served.offends(5).await;
 }
 
 /// Who asks for blocks and takes streams, but reads nothing of them, is sent no more than what is under way.
