@@ -76,6 +76,8 @@ impl Fetcher {
         let Patience { connect, silence } = patience;
         let config = ureq::Agent::config_builder()
             .max_redirects(0)
+            // A server may be about to end a connection that has answered: what is asked on it would be lost, and a piece for it.
+            .max_idle_connections(0)
             .timeout_resolve(Some(connect))
             .timeout_connect(Some(connect))
             .timeout_recv_response(Some(silence))
