@@ -97,7 +97,7 @@ async fn attack_once(way: u8, number: u64, attacker: &Host, source: &Source, roo
         3 if number == 1 => Some(new(true, None)),
         3 => Some(said(1, RequestKind::Voucher(long()))),
         // Begun and cancelled.
-        4 if number % 2 == 0 => Some(said(number - 1, RequestKind::Cancel)),
+        4 if number.is_multiple_of(2) => Some(said(number - 1, RequestKind::Cancel)),
         4 => Some(new(true, None)),
         // With graphsync, restarted over and over, and the answers not read.
         _ => return attack_by_graphsync(number, attacker, source, root).await,
