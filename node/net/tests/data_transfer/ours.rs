@@ -102,7 +102,7 @@ async fn either_end_has_the_other_wait() {
         for ours in [true, false] {
             let (us, them) = (Node::with(says_yes()), Node::with(says_yes()));
             let (sender, receiver) = if is_pull { (&them, &us) } else { (&us, &them) };
-            let file = noise(20 << 20);
+            let file = noise(50 << 20);
             let root = import(sender.store.as_ref(), &file);
             let (who, other) = if ours { (&us, &them) } else { (&them, &us) };
             let (mut news, mut theirs) = (who.transfer.news(), other.transfer.news());
