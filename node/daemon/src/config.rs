@@ -82,7 +82,8 @@ pub struct HostConfig {
     pub max_incoming: u32,
     pub max_per_peer: u32,
     pub max_pending: u32,
-    pub max_streams: usize,
+    pub max_streams: u16,
+    pub max_window_kib: u32,
     pub idle_seconds: u64,
 }
 
@@ -100,6 +101,7 @@ impl Default for HostConfig {
             max_per_peer: limits.per_peer,
             max_pending: limits.pending,
             max_streams: limits.streams,
+            max_window_kib: limits.window >> 10,
             idle_seconds: limits.idle.as_secs(),
         }
     }
@@ -114,6 +116,7 @@ impl HostConfig {
             per_peer: self.max_per_peer,
             pending: self.max_pending,
             streams: self.max_streams,
+            window: self.max_window_kib.saturating_mul(1 << 10),
             idle: Duration::from_secs(self.idle_seconds),
         }
     }
@@ -229,7 +232,7 @@ mod tests {
         assert_eq!(of(DEFAULT).unwrap(), Config::default());
         let table: toml::Table = DEFAULT.parse().unwrap();
         let keys: usize = table.values().map(|section| section.as_table().unwrap().len()).sum();
-        assert_eq!((table.len(), keys), (9, 1 + 2 + 11 + 3 + 1 + 2 + 1 + 1 + 1));
+        assert_eq!((table.len(), keys), (9, 1 + 2 + 12 + 3 + 1 + 2 + 1 + 1 + 1));
         // Above every key it is said what it does.
         let lines: Vec<&str> = DEFAULT.lines().collect();
         for pair in lines.windows(2) {
@@ -240,13 +243,13 @@ mod tests {
     #[test]
     fn keys_are_read_and_paths_are_of_the_file() {
         let config = of("profile = \"filecash\"\n[node]\nfolder = \"~/n\"\n[network]\ngenesis = \"g.car\"\nname = \"x\"\n\
-                         [host]\nlisten = [\"/ip4/0.0.0.0/tcp/1\"]\nmax_streams = 7\nidle_seconds = 9\n[rpc]\nlisten = \"0.0.0.0:1\"\n\
+                         [host]\nlisten = [\"/ip4/0.0.0.0/tcp/1\"]\nmax_streams = 7\nmax_window_kib = 8\nidle_seconds = 9\n[rpc]\nlisten = \"0.0.0.0:1\"\n\
                          [metrics]\nlisten = \"[::1]:2\"\n[gateway]\nlisten = \"0.0.0.0:3\"\npieces = \"p\"\n[bitswap]\nenabled = false")
             .unwrap();
         assert_eq!(config.node.folder, Some("/home/me/n".into()));
         assert_eq!(config.network, NetworkConfig { genesis: Some("/etc/f/g.car".into()), name: Some("x".to_owned()) });
         assert_eq!(config.host.listen[0].to_string(), "/ip4/0.0.0.0/tcp/1");
-        let limits = Limits { streams: 7, idle: Duration::from_secs(9), ..Limits::default() };
+        let limits = Limits { streams: 7, window: 8192, idle: Duration::from_secs(9), ..Limits::default() };
         assert_eq!(config.host.limits(), limits);
         let exposed = config.exposed();
         assert_eq!(exposed, [("the JSON-RPC", "0.0.0.0:1".parse().unwrap())]);
@@ -263,6 +266,7 @@ mod tests {
             ("[node]\nfoldr = \"x\"", &["foldr", "folder"][..]),
             ("[host]\nlisten = [\"nowhere\"]", &["nowhere", "listen"]),
             ("[host]\nmax_streams = -1", &["max_streams"]),
+            ("[host]\nmax_streams = 70000", &["max_streams"]),
             ("[rpc]\nlisten = \"1234\"", &["1234", "listen"]),
             ("[rpc]\nlisten = 1234", &["1234", "listen"]),
             ("[metrics]\nport = 1", &["port"]),

@@ -18,6 +18,7 @@ mod behaviour;
 mod event_loop;
 mod incoming;
 mod quic;
+mod yamux;
 
 pub use addresses::peer_of;
 pub use incoming::{Acceptor, Incoming, IncomingStream};
@@ -78,14 +79,26 @@ pub struct Limits {
     /// Those that are being opened, either way each.
     pub pending: u32,
     /// Streams of a connection.
-    pub streams: usize,
+    pub streams: u16,
+    /// Bytes that may be on the way to us or wait to be read: with TCP of all streams of a connection together, beside 256 KiB of each; with
+    /// QUIC of a stream, which are 256 KiB at the least, and half as many again of all. A peer is read as fast as so many bytes in a round
+    /// trip: 4 MiB in 100 ms are 40 MB/s.
+    pub window: u32,
     /// How long a connection stays that nobody uses.
     pub idle: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 180, incoming: 150, per_peer: 4, pending: 64, streams: 256, idle: Duration::from_secs(120) }
+        Self {
+            connections: 180,
+            incoming: 150,
+            per_peer: 4,
+            pending: 64,
+            streams: 256,
+            window: 4 << 20,
+            idle: Duration::from_secs(120),
+        }
     }
 }
 

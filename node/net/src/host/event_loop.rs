@@ -11,7 +11,7 @@ use libp2p::identity::Keypair;
 use libp2p::kad::{self, GetClosestPeersOk, QueryId, QueryResult};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, identify, noise, ping, tcp, tls, yamux};
+use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, identify, noise, ping, tcp, tls};
 use libp2p_stream::Control;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -19,7 +19,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use super::addresses::{is_public, peer_of, without_peer};
 use super::behaviour::{Behaviour, BehaviourEvent};
 use super::incoming::Acceptor;
-use super::{Command, HostError, HostEvent, HostOptions, PeerInfo, quic};
+use super::{Command, HostError, HostEvent, HostOptions, PeerInfo, quic, yamux};
 use crate::gossip::{Judge, TopicKind, Verdict};
 
 /// Messages that judges look at at once; while there are so many, others are let go.
@@ -340,24 +340,20 @@ fn swarm(key: &Keypair, options: &HostOptions) -> Result<Swarm<Behaviour>, HostE
     fn failed(error: impl std::error::Error + Send + Sync + 'static) -> HostError {
         HostError::Transport(Box::new(error))
     }
-    let streams = options.limits.streams;
-    let muxer = move || {
-        let mut config = yamux::Config::default();
-        config.set_max_num_streams(streams);
-        config
-    };
+    let limits = options.limits;
+    let muxer = yamux::Upgrade::new(&limits);
     let behaviour = Behaviour::new(key, options)?;
     let swarm = SwarmBuilder::with_existing_identity(key.clone())
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), (noise::Config::new, tls::Config::new), muxer)
+        .with_tcp(tcp::Config::default().nodelay(true), (noise::Config::new, tls::Config::new), || muxer)
         .map_err(failed)?
-        .with_other_transport(quic::transport)
+        .with_other_transport(|key| quic::transport(key, &limits))
         .map_err(failed)?
         .with_dns()
         .map_err(failed)?
         .with_behaviour(|_| behaviour)
         .map_err(failed)?
-        .with_swarm_config(|config| config.with_idle_connection_timeout(options.limits.idle))
+        .with_swarm_config(|config| config.with_idle_connection_timeout(limits.idle))
         .build();
     Ok(swarm)
 }

@@ -14,14 +14,26 @@ use libp2p::futures::{AsyncRead, AsyncWrite};
 use libp2p::identity::Keypair;
 use libp2p::{PeerId, quic};
 
+use super::Limits;
+
+/// What a stream may leave unread at the least: what yamux gives it.
+const LEAST_WINDOW: u32 = 256 << 10;
+
 /// The transport.
 pub(super) fn transport(
     key: &Keypair,
+    limits: &Limits,
 ) -> impl Transport<Output = (PeerId, Connection), Error = quic::Error, Dial: Send, ListenerUpgrade: Send>
 + Send
 + Unpin
 + use<> {
-    quic::tokio::Transport::new(quic::Config::new(key)).map(|(peer, connection), _| (peer, Connection(connection)))
+    let mut config = quic::Config::new(key);
+    let window = limits.window.max(LEAST_WINDOW);
+    config.max_concurrent_stream_limit = limits.streams.into();
+    config.max_stream_data = window;
+    // So that one stream that nobody reads does not hold up all others.
+    config.max_connection_data = window.saturating_add(window / 2);
+    quic::tokio::Transport::new(config).map(|(peer, connection), _| (peer, Connection(connection)))
 }
 
 /// A connection.

@@ -80,6 +80,35 @@ async fn a_stream_ends_with_its_connection() {
     }
 }
 
+/// Windows that are too small are wide enough, and those that are too large do no harm.
+#[tokio::test(flavor = "multi_thread")]
+async fn much_goes_through_windows_of_any_size() {
+    use libp2p::futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
+
+    let protocol = StreamProtocol::new("/testing/1");
+    let bytes: Vec<u8> = (0..3_000_000_u32).flat_map(|number| number.to_le_bytes()).collect();
+    for (streams, window) in [(16, 0), (16, 1_000_001), (u16::MAX, u32::MAX)] {
+        for transport in ["/tcp/", "/quic-v1"] {
+            let limits = Limits { streams, window, ..Limits::default() };
+            let [one, other] = [(); 2].map(|()| start_with(accepts(), |options| options.limits = limits));
+            let mut incoming = other.acceptor().accept(std::slice::from_ref(&protocol)).unwrap();
+            one.connect(vec![address_of(&other, transport).await]).await.unwrap();
+            let mut stream = one.control().open_stream(other.peer_id(), protocol.clone()).await.unwrap();
+            let sent = bytes.clone();
+            let sending = tokio::spawn(async move {
+                stream.write_all(&sent).await.unwrap();
+                stream.close().await.unwrap();
+                stream
+            });
+            let (_, mut accepted) = incoming.next().await.unwrap();
+            let mut came = Vec::new();
+            timeout(PATIENCE, accepted.read_to_end(&mut came)).await.expect("all comes").unwrap();
+            assert!(came == bytes, "{transport} {limits:?}: {}", came.len());
+            drop(sending.await.unwrap());
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn hosts_know_each_other_over_tcp_and_quic() {
     for transport in ["/tcp/", "/quic-v1"] {

