@@ -74,7 +74,9 @@ pub struct Limits {
     pub sending: usize,
     /// Bytes of messages that are being received.
     pub receiving: usize,
-    /// Those of one peer.
+    /// Bytes of messages that are being received of peers which a fetch asks: apart, so that nobody else holds it up.
+    pub answers: usize,
+    /// Those of one peer, in either.
     pub receiving_per_peer: usize,
     /// Fetches at a time.
     pub fetches: usize,
@@ -93,6 +95,7 @@ impl Default for Limits {
             wants: WantLimits { per_peer: 1024, all: 1 << 16 },
             sending: 32 << 20,
             receiving: 48 << 20,
+            answers: 24 << 20,
             receiving_per_peer: 12 << 20,
             fetches: 8,
             window: 24 << 20,

@@ -67,7 +67,7 @@ async fn take(shared: &Arc<Shared>, peer: PeerId, stream: &mut IncomingStream) -
         let Some(length) = length? else { return Ok(()) };
         let share = match length {
             0..=SHORT => None,
-            _ => Some(shared.receiving.share(peer, length).await.ok_or(InboundError::Task)?),
+            _ => Some(shared.budget(&peer).share(peer, length).await.ok_or(InboundError::Task)?),
         };
         let time = FRAME + Duration::from_secs((length / SLOWEST) as u64);
         let frame = match within(time, read_body(stream, length, STALL)).await {

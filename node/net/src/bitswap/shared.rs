@@ -36,7 +36,9 @@ pub(super) struct Shared {
     /// Bytes of blocks that are being sent.
     pub sending: Budget,
     /// Bytes of messages that are being read.
-    pub receiving: Budget,
+    receiving: Budget,
+    /// And of those of peers that a fetch asks.
+    answers: Budget,
     /// Long messages that are being looked at.
     pub looking: Semaphore,
     state: Mutex<State>,
@@ -80,7 +82,7 @@ pub(super) enum Work {
 
 impl Shared {
     pub fn new(store: Arc<dyn BlockStore>, options: Options, control: Control) -> Self {
-        let Limits { sending, receiving, receiving_per_peer, wants, .. } = options.limits;
+        let Limits { sending, receiving, answers, receiving_per_peer, wants, .. } = options.limits;
         let state = State {
             engine: Engine::new(wants),
             links: HashMap::new(),
@@ -97,6 +99,7 @@ impl Shared {
             // A peer is sent one message at a time.
             sending: Budget::new(sending, sending),
             receiving: Budget::new(receiving, receiving_per_peer),
+            answers: Budget::new(answers, receiving_per_peer),
             looking: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
             options,
             state: Mutex::new(state),
@@ -105,6 +108,12 @@ impl Shared {
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a peer's messages are read within.
+    pub fn budget(&self, peer: &PeerId) -> &Budget {
+        let is_asked = self.lock().fetches.values().any(|fetch| fetch.session.has(peer));
+        if is_asked { &self.answers } else { &self.receiving }
     }
 
     /// Takes a message; tells how many of its blocks nobody asked for.

@@ -110,23 +110,46 @@ async fn what_is_no_message_is_not_listened_to() {
     served.is_fetched().await;
 }
 
-/// Each announces long messages, of which it sends nothing more: together more than there is memory for.
+/// Sends what takes minutes to be a message.
+async fn slowly(mut stream: Stream) {
+    while stream.write_all(&[7; 64 << 10]).await.is_ok() && stream.flush().await.is_ok() {
+        sleep(Duration::from_secs(3)).await;
+    }
+}
+
+/// Each announces long messages, of which little comes at a time: together more than there is memory for.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_do_not_come_hold_up_nobody() {
     let served = Served::start().await;
-    let mut strangers = Vec::new();
+    // One sends nothing, and is given up.
+    let (_silent, mut stream) = stranger(&served.server).await;
+    stream.write_all(&[0x80, 0x80, 0x80, 0x02]).await.unwrap();
+    stream.flush().await.unwrap();
+    let mut strangers = tokio::task::JoinSet::new();
+    let mut hosts = Vec::new();
     for _ in 0..5 {
         let (host, mut stream) = stranger(&served.server).await;
         for _ in 0..4 {
             stream.write_all(&[0x80, 0x80, 0x80, 0x02]).await.unwrap();
-            stream.flush().await.unwrap();
-            strangers.push((host.clone(), stream));
+            strangers.spawn(slowly(stream));
             stream = host.control().open_stream(served.server.id(), PROTOCOL).await.unwrap();
         }
+        hosts.push(host);
     }
-    // Sooner than these are given up.
-    timeout(Duration::from_secs(8), served.is_fetched()).await.expect("others wait for what does not come");
-    served.offends(5).await;
+    // Who is flooded has a fetch of its own, too.
+    let source = Node::start();
+    let root = source.import(KUBO, &bytes(10 << 20, 5));
+    served.server.connect(&source).await;
+    let peers = [source.id()];
+    let fetches = async {
+        let fetching = served.server.bitswap.fetch(&root, &peers, |_| ());
+        tokio::join!(served.is_fetched(), async { fetching.await.unwrap() })
+    };
+    // Sooner than these have sent all or are given up.
+    timeout(Duration::from_secs(60), fetches).await.expect("others wait for what does not come");
+    served.offends(1).await;
+    assert_eq!(served.server.bitswap.stats().offences, 1);
+    strangers.shutdown().await;
 }
 
 /// Who asks for blocks and takes streams, but reads nothing of them, is sent no more than what is under way.

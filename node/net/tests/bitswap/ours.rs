@@ -29,7 +29,8 @@ async fn file_is_fetched_from_several_each_block_once() {
     assert_eq!((here.blocks_received, here.unasked, here.wants_refused), (progress.fetched, 0, 0));
     assert!(there.iter().all(|stats| stats.blocks_sent > 20), "{there:?}");
     let sent: u64 = there.iter().map(|stats| stats.blocks_sent).sum();
-    assert!(sent <= progress.fetched + 5, "{sent} {progress:?}");
+    // But where one is late: then another is asked, too.
+    assert!(sent * 4 < progress.fetched * 5, "{sent} {progress:?}");
 }
 
 /// Each has a part, so that all are needed; one has nothing, and one cannot be reached.
