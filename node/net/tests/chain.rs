@@ -13,38 +13,19 @@ use filecash_chain::hello::{Hello, PROTOCOL};
 use filecash_chain::{Amount, Object};
 use filecash_ipld::Cid;
 use filecash_ipld::car::{CarOptions, CarStore};
+use filecash_net::PeerId;
 use filecash_net::exchange::{self, AskError};
-use filecash_net::gossip::Verdict;
 use filecash_net::hello;
-use filecash_net::host::{Host, HostOptions};
-use filecash_net::{Multiaddr, PeerId};
+use filecash_net::host::Host;
 use libp2p::StreamProtocol;
 use libp2p::futures::{AsyncReadExt, AsyncWriteExt};
-use libp2p::identity::Keypair;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
+
+mod hosts;
+
+use hosts::{connect, holds, host};
 
 const GENESIS: &str = "bafy2bzacecnamqgqmifpluoeldx7zzglxcljo6oja4vrmtj7432rphldpdmm2";
-
-fn start() -> Host {
-    let options = HostOptions::on_loopback("testing");
-    Host::start(&Keypair::generate_ed25519(), &options, Arc::new(|_, _| Verdict::Accept)).unwrap().0
-}
-
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let wait = async {
-        while !is_so().await {
-            sleep(Duration::from_millis(25)).await;
-        }
-    };
-    timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("never: {what}"));
-}
-
-async fn connect(from: &Host, to: &Host) {
-    until("listening", async || !to.addresses().await.unwrap().is_empty()).await;
-    let addresses = to.addresses().await.unwrap();
-    let full = |address: Multiaddr| address.with(libp2p::multiaddr::Protocol::P2p(to.peer_id()));
-    from.connect(addresses.into_iter().map(full).collect()).await.unwrap();
-}
 
 fn chain() -> (ChainStore<CarStore>, Vec<Cid>) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/chain/filecoin-heights-0-39.car");
@@ -56,7 +37,7 @@ fn chain() -> (ChainStore<CarStore>, Vec<Cid>) {
 /// Somebody who serves the chain, somebody else, and the key of the head.
 async fn served() -> (Host, Host, Vec<Cid>) {
     let (chain, head) = chain();
-    let (server, client) = (start(), start());
+    let (server, client) = (host(), host());
     exchange::run(&server, Arc::new(move |request| chain.answer(request))).unwrap();
     connect(&client, &server).await;
     (server, client, head)
@@ -117,14 +98,14 @@ async fn nonsense_is_given_up_and_others_are_served() {
     for _ in 0..2 {
         silent.push(client.control().open_stream(server.peer_id(), protocol.clone()).await.unwrap());
     }
-    until("places are free again", async || {
+    holds("places are free again", async || {
         exchange::ask(&client, server.peer_id(), Request::new(head.clone(), 1, false)).await.is_ok()
     })
     .await;
     drop(silent);
 
     // A server that answers with anything else.
-    let liar = start();
+    let liar = host();
     let bundle = chain().0.answer(&Request::new(head.clone(), 2, true));
     exchange::run(&liar, Arc::new(move |_| Response { chain: bundle.chain.clone(), ..bundle.clone() })).unwrap();
     connect(&client, &liar).await;
@@ -143,7 +124,7 @@ fn hello_of(genesis: &str, height: i64) -> Hello {
 type Heard = Arc<Mutex<Vec<(PeerId, Hello)>>>;
 
 fn greeter(hello: Hello) -> (Host, Heard) {
-    let (host, heard) = (start(), Heard::default());
+    let (host, heard) = (host(), Heard::default());
     let list = Arc::clone(&heard);
     hello::run(
         &host,
@@ -159,7 +140,7 @@ async fn who_dials_says_hello() {
     let (dialler, heard_by_dialler) = greeter(hello_of(GENESIS, 7));
     let (answerer, heard) = greeter(hello_of(GENESIS, 8));
     connect(&dialler, &answerer).await;
-    until("the hello is heard", async || !heard.lock().unwrap().is_empty()).await;
+    holds("the hello is heard", async || !heard.lock().unwrap().is_empty()).await;
     assert_eq!(*heard.lock().unwrap(), [(dialler.peer_id(), hello_of(GENESIS, 7))]);
     assert!(heard_by_dialler.lock().unwrap().is_empty());
     // The answer says when it came, by the same clock here.
@@ -172,14 +153,14 @@ async fn another_network_is_hung_up_on() {
     let (dialler, _) = greeter(hello_of("bafy2bzacebv44sziogylsebfeoz3jsp3kr5glbsyjsmeys45yxkm7u6k7xooc", 0));
     let (answerer, heard) = greeter(hello_of(GENESIS, 8));
     connect(&dialler, &answerer).await;
-    until("it is hung up", async || dialler.peers().await.unwrap().is_empty()).await;
+    holds("it is hung up", async || dialler.peers().await.unwrap().is_empty()).await;
     assert!(heard.lock().unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hello_that_is_none_is_not_answered() {
     let (answerer, heard) = greeter(hello_of(GENESIS, 8));
-    let host = start();
+    let host = host();
     connect(&host, &answerer).await;
     for bytes in [&b"\x80"[..], &[0x84, 0x80, 0, 0x40], &[0xff; 9000]] {
         let mut stream = host.control().open_stream(answerer.peer_id(), StreamProtocol::new(PROTOCOL)).await.unwrap();

@@ -13,20 +13,22 @@ use filecash_ipld::Cid;
 use filecash_ipld::car::{CarOptions, CarStore};
 use filecash_net::exchange;
 use filecash_net::gossip::{Judge, TopicKind, Verdict};
-use filecash_net::host::{Host, HostEvent};
+use filecash_net::host::{Host, HostEvent, HostOptions};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::sync::broadcast::Receiver;
 use tokio::task::spawn_blocking;
 
-#[path = "hosts/mod.rs"]
+#[path = "hosts/foreign.rs"]
+mod foreign;
 mod hosts;
 #[path = "../../../tests/support/js.rs"]
 mod js;
 #[path = "../../../tests/support/peer.rs"]
 mod peer;
 
-use hosts::{address_of, hex, known, start, start_with, until};
+use foreign::hex;
+use hosts::{address_of, host, host_with, known, until};
 use js::Js;
 
 const NETWORK: &str = "testing";
@@ -58,13 +60,13 @@ impl Scene {
     async fn new() -> Self {
         let judge: Judge =
             Arc::new(|_, bytes| if bytes.starts_with(b"good") { Verdict::Accept } else { Verdict::Reject });
-        let (host, honest) = (start_with(NETWORK, judge), start());
+        let (host, honest) = (host_with(&HostOptions::on_loopback(NETWORK), judge), host());
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/chain/filecoin-heights-0-39.car");
         let store = CarStore::open(&file, &CarOptions::default()).unwrap();
         let head = store.roots().to_vec();
         let chain = ChainStore::new(store, GENESIS.parse().unwrap(), Rules::MAINNET);
         exchange::run(&host, Arc::new(move |request| chain.answer(request))).unwrap();
-        honest.connect(vec![address_of(&host, "/tcp/").await.parse().unwrap()]).await.unwrap();
+        honest.connect(vec![address_of(&host, "/tcp/").await]).await.unwrap();
         known(&honest, host.peer_id()).await;
         let events = host.events();
         Self { host, honest, events, head, rounds: 0 }
@@ -167,6 +169,6 @@ async fn floods_of_connections_are_borne() {
     let Some(answer) = scene.bears(&json!({}), command, GROWTH).await else { return };
     assert_eq!(answer, 1000);
     // Others come in, if not at once.
-    let other = start();
-    until("another one comes in", async || other.connect(vec![address.parse().unwrap()]).await.ok()).await;
+    let other = host();
+    until("another one comes in", async || other.connect(vec![address.clone()]).await.ok()).await;
 }

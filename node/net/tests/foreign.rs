@@ -8,20 +8,20 @@ use std::path::Path;
 use filecash_ipld::hash::HashKind;
 use serde_json::{Value, json};
 
-#[path = "hosts/mod.rs"]
-mod hosts;
 #[path = "../../../tests/support/js.rs"]
 mod js;
 #[path = "../../../tests/support/kubo.rs"]
 mod kubo;
+#[path = "hosts/foreign.rs"]
+mod others;
 #[path = "../../../tests/support/peer.rs"]
 mod peer;
 #[path = "../../../tests/support/py_libp2p.rs"]
 mod py_libp2p;
 
-use hosts::{hex, texts};
 use js::Js;
 use kubo::Kubo;
+use others::{hex, texts};
 
 /// All of a DAG, 100 deep, and without a limit: `spec/network.md` 11.6.
 const DEEP: &str = "a16152a2616ca16564657074681864623a3ea16161a1613ea16140a0";

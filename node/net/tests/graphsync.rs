@@ -17,9 +17,11 @@ use filecash_net::{Multiaddr, PeerId};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-mod common;
+mod hosts;
+mod stores;
 
-use common::{Node, host, import, node, node_of, noise, read, until};
+use hosts::{host, until};
+use stores::{Node, import, node, node_of, noise, read};
 
 async fn fetch<S>(
     node: &Node<S>,

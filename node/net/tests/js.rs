@@ -22,14 +22,16 @@ use libp2p::futures::AsyncWriteExt;
 use libp2p::identity::Keypair;
 use serde_json::{Value, json};
 
-#[path = "hosts/mod.rs"]
+#[path = "hosts/foreign.rs"]
+mod foreign;
 mod hosts;
 #[path = "../../../tests/support/js.rs"]
 mod js;
 #[path = "../../../tests/support/peer.rs"]
 mod peer;
 
-use hosts::{address_of, connect, hex, id_of, info, known, start, texts, until};
+use foreign::{connect, hex, id_of, texts};
+use hosts::{address_of, host, info, known, until};
 use js::Js;
 
 const PROTOCOLS: [&str; 5] =
@@ -45,7 +47,7 @@ async fn js_libp2p_is_met_over_each_transport_and_security() {
         let Some(Js { mut peer, .. }) = Js::start("host.mjs", &options) else { return };
         let id = id_of(&peer);
         // From here to there, and from there to here.
-        let (host, other) = (start(), start());
+        let (host, other) = (host(), host());
         connect(&host, &peer).await;
         let address = address_of(&other, part).await;
         assert_eq!(peer.does(&json!({ "do": "connect", "address": address })), other.peer_id().to_string());
@@ -82,9 +84,10 @@ async fn js_libp2p_is_met_over_each_transport_and_security() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_somebody_else_is_not_met() {
     let Some(Js { mut peer, .. }) = Js::start("host.mjs", &json!({})) else { return };
-    let (host, nobody) = (start(), Keypair::generate_ed25519().public().to_peer_id());
+    let (host, nobody) = (host(), Keypair::generate_ed25519().public().to_peer_id());
     let named = |address: &str, id: PeerId| format!("{}/{id}", &address[..address.rfind('/').unwrap()]);
-    let (ours, theirs) = (address_of(&host, "/tcp/").await, peer.ready["addresses"][0].as_str().unwrap().to_owned());
+    let (ours, theirs) =
+        (address_of(&host, "/tcp/").await.to_string(), peer.ready["addresses"][0].as_str().unwrap().to_owned());
     let error = peer.tries(&json!({ "do": "connect", "address": named(&ours, nobody) })).unwrap_err();
     assert!(error.to_string().contains(&nobody.to_string()), "{error}");
     let error = host.connect(vec![named(&theirs, nobody).parse().unwrap()]).await.unwrap_err();
@@ -97,7 +100,7 @@ async fn who_is_somebody_else_is_not_met() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requester_of_graphsync_is_not_lied_to() {
     let Some(Js { mut peer, .. }) = Js::start("host.mjs", &json!({})) else { return };
-    let host = start();
+    let host = host();
     let [root, other] = [&b"asked for"[..], b"something else"]
         .map(|bytes| Block::new(HashKind::Sha256, Codec::Raw, bytes.to_vec()).unwrap());
     let protocol = StreamProtocol::new(Version::V2.protocol());
@@ -136,7 +139,7 @@ async fn answers_come_to_their_end() {
     let genesis = "bafy2bzacecnamqgqmifpluoeldx7zzglxcljo6oja4vrmtj7432rphldpdmm2".parse().unwrap();
     let chain = ChainStore::new(store, genesis, Rules::MAINNET);
     let expected = hex(&chain.answer(&request).encode());
-    let host = start();
+    let host = host();
     filecash_net::exchange::run(&host, Arc::new(move |request| chain.answer(request))).unwrap();
     let address = address_of(&host, "/tcp/").await;
     let command =

@@ -9,14 +9,15 @@ use filecash_ipld::selector::Selector;
 use filecash_ipld::store::BlockStore;
 use serde_json::{Value, json};
 
-mod common;
+mod hosts;
 #[path = "../../../tests/support/js.rs"]
 mod js;
 #[path = "../../../tests/support/peer.rs"]
 mod peer;
+mod stores;
 
-use common::{import, node, noise};
 use js::Js;
+use stores::{import, node, noise};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

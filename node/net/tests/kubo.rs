@@ -6,52 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use filecash_net::gossip::{TopicKind, Verdict};
-use filecash_net::host::{Host, HostEvent, HostOptions, PeerInfo};
+use filecash_net::host::{Host, HostEvent, HostOptions};
 use filecash_net::{Multiaddr, PeerId};
-use libp2p::identity::Keypair;
 use serde_json::json;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
+mod hosts;
 #[path = "../../../tests/support/kubo.rs"]
 mod kubo;
 #[path = "../../../tests/support/peer.rs"]
 mod peer;
 
+use hosts::{address_of, host_with, known, until};
 use kubo::Kubo;
 
-const PATIENCE: Duration = Duration::from_secs(30);
-
+/// A host that is in the DHT of kubo, too.
 fn start() -> Host {
     let options = HostOptions { ipfs_dht: Some("/ipfs/lan".to_owned()), ..HostOptions::on_loopback("testing") };
-    Host::start(&Keypair::generate_ed25519(), &options, Arc::new(|_, _| Verdict::Accept)).unwrap().0
-}
-
-async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let wait = async {
-        loop {
-            if let Some(found) = look().await {
-                return found;
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"))
-}
-
-async fn known(host: &Host, peer: PeerId) -> PeerInfo {
-    until("identified and pinged", async || {
-        let peers = host.peers().await.unwrap();
-        peers.into_iter().find(|info| info.peer == peer && info.round_trip.is_some() && info.agent.is_some())
-    })
-    .await
-}
-
-async fn address_of(host: &Host, part: &str) -> String {
-    let address = until("listening", async || {
-        host.addresses().await.unwrap().into_iter().find(|address| address.to_string().contains(part))
-    })
-    .await;
-    format!("{address}/p2p/{}", host.peer_id())
+    host_with(&options, Arc::new(|_, _| Verdict::Accept))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,7 +58,7 @@ async fn kubo_and_we_share_a_dht() {
     let id: PeerId = kubo.id().parse().unwrap();
     host.connect(vec![kubo.address("/tcp/").parse().unwrap()]).await.unwrap();
     known(&host, id).await;
-    hidden.connect(vec![address_of(&host, "/tcp/").await.parse().unwrap()]).await.unwrap();
+    hidden.connect(vec![address_of(&host, "/tcp/").await]).await.unwrap();
     known(&host, hidden.peer_id()).await;
     until("found by kubo", async || {
         let found = kubo.peer.does(&json!({ "do": "find", "id": hidden.peer_id().to_string() })).to_string();

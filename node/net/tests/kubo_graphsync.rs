@@ -21,14 +21,16 @@ use filecash_ipld::wire::graphsync::Status;
 use filecash_net::graphsync::{FetchError, FetchOptions, GraphsyncOptions, Pulled, Source};
 use serde_json::json;
 
-mod common;
+mod hosts;
 #[path = "../../../tests/support/kubo.rs"]
 mod kubo;
 #[path = "../../../tests/support/peer.rs"]
 mod peer;
+mod stores;
 
-use common::{Node, node, node_of, noise, read, until};
+use hosts::until;
 use kubo::Kubo;
+use stores::{Node, node, node_of, noise, read};
 
 fn source(kubo: &Kubo) -> Source {
     Source { peer: kubo.id().parse().unwrap(), addresses: vec![kubo.address("/tcp/").parse().unwrap()] }

@@ -23,7 +23,8 @@ use filecash_net::host::{Host, HostEvent, HostOptions};
 use libp2p::identity::Keypair;
 use serde_json::{Value, json};
 
-#[path = "hosts/mod.rs"]
+#[path = "hosts/foreign.rs"]
+mod foreign;
 mod hosts;
 #[path = "../../../tests/support/js.rs"]
 mod js;
@@ -32,7 +33,8 @@ mod peer;
 #[path = "../../../tests/support/py_libp2p.rs"]
 mod py_libp2p;
 
-use hosts::{address_of, connect, hex, id_of, info, until};
+use foreign::{connect, hex, id_of};
+use hosts::{address_of, info, until};
 use js::Js;
 use peer::Peer;
 
@@ -168,7 +170,7 @@ async fn mesh() -> Option<Vec<Member>> {
     connect(first.host(), &py).await;
     connect(last.host(), &js).await;
     for end in [&first, &last] {
-        end.host().connect(vec![address_of(middle.host(), "/tcp/").await.parse().unwrap()]).await.unwrap();
+        end.host().connect(vec![address_of(middle.host(), "/tcp/").await]).await.unwrap();
     }
     let mut members = vec![Member::theirs(py), first, middle, last, Member::theirs(js)];
     let (mut count, senders) = (0, members.len());

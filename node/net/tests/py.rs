@@ -11,14 +11,16 @@ use filecash_net::hello::{self, HelloError};
 use filecash_net::host::{AGENT, Host};
 use serde_json::{Value, json};
 
-#[path = "hosts/mod.rs"]
+#[path = "hosts/foreign.rs"]
+mod foreign;
 mod hosts;
 #[path = "../../../tests/support/peer.rs"]
 mod peer;
 #[path = "../../../tests/support/py_libp2p.rs"]
 mod py_libp2p;
 
-use hosts::{address_of, connect, hex, id_of, info, known, start, texts, until};
+use foreign::{connect, hex, id_of, texts};
+use hosts::{address_of, host, info, known, until};
 use peer::Peer;
 
 const GENESIS: &str = "bafy2bzacecnamqgqmifpluoeldx7zzglxcljo6oja4vrmtj7432rphldpdmm2";
@@ -34,7 +36,7 @@ async fn py_libp2p_is_met_over_each_transport_and_security() {
     ] {
         let Some(mut peer) = py_libp2p::start(&options) else { return };
         let id = id_of(&peer);
-        let (host, other) = (start(), start());
+        let (host, other) = (host(), host());
         connect(&host, &peer).await;
         let address = address_of(&other, part).await;
         peer.does(&json!({ "do": "connect", "address": address }));
@@ -73,7 +75,7 @@ type Heard = Arc<Mutex<Vec<(PeerId, Hello)>>>;
 
 /// A host that says hello and hears others.
 fn greeter(height: i64) -> (Host, Heard) {
-    let (host, heard) = (start(), Heard::default());
+    let (host, heard) = (host(), Heard::default());
     let list = Arc::clone(&heard);
     let ours = Arc::new(move || hello_of(GENESIS, height));
     hello::run(&host, ours, Arc::new(move |peer, hello| list.lock().unwrap().push((peer, hello)))).unwrap();
@@ -156,7 +158,7 @@ async fn hello_that_is_none_is_not_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn answer_that_is_none_is_told() {
     let Some(mut peer) = py_libp2p::start(&json!({})) else { return };
-    let host = start();
+    let host = host();
     connect(&host, &peer).await;
     let long = hex(&[vec![0x5a, 0, 1, 0, 0], vec![0; 1 << 16]].concat());
     for said in ["", "ff", "83010203", "820102", "silence", "latency", &long, "latency"] {

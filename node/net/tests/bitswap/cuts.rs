@@ -6,7 +6,9 @@ use filecash_ipld::unixfs::profile::{KUBO, Profile};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use crate::node::{Node, bytes, soon};
+use crate::hosts::{address_of, soon};
+use crate::node::Node;
+use crate::stores::seeded;
 
 /// A few bits at random, the same each time.
 struct Chance(u64);
@@ -22,7 +24,7 @@ impl Chance {
 /// file is whole, and nothing that was in the store has been fetched again.
 #[tokio::test(flavor = "multi_thread")]
 async fn file_is_whole_after_a_hundred_cuts() {
-    let content = bytes(60 << 20, 11);
+    let content = seeded(60 << 20, 11);
     let server = Node::start();
     let root = server.import(Profile { chunk: 32 << 10, ..KUBO }, &content);
     let (mut chance, mut cuts, mut files) = (Chance(5), 0, 0);
@@ -31,7 +33,7 @@ async fn file_is_whole_after_a_hundred_cuts() {
         let mut is_whole = false;
         while !is_whole {
             // It may be connected already, by either.
-            let _ = soon(client.host.connect(vec![crate::node::address(&server.host).await])).await;
+            let _ = soon(client.host.connect(vec![address_of(&server.host, "/tcp/").await])).await;
             let (sender, mut receiver) = mpsc::unbounded_channel();
             let peers = [server.id()];
             let report = |progress| sender.send(progress).unwrap_or_default();

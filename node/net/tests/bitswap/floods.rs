@@ -14,14 +14,16 @@ use libp2p::futures::AsyncWriteExt;
 use libp2p::{Stream, StreamProtocol};
 use tokio::time::{sleep, timeout};
 
-use crate::node::{Node, address, bare_host, bytes, soon};
+use crate::hosts::{address_of, host, soon};
+use crate::node::Node;
+use crate::stores::seeded;
 
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/ipfs/bitswap/1.2.0");
 
 /// Somebody who speaks no bitswap but by hand, and a stream to a node.
 async fn stranger(node: &Node) -> (Host, Stream) {
-    let host = bare_host();
-    host.connect(vec![address(&node.host).await]).await.unwrap();
+    let host = host();
+    host.connect(vec![address_of(&node.host, "/tcp/").await]).await.unwrap();
     let stream = host.control().open_stream(node.id(), PROTOCOL).await.unwrap();
     (host, stream)
 }
@@ -47,7 +49,7 @@ struct Served {
 impl Served {
     async fn start() -> Self {
         let (server, client) = (Node::start(), Node::start());
-        let content = bytes(10 << 20, 4);
+        let content = seeded(10 << 20, 4);
         let root = server.import(KUBO, &content);
         client.connect(&server).await;
         Self { server, client, root, content }
@@ -138,7 +140,7 @@ async fn messages_that_do_not_come_hold_up_nobody() {
     }
     // Who is flooded has a fetch of its own, too.
     let source = Node::start();
-    let root = source.import(KUBO, &bytes(10 << 20, 5));
+    let root = source.import(KUBO, &seeded(10 << 20, 5));
     served.server.connect(&source).await;
     let peers = [source.id()];
     let fetches = async {

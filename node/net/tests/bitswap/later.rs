@@ -17,7 +17,9 @@ use filecash_net::streams::{read_frame, write_frame};
 use libp2p::futures::StreamExt;
 use libp2p::{Stream, StreamProtocol};
 
-use crate::node::{Node, address, bare_host, bytes, soon};
+use crate::hosts::{address_of, host, soon};
+use crate::node::Node;
+use crate::stores::seeded;
 
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/ipfs/bitswap/1.2.0");
 
@@ -30,7 +32,7 @@ pub struct Told {
 
 impl Told {
     pub fn start() -> Self {
-        let (host, store) = (bare_host(), Arc::new(Watched::new(MemoryStore::default())));
+        let (host, store) = (host(), Arc::new(Watched::new(MemoryStore::default())));
         let bitswap = bitswap::run(&host, store.clone(), Options::default()).unwrap();
         bitswap.watch(&store);
         Self { host, bitswap, store }
@@ -47,9 +49,9 @@ struct Asker {
 impl Asker {
     /// Asks, and takes the first answer: that nothing is there.
     async fn ask(told: &Told, wants: &[(Cid, WantKind)]) -> Self {
-        let host = bare_host();
+        let host = host();
         let mut incoming = host.acceptor().accept(&[PROTOCOL]).unwrap();
-        host.connect(vec![address(&told.host).await]).await.unwrap();
+        host.connect(vec![address_of(&told.host, "/tcp/").await]).await.unwrap();
         let mut stream = host.control().open_stream(told.host.peer_id(), PROTOCOL).await.unwrap();
         let want = |(cid, kind): &(Cid, WantKind)| Want {
             cid: *cid,
@@ -89,7 +91,7 @@ impl Asker {
 async fn who_waits_is_sent_what_anybody_puts() {
     let told = Told::start();
     let block = |bytes| Block::new(HashKind::Sha256, Codec::Raw, bytes).unwrap();
-    let [small, long, asked] = [bytes(7, 1), bytes(100_000, 2), bytes(1 << 20, 3)].map(block);
+    let [small, long, asked] = [seeded(7, 1), seeded(100_000, 2), seeded(1 << 20, 3)].map(block);
     let wants = [(*small.cid(), WantKind::Have), (*long.cid(), WantKind::Have), (*asked.cid(), WantKind::Block)];
     let mut asker = Asker::ask(&told, &wants).await;
     let (store, blocks) = (Arc::clone(&told.store), [small.clone(), long.clone(), asked.clone()]);
@@ -109,14 +111,14 @@ async fn who_waits_is_sent_what_anybody_puts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_is_sent_what_comes_by_graphsync() {
     let (source, told) = (Node::start(), Told::start());
-    let root = source.import(KUBO, &bytes(3 << 20, 6));
+    let root = source.import(KUBO, &seeded(3 << 20, 6));
     let store: Arc<dyn BlockStore> = source.store.clone();
     let (_serving, _) = Graphsync::run(&source.host, store, GraphsyncOptions::default()).unwrap();
     let (graphsync, _) = Graphsync::run(&told.host, told.store.clone(), GraphsyncOptions::default()).unwrap();
     let all = source.blocks(&root);
     let wants: Vec<_> = all.iter().map(|cid| (*cid, WantKind::Block)).collect();
     let mut asker = Asker::ask(&told, &wants).await;
-    let sources = [Source { peer: source.id(), addresses: vec![address(&source.host).await] }];
+    let sources = [Source { peer: source.id(), addresses: vec![address_of(&source.host, "/tcp/").await] }];
     let (order, options) = (Order::everything(root), FetchOptions::default());
     soon(graphsync.fetch(&order, &sources, &options, |_| ())).await.unwrap();
     let (blocks, _) = asker.takes(all.len()).await;

@@ -3,11 +3,15 @@
 
 mod cuts;
 mod floods;
+#[path = "../hosts/mod.rs"]
+mod hosts;
 mod later;
 mod node;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod others;
 mod ours;
+#[path = "../stores/mod.rs"]
+mod stores;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod theirs;
 

@@ -12,11 +12,13 @@ use filecash_net::PeerId;
 use filecash_net::bitswap::{self, BitswapError, FetchError, Limits, Options};
 use tokio::time::{sleep, timeout};
 
-use crate::node::{Node, bytes, soon};
+use crate::hosts::{address_of, soon};
+use crate::node::Node;
+use crate::stores::seeded;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn file_is_fetched_from_several_each_block_once() {
-    let content = bytes(40 << 20, 7);
+    let content = seeded(40 << 20, 7);
     let (one, other, client) = (Node::start(), Node::start(), Node::start());
     let root = one.import(KUBO, &content);
     assert_eq!(other.import(KUBO, &content), root);
@@ -36,7 +38,7 @@ async fn file_is_fetched_from_several_each_block_once() {
 /// Each has a part, so that all are needed; one has nothing, and one cannot be reached.
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_are_fetched_from_who_has_them() {
-    let content = bytes(10 << 20, 8);
+    let content = seeded(10 << 20, 8);
     let client = Node::start();
     let source = Node::start();
     let root = source.import(LOTUS, &content);
@@ -90,7 +92,7 @@ async fn what_is_not_to_be_had_is_told() {
     sleep(Duration::from_millis(100)).await;
     let protocols = [libp2p::StreamProtocol::new("/ipfs/bitswap/1.2.0")];
     let _streams = silent.host.acceptor().accept(&protocols).unwrap();
-    client.host.connect(vec![crate::node::address(&silent.host).await]).await.unwrap();
+    client.host.connect(vec![address_of(&silent.host, "/tcp/").await]).await.unwrap();
     let error = soon(client.bitswap.block(&nothing, &[silent.host.peer_id()])).await.unwrap_err();
     assert!(matches!(error, FetchError::Silent { .. }), "{error}");
     assert_eq!(server.bitswap.wants(), 0, "the want was cancelled");
@@ -100,7 +102,7 @@ async fn what_is_not_to_be_had_is_told() {
 async fn networks_with_a_prefix_are_apart() {
     let chain = || Options { prefix: "/chain".to_owned(), ..Options::default() };
     let (one, other, plain) = (Node::start_with(chain()), Node::start_with(chain()), Node::start());
-    let root = one.import(LOTUS, &bytes(1000, 1));
+    let root = one.import(LOTUS, &seeded(1000, 1));
     other.connect(&one).await;
     soon(other.bitswap.fetch(&root, &[one.id()], |_| ())).await.unwrap();
     plain.connect(&one).await;
@@ -146,7 +148,7 @@ async fn fetch_that_is_dropped_wants_nothing_any_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_fetches_share_what_comes() {
     let (server, client) = (Node::start(), Node::start());
-    let content = bytes(8 << 20, 2);
+    let content = seeded(8 << 20, 2);
     let root = server.import(KUBO, &content);
     client.connect(&server).await;
     let told = Mutex::new(0);
@@ -164,7 +166,7 @@ async fn many_fetches_share_what_comes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bitswap_ends_with_its_last_handle() {
     let (server, client) = (Node::start(), Node::start());
-    let root = server.import(KUBO, &bytes(1000, 1));
+    let root = server.import(KUBO, &seeded(1000, 1));
     client.connect(&server).await;
     let Node { host, bitswap, store } = server;
     drop(bitswap);

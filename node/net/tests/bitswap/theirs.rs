@@ -12,9 +12,11 @@ use filecash_ipld::unixfs::profile::{KUBO, LOTUS};
 use filecash_net::PeerId;
 use serde_json::json;
 
+use crate::hosts::{address_of, soon};
 use crate::kubo::Kubo;
 use crate::later::Told;
-use crate::node::{Node, address, bytes, soon};
+use crate::node::Node;
+use crate::stores::seeded;
 
 async fn meet(node: &Node, kubo: &Kubo, transport: &str) -> PeerId {
     node.host.connect(vec![kubo.address(transport).parse().unwrap()]).await.unwrap()
@@ -31,7 +33,7 @@ fn write_folder(folder: &Path) {
     fs::create_dir_all(folder.join("many")).unwrap();
     fs::write(folder.join("empty"), b"").unwrap();
     fs::write(folder.join("some/small"), b"small").unwrap();
-    fs::write(folder.join("some/deeper/large"), bytes(3_000_000, 3)).unwrap();
+    fs::write(folder.join("some/deeper/large"), seeded(3_000_000, 3)).unwrap();
     for number in 0..1200 {
         fs::write(folder.join(format!("many/{number:0200}")), format!("{number}")).unwrap();
     }
@@ -59,7 +61,7 @@ async fn file_of_kubos_is_fetched() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     for (transport, length) in [("/tcp/", 0), ("/tcp/", 100), ("/tcp/", 60_000_000), ("/quic-v1", 30_000_000)] {
-        let content = bytes(length, length as u64);
+        let content = seeded(length, length as u64);
         fs::write(&path, &content).unwrap();
         let root = add(&mut kubo, &path);
         let node = Node::start();
@@ -99,14 +101,14 @@ async fn kubo_fetches_files_and_folders_of_ours() {
     let folder = tempfile::tempdir().unwrap();
     let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
     let node = Node::start();
-    let address = address(&node.host).await.to_string();
+    let address = address_of(&node.host, "/tcp/").await.to_string();
     assert_eq!(kubo.peer.does(&json!({ "do": "connect", "address": address })), 0);
     let mut download = |root: &Cid| {
         let command = json!({ "do": "download", "cid": root.to_string(), "path": theirs.to_str().unwrap() });
         assert_eq!(kubo.peer.does(&command), 0, "{root}");
     };
     for profile in [KUBO, LOTUS] {
-        let content = bytes(20_000_000, 9);
+        let content = seeded(20_000_000, 9);
         download(&node.import(profile, &content));
         assert!(fs::read(&theirs).unwrap() == content, "{}", profile.name);
         fs::remove_file(&theirs).unwrap();
@@ -127,9 +129,9 @@ async fn kubo_gets_what_is_put_later() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     let (told, hidden) = (Told::start(), Node::start());
-    let content = bytes(1_000_000, 5);
+    let content = seeded(1_000_000, 5);
     let root = hidden.import(KUBO, &content);
-    let address = address(&told.host).await.to_string();
+    let address = address_of(&told.host, "/tcp/").await.to_string();
     assert_eq!(kubo.peer.does(&json!({ "do": "connect", "address": address })), 0);
     let command = json!({ "do": "download", "cid": root.to_string(), "path": path.to_str().unwrap() });
     let downloading = tokio::task::spawn_blocking(move || kubo.peer.does(&command));
@@ -153,9 +155,9 @@ async fn kubo_gets_what_comes_later() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     let (node, hidden) = (Node::start(), Node::start());
-    let content = bytes(1_000_000, 5);
+    let content = seeded(1_000_000, 5);
     let root = hidden.import(KUBO, &content);
-    let address = address(&node.host).await.to_string();
+    let address = address_of(&node.host, "/tcp/").await.to_string();
     assert_eq!(kubo.peer.does(&json!({ "do": "connect", "address": address })), 0);
     let command = json!({ "do": "download", "cid": root.to_string(), "path": path.to_str().unwrap() });
     let downloading = tokio::task::spawn_blocking(move || kubo.peer.does(&command));

@@ -9,8 +9,8 @@ use filecash_ipld::wire::data_transfer::ChannelId;
 use libp2p::identity::Keypair;
 use tokio::time::{sleep, timeout};
 
-use crate::common::{import, noise, read};
 use crate::node::*;
+use crate::stores::{import, noise, read};
 
 const LENGTH: usize = 40 << 20;
 

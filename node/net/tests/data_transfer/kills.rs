@@ -12,8 +12,9 @@ use filecash_net::graphsync::{GraphsyncOptions, Source};
 use filecash_net::identity::load_or_make;
 use tokio::time::{sleep, timeout};
 
-use crate::common::{import, noise, read, until};
+use crate::hosts::until;
 use crate::node::*;
+use crate::stores::{import, noise, read};
 
 const LENGTH: usize = 60 << 20;
 /// Where the other process has what it has, where we are, and what it does: it waits, or opens a channel over a root.

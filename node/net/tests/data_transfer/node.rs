@@ -17,7 +17,8 @@ use libp2p::identity::Keypair;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::common::{source_of, until};
+use crate::hosts::until;
+use crate::stores::source_of;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

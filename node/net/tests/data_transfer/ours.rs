@@ -15,8 +15,9 @@ use filecash_net::graphsync::{FetchOptions, GraphsyncOptions};
 use libp2p::StreamProtocol;
 use libp2p::futures::{AsyncReadExt, AsyncWriteExt};
 
-use crate::common::{host, import, noise, read, source_of, until};
+use crate::hosts::{host, until};
 use crate::node::*;
+use crate::stores::{import, noise, read, source_of};
 
 /// Several messages.
 const LENGTH: usize = 3 << 20;

@@ -8,8 +8,8 @@ use filecash_ipld::unixfs::profile::KUBO_V1;
 use filecash_ipld::{Cid, Ipld, codec::dag_cbor};
 use serde_json::{Value, json};
 
-use crate::common::{import, noise, read};
 use crate::node::*;
+use crate::stores::{import, noise, read};
 
 #[path = "../../../../tests/support/js.rs"]
 mod js;

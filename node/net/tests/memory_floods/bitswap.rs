@@ -17,8 +17,9 @@ use libp2p::futures::future::join_all;
 use libp2p::{Stream, StreamProtocol};
 use tokio::time::sleep;
 
-use crate::common::{host, noise};
 use crate::file;
+use crate::hosts::host;
+use crate::stores::noise;
 
 /// By which answers come.
 pub const PROTOCOLS: [&str; 2] = ["/ipfs/bitswap/1.2.0", "/ipfs/bitswap/1.1.0"];

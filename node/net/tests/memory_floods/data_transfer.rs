@@ -18,7 +18,7 @@ use libp2p::StreamProtocol;
 use libp2p::futures::AsyncWriteExt;
 use tokio::time::sleep;
 
-use crate::common::host;
+use crate::hosts::host;
 
 /// By which answers come: nobody reads what we ask for, nor what we say.
 pub const PROTOCOLS: [&str; 2] = ["/ipfs/graphsync/2.0.0", "/fil/datatransfer/1.2.0"];

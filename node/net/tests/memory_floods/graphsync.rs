@@ -17,7 +17,7 @@ use libp2p::futures::AsyncWriteExt;
 use libp2p::{Stream, StreamProtocol};
 use tokio::time::sleep;
 
-use crate::common::node;
+use crate::stores::node;
 
 /// By which answers come.
 pub const PROTOCOLS: [&str; 2] = ["/ipfs/graphsync/2.0.0", "/ipfs/graphsync/1.0.0"];

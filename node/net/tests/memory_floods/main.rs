@@ -23,13 +23,16 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 mod bitswap;
-#[path = "../common/mod.rs"]
-mod common;
 mod data_transfer;
 mod far;
 mod graphsync;
+#[path = "../hosts/mod.rs"]
+mod hosts;
+#[path = "../stores/mod.rs"]
+mod stores;
 
-use common::{host, import, noise, until};
+use hosts::{host, until};
+use stores::{import, noise};
 
 /// Attackers at a time.
 const ATTACKERS: u8 = 24;
@@ -52,7 +55,7 @@ impl Protocol {
     /// What who answers may take, its store of 10 MB included.
     fn memory(self) -> usize {
         match self {
-            Self::Bitswap | Self::DataTransfer | Self::Graphsync => 320 << 20,
+            Self::Bitswap | Self::DataTransfer | Self::Graphsync => 384 << 20,
             // 16 windows of 256 KiB, and 4 MiB by which they grow, are 192 MiB of 24 connections. They would be 960 MB in all without limit.
             Self::Wantlists => 512 << 20,
         }

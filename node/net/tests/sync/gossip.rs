@@ -9,7 +9,8 @@ use filecash_net::judge;
 use filecash_net::sync::genesis_keys;
 use tokio::time::sleep;
 
-use crate::support::{Node, at, connect, fresh, full, greet, real, server, until};
+use crate::hosts::{connect, holds};
+use crate::support::{Node, at, fresh, full, greet, real, server};
 
 /// A block as it is announced.
 fn announced(tipset: &Tipset, place: usize) -> BlockMsg {
@@ -23,7 +24,7 @@ fn announced(tipset: &Tipset, place: usize) -> BlockMsg {
 
 /// Publishes once the other listens.
 async fn publish(from: &Node, bytes: &[u8]) {
-    until("somebody listens", async || from.host.publish(TopicKind::Blocks, bytes.to_vec()).await.is_ok()).await;
+    holds("somebody listens", async || from.host.publish(TopicKind::Blocks, bytes.to_vec()).await.is_ok()).await;
 }
 
 async fn score(of: &Node, peer: &Node) -> f64 {
@@ -46,7 +47,7 @@ async fn next_block_is_followed_and_a_corrupted_one_costs_its_sender() {
     let before = score(&node, &sender).await;
     let corrupted = BlockMsg { header: BlockHeader { fork_signaling: 1, ..next.header.clone() }, ..next };
     publish(&sender, &corrupted.encode()).await;
-    until("the score is lower", async || score(&node, &sender).await < before - 50.0).await;
+    holds("the score is lower", async || score(&node, &sender).await < before - 50.0).await;
     assert!(node.folder.chain().tipset(&[corrupted.header.cid()]).is_err());
     assert_eq!(node.folder.head().tipset, at(39));
 }
@@ -63,7 +64,7 @@ async fn blocks_of_an_epoch_become_a_tipset_whichever_comes_first() {
     for place in (0..several.blocks().len()).rev() {
         publish(&sender, &announced(&several, place).encode()).await;
         let blocks = several.blocks().len() - place;
-        until("the block is in the head", async || {
+        holds("the block is in the head", async || {
             let head = node.folder.head();
             head.tipset.height() == several.height() && head.tipset.blocks().len() == blocks
         })
@@ -87,7 +88,7 @@ async fn block_joins_those_of_the_head_that_came_otherwise() {
     for place in 1..several.blocks().len() {
         publish(&sender, &announced(&several, place).encode()).await;
     }
-    until("all are in the head", async || node.folder.head().tipset == several).await;
+    holds("all are in the head", async || node.folder.head().tipset == several).await;
 }
 
 /// A block that comes long before its parents has these asked for.

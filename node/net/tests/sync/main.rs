@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod gossip;
+#[path = "../hosts/mod.rs"]
+mod hosts;
 mod peers;
 mod support;
 mod whole;

@@ -11,11 +11,12 @@ use libp2p::StreamProtocol;
 use libp2p::futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Node, at, bare, connect, fresh, greet, real, server, until};
+use crate::hosts::{connect, holds, host};
+use crate::support::{Node, at, fresh, greet, real, server};
 
 /// Answers each request with these bytes, one at a time with a pause.
 fn dribble(bytes: Vec<u8>, pause: Duration) -> Host {
-    let host = bare();
+    let host = host();
     let mut incoming = host.control().accept(StreamProtocol::new(PROTOCOL)).unwrap();
     tokio::spawn(async move {
         while let Some((_, mut stream)) = incoming.next().await {
@@ -65,7 +66,7 @@ fn changed(bytes: &[u8], state: &mut u64) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn changed_answers_give_the_chain_or_nothing() {
     let (chain, tipsets) = real();
-    let (host, client) = (bare(), bare());
+    let (host, client) = (host(), host());
     let mut incoming = host.control().accept(StreamProtocol::new(PROTOCOL)).unwrap();
     let answers: Vec<_> = [false, true]
         .map(|messages| {
@@ -188,5 +189,5 @@ async fn chain_with_something_wrong_in_it_is_refused() {
     let good = server(move |_, request| chain.answer(request));
     greet(&good, &node, &at(39), 39, 1 << 30).await;
     node.is_at(39).await;
-    until("it has ended", async || progress.borrow().stage == Stage::Idle).await;
+    holds("it has ended", async || progress.borrow().stage == Stage::Idle).await;
 }

@@ -15,13 +15,13 @@ use filecash_chain::folder::{ChainFolder, import};
 use filecash_chain::hello::Hello;
 use filecash_ipld::car::{CarOptions, CarReader, CarStore, CarWriter};
 use filecash_ipld::{Block, Cid};
-use filecash_net::gossip::Verdict;
 use filecash_net::host::{Host, HostOptions};
 use filecash_net::sync::{self, Sync, SyncOptions};
-use filecash_net::{Multiaddr, exchange, hello, judge};
+use filecash_net::{exchange, hello, judge};
 use libp2p::identity::Keypair;
 use tempfile::TempDir;
-use tokio::time::{sleep, timeout};
+
+use crate::hosts::{connect, holds, host};
 
 pub const GENESIS: &str = "bafy2bzacecnamqgqmifpluoeldx7zzglxcljo6oja4vrmtj7432rphldpdmm2";
 pub const RULES: Rules = Rules::MAINNET;
@@ -104,7 +104,7 @@ impl Node {
     }
 
     pub async fn is_at(&self, height: i64) {
-        until(&format!("at height {height}"), async || self.height() == height).await;
+        holds(&format!("at height {height}"), async || self.height() == height).await;
     }
 
     /// Ends, so that the folder can be opened again.
@@ -113,7 +113,7 @@ impl Node {
         self.host.stop().await;
         drop(self.host);
         // A thread that is at work has it for a moment longer.
-        until("nobody has the folder", async || Arc::strong_count(&self.folder) == 1).await;
+        holds("nobody has the folder", async || Arc::strong_count(&self.folder) == 1).await;
     }
 }
 
@@ -121,15 +121,10 @@ impl Node {
 pub fn server(
     answer: impl Fn(&ChainStore<CarStore>, &Request) -> Response + Send + std::marker::Sync + 'static,
 ) -> Host {
-    let host = bare();
+    let host = host();
     let chain = real().0;
     exchange::run(&host, Arc::new(move |request| answer(&chain, request))).unwrap();
     host
-}
-
-pub fn bare() -> Host {
-    let options = HostOptions::on_loopback("testing");
-    Host::start(&Keypair::generate_ed25519(), &options, Arc::new(|_, _| Verdict::Accept)).unwrap().0
 }
 
 /// Connects a server to a node and has it say where its chain is.
@@ -138,22 +133,6 @@ pub async fn greet(from: &Host, to: &Node, tipset: &Tipset, height: i64, weight:
     let genesis = to.folder.genesis();
     let hello = Hello { heaviest: tipset.key(), height, weight: weight.into(), genesis };
     hello::greet(from, to.host.peer_id(), &hello).await.unwrap();
-}
-
-pub async fn connect(from: &Host, to: &Host) {
-    until("listening", async || !to.addresses().await.unwrap().is_empty()).await;
-    let addresses = to.addresses().await.unwrap();
-    let full = |address: Multiaddr| address.with(libp2p::multiaddr::Protocol::P2p(to.peer_id()));
-    from.connect(addresses.into_iter().map(full).collect()).await.unwrap();
-}
-
-pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let wait = async {
-        while !is_so().await {
-            sleep(Duration::from_millis(25)).await;
-        }
-    };
-    timeout(Duration::from_secs(60), wait).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 /// What was asked for.

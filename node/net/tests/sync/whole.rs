@@ -8,7 +8,8 @@ use filecash_chain::folder::ChainFolder;
 use filecash_net::host::HostEvent;
 use filecash_net::sync::Stage;
 
-use crate::support::{Asked, Node, RULES, at, connect, fresh, full, greet, real, server, until, vector};
+use crate::hosts::{connect, holds};
+use crate::support::{Asked, Node, RULES, at, fresh, full, greet, real, server, vector};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn chain_is_had_from_nothing_but_the_genesis() {
@@ -72,11 +73,11 @@ async fn sync_that_was_cut_goes_on_and_asks_for_nothing_again() {
         });
         let node = Node::start(folder);
         greet(&server, &node, &at(39), 39, 1 << 40).await;
-        until("all that the server sends is there", async || {
+        holds("all that the server sends is there", async || {
             asked.lock().unwrap().len() >= patience || node.height() == 39
         })
         .await;
-        until("it has ended", async || node.sync.progress().borrow().stage == Stage::Idle).await;
+        holds("it has ended", async || node.sync.progress().borrow().stage == Stage::Idle).await;
         heights.push(node.height());
         node.stop().await;
         server.stop().await;
@@ -102,8 +103,8 @@ async fn fork_that_is_lighter_is_not_followed() {
     let several = real().1.into_iter().find(|tipset| tipset.blocks().len() > 1).unwrap();
     let one = filecash_chain::Tipset::new(vec![several.headers().last().unwrap().clone()]).unwrap();
     greet(&server, &node, &one, one.height(), 1 << 40).await;
-    until("it was looked at", async || node.sync.progress().has_changed().unwrap()).await;
-    until("it has ended", async || node.sync.progress().borrow().stage == Stage::Idle).await;
+    holds("it was looked at", async || node.sync.progress().has_changed().unwrap()).await;
+    holds("it has ended", async || node.sync.progress().borrow().stage == Stage::Idle).await;
     assert_eq!(node.folder.head().tipset, at(39));
     // The next would find it by way of the server.
     node.stop().await;
@@ -135,7 +136,7 @@ async fn node_of_another_genesis_is_not_followed() {
     let node = Node::start(folder);
     let mut events = stranger.host.events();
     connect(&stranger.host, &node.host).await;
-    until("it is hung up", async || matches!(events.recv().await.unwrap(), HostEvent::Gone { .. })).await;
+    holds("it is hung up", async || matches!(events.recv().await.unwrap(), HostEvent::Gone { .. })).await;
     assert_eq!((stranger.height(), node.height()), (0, 39));
     let before = stranger.folder.chain().store().inner().totals().unwrap();
     // One that says it is of ours, and serves another chain: all of it is had, refused and removed again.
@@ -146,7 +147,7 @@ async fn node_of_another_genesis_is_not_followed() {
         chain.answer(request)
     });
     greet(&liar, &stranger, &at(39), 39, 1 << 40).await;
-    until("it was asked", async || !asked.lock().unwrap().is_empty()).await;
-    until("it has ended", async || stranger.sync.progress().borrow().stage == Stage::Idle).await;
+    holds("it was asked", async || !asked.lock().unwrap().is_empty()).await;
+    holds("it has ended", async || stranger.sync.progress().borrow().stage == Stage::Idle).await;
     assert_eq!((stranger.height(), stranger.folder.chain().store().inner().totals().unwrap()), (0, before));
 }
