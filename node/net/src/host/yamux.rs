@@ -1,4 +1,4 @@
-//! Yamux, of which a connection may leave so much unread and no more.
+//! Yamux, of which a connection may leave so much unread and no more, and which frames of any length come by.
 //!
 //! What others send waits in memory until it is read. A stream's window begins with 256 KiB and doubles while its bytes are read fast, by a
 //! round trip that the other side may make longer as it likes; all windows of a connection may grow by 1 GiB in `libp2p-yamux`, which has no
@@ -18,6 +18,10 @@ use yamux::{Config, Connection, ConnectionError, DEFAULT_CREDIT, Mode, Stream};
 
 use super::Limits;
 
+mod frames;
+
+use frames::Frames;
+
 /// Makes connections of streams out of those of bytes.
 #[derive(Clone)]
 pub(super) struct Upgrade(Config);
@@ -33,7 +37,11 @@ impl Upgrade {
     }
 
     fn upgrade<C: AsyncRead + AsyncWrite + Unpin>(self, bytes: C, mode: Mode) -> Ready<Result<Muxer<C>, Infallible>> {
-        ready(Ok(Muxer { connection: Connection::new(bytes, self.0, mode), opened: VecDeque::new(), waiting: None }))
+        ready(Ok(Muxer {
+            connection: Connection::new(Frames::new(bytes), self.0, mode),
+            opened: VecDeque::new(),
+            waiting: None,
+        }))
     }
 }
 
@@ -68,7 +76,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> OutboundConnectionUpgrade<C> for Upgrade
 
 /// A connection.
 pub(super) struct Muxer<C> {
-    connection: Connection<C>,
+    connection: Connection<Frames<C>>,
     /// Streams of the other side that nobody has taken yet: no more than there may be streams.
     opened: VecDeque<Stream>,
     /// Who waits for one.

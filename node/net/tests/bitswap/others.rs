@@ -29,7 +29,7 @@ async fn helia_and_we_have_files_of_each_other() {
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
-    for length in [10, 700_000] {
+    for length in [10, 700_000, 40 << 20] {
         let file = seeded(length, 9);
         std::fs::write(&path, &file).unwrap();
         let cid: Cid = helia.does(&json!({ "do": "add", "path": path })).as_str().unwrap().parse().unwrap();
