@@ -144,13 +144,9 @@ pub enum Event {
 pub enum Effect {
     /// A message goes to the other peer by itself.
     Send(Message),
-    /// A graphsync request for the channel's DAG goes to the other peer with a message, in place of one that there may be.
-    Ask {
-        /// The message.
-        message: Message,
-        /// Whether part of the DAG may be here already, so that the request says how much.
-        is_restart: bool,
-    },
+    /// A graphsync request for the channel's DAG goes to the other peer with a message, in place of one that there may be. It says how much
+    /// of the DAG is here already.
+    Ask(Message),
     /// The graphsync request that the message came with is answered, in place of one that there may be. One that comes without this
     /// being said, or that [`Channel::is_for`] denies, is refused.
     Serve {

@@ -126,7 +126,7 @@ fn step(channel: &mut Channel, event: Event, says: &Says, is_sound: bool) -> boo
     let effects = taken.unwrap_or_default();
     if before.status().is_final() {
         assert_eq!(channel.status(), before.status());
-        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Tell(_) | Effect::Ask { .. })));
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Tell(_) | Effect::Ask(_))));
     }
     let is_end = |news: &News| matches!(news, News::Completed | News::Refused | News::Cancelled | News::Failed(_));
     let told = effects.iter().filter(|effect| matches!(effect, Effect::Tell(news) if is_end(news))).count();
@@ -148,7 +148,7 @@ fn assert_said(channel: &Channel, effects: &[Effect]) {
     for effect in effects {
         let message = match effect {
             Effect::Send(message) => Some(message),
-            Effect::Ask { message, .. } => {
+            Effect::Ask(message) => {
                 assert!(channel.is_receiver());
                 Some(message)
             }

@@ -37,8 +37,7 @@ impl Channel {
     pub fn open(id: ChannelId, opening: Opening) -> (Self, Vec<Effect>) {
         let channel = Self::new(id, opening, Role::Initiator, Status::Requested);
         let message = channel.request(RequestKind::New(Box::new(channel.opening.clone())));
-        let effect =
-            if channel.opening.is_pull { Effect::Ask { message, is_restart: false } } else { Effect::Send(message) };
+        let effect = if channel.opening.is_pull { Effect::Ask(message) } else { Effect::Send(message) };
         (channel, vec![effect])
     }
 
@@ -262,7 +261,7 @@ impl Channel {
             return Some(Effect::Resume);
         }
         let is_over = matches!(self.stage, Status::TransferFinished | Status::ResponderFinalizingTransferFinished);
-        (!is_over).then(|| Effect::Ask { message: self.again(), is_restart: true })
+        (!is_over).then(|| Effect::Ask(self.again()))
     }
 
     /// What goes with a graphsync request that is not the first.
@@ -279,7 +278,7 @@ impl Channel {
             Role::Initiator if !self.is_receiver() => vec![Effect::Send(self.again())],
             // It asks once it no longer waits.
             Role::Initiator if self.initiator_paused => Vec::new(),
-            Role::Initiator => vec![Effect::Ask { message: self.again(), is_restart: true }],
+            Role::Initiator => vec![Effect::Ask(self.again())],
         }
     }
 

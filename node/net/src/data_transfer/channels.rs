@@ -227,7 +227,7 @@ impl Inner {
         for effect in effects {
             match effect {
                 Effect::Send(message) => self.send(entry, message),
-                Effect::Ask { message, .. } => self.ask(entry, message),
+                Effect::Ask(message) => self.ask(entry, message),
                 Effect::Serve { message, is_paused } => {
                     admission = self.serve(entry, message, is_paused, carrier).or(admission);
                 }

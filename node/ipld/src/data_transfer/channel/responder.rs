@@ -65,7 +65,7 @@ impl Channel {
         let is_paused = verdict.is_paused;
         let effect = match (self.is_receiver(), is_paused) {
             (true, true) => Effect::Send(message),
-            (true, false) => Effect::Ask { message, is_restart: news == News::Restarted },
+            (true, false) => Effect::Ask(message),
             (false, _) => Effect::Serve { message: Some(message), is_paused },
         };
         vec![effect, Effect::Tell(news)]

@@ -133,7 +133,7 @@ impl Net {
                     let bytes = message.encode(Version::V1_2).unwrap();
                     self.carried.push_back((1 - end, Carried::Alone(bytes)));
                 }
-                Effect::Ask { message, is_restart } => self.ask(end, message, is_restart),
+                Effect::Ask(message) => self.ask(end, message),
                 Effect::Tell(_) => {}
                 Effect::Stop => self.peers[end].pull = None,
                 effect => panic!("{effect:?}"),
@@ -141,7 +141,7 @@ impl Net {
         }
     }
 
-    fn ask(&mut self, end: usize, message: Message, is_restart: bool) {
+    fn ask(&mut self, end: usize, message: Message) {
         self.requests += 1;
         let id = match self.version {
             graphsync::Version::V1 => RequestId::Number(self.requests.into()),
@@ -152,7 +152,7 @@ impl Net {
         let selector = Selector::parse(&opening.selector).unwrap();
         let extensions = extensions(Some(message));
         let order = Order { root: opening.root, selector, priority: 0, extensions, limits: Limits::DEFAULT };
-        let held = if is_restart { Held::of(&order, &peer.store).unwrap() } else { Held::default() };
+        let held = Held::of(&order, &peer.store).unwrap();
         let pull = Pull::new(order);
         let request = pull.request(id, held, &peer.store).unwrap();
         peer.pull = Some(pull);

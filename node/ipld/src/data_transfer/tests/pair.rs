@@ -65,7 +65,7 @@ pub(super) struct Pair {
     pub(super) transfer: Option<Transfer>,
     /// Blocks that the receiver has.
     pub(super) held: u64,
-    pub(super) restarts: u64,
+    pub(super) asks: u64,
     pub(super) news: [Vec<News>; 2],
 }
 
@@ -78,7 +78,7 @@ impl Pair {
             messages: VecDeque::new(),
             transfer: None,
             held: 0,
-            restarts: 0,
+            asks: 0,
             news: [Vec::new(), Vec::new()],
         };
         pair.act(INITIATOR, effects);
@@ -103,9 +103,9 @@ impl Pair {
         for effect in effects {
             match effect {
                 Effect::Send(message) => self.messages.push_back((1 - end, message)),
-                Effect::Ask { message, is_restart } => {
+                Effect::Ask(message) => {
                     self.transfer = Some(Transfer::default());
-                    self.restarts += u64::from(is_restart);
+                    self.asks += 1;
                     self.messages.push_back((1 - end, message));
                 }
                 Effect::Serve { message, is_paused } => {

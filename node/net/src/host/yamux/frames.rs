@@ -240,6 +240,17 @@ mod tests {
             let expected: Vec<Frame> = frames.iter().flat_map(cut).collect();
             prop_assert!(decoded(&read(bytes, step, out).unwrap()) == expected);
         }
+
+        /// Of what is not made of frames no more than headers is added.
+        #[test]
+        fn any_bytes_come_to_an_end(mut bytes in prop::collection::vec(any::<u8>(), 0..100), is_data: bool) {
+            if let (true, Some(kind)) = (is_data, bytes.get_mut(1)) {
+                *kind = DATA;
+            }
+            if let Ok(came) = read(bytes.clone(), 7, 7) {
+                prop_assert_eq!(came.len(), bytes.len());
+            }
+        }
     }
 
     #[test]
