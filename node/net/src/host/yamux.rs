@@ -1,4 +1,4 @@
-//! Yamux, of which a connection may leave so much unread and no more, and which frames of any length come by.
+//! Yamux with two things that it lacks: a limit to what a connection may leave unread, and frames of any length.
 //!
 //! What others send waits in memory until it is read. A stream's window begins with 256 KiB and doubles while its bytes are read fast, by a
 //! round trip that the other side may make longer as it likes; all windows of a connection may grow by 1 GiB in `libp2p-yamux`, which has no
