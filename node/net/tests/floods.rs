@@ -27,7 +27,6 @@ mod js;
 #[path = "../../../tests/support/peer.rs"]
 mod peer;
 
-use foreign::hex;
 use hosts::{address_of, host, host_with, known, until};
 use js::Js;
 
@@ -153,8 +152,7 @@ async fn floods_of_streams_are_borne() {
         ("/fil/kad/testing/kad/1.0.0", &endless),
         ("/fil/kad/testing/kad/1.0.0", &part),
     ] {
-        let command =
-            json!({ "do": "streams", "address": address, "protocol": protocol, "hex": hex(bytes), "times": 1500 });
+        let command = json!({ "do": "streams", "address": address, "protocol": protocol, "hex": hex::encode(bytes), "times": 1500 });
         let Some(answer) = scene.bears(&json!({}), command, GROWTH).await else { return };
         assert!(answer["opened"].as_u64().unwrap() > 500, "{protocol}: {answer}");
     }

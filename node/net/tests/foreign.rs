@@ -21,7 +21,7 @@ mod py_libp2p;
 
 use js::Js;
 use kubo::Kubo;
-use others::{hex, texts};
+use others::texts;
 
 /// All of a DAG, 100 deep, and without a limit: `spec/network.md` 11.6.
 const DEEP: &str = "a16152a2616ca16564657074681864623a3ea16161a1613ea16140a0";
@@ -39,7 +39,7 @@ fn file(folder: &Path, length: usize, seed: usize) -> (String, Value) {
     let (path, bytes) = (folder.join(format!("{seed}")), content(length, seed));
     std::fs::write(&path, &bytes).unwrap();
     let hash = HashKind::Sha256.multihash(&bytes).unwrap();
-    (path.to_str().unwrap().to_owned(), json!({ "sha256": hex(hash.digest()), "length": length }))
+    (path.to_str().unwrap().to_owned(), json!({ "sha256": hex::encode(hash.digest()), "length": length }))
 }
 
 /// The status that ends an answer; those before it, as many as the answer's messages happened to be, are of a part each.

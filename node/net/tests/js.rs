@@ -30,7 +30,7 @@ mod js;
 #[path = "../../../tests/support/peer.rs"]
 mod peer;
 
-use foreign::{connect, hex, id_of, texts};
+use foreign::{connect, id_of, texts};
 use hosts::{address_of, host, info, known, until};
 use js::Js;
 
@@ -138,12 +138,11 @@ async fn answers_come_to_their_end() {
     let request = exchange::Request::new(store.roots().to_vec(), 900, true);
     let genesis = "bafy2bzacecnamqgqmifpluoeldx7zzglxcljo6oja4vrmtj7432rphldpdmm2".parse().unwrap();
     let chain = ChainStore::new(store, genesis, Rules::MAINNET);
-    let expected = hex(&chain.answer(&request).encode());
+    let expected = hex::encode(chain.answer(&request).encode());
     let host = host();
     filecash_net::exchange::run(&host, Arc::new(move |request| chain.answer(request))).unwrap();
     let address = address_of(&host, "/tcp/").await;
-    let command =
-        json!({ "do": "ask", "address": address, "protocol": exchange::PROTOCOL, "hex": hex(&request.encode()) });
+    let command = json!({ "do": "ask", "address": address, "protocol": exchange::PROTOCOL, "hex": hex::encode(request.encode()) });
     for _ in 0..10 {
         let answer = peer.does(&command);
         assert!(answer == expected, "{} of {} digits", answer.as_str().unwrap().len(), expected.len());

@@ -19,10 +19,6 @@ mod stores;
 use js::Js;
 use stores::{import, node, noise};
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_requester_of_another_make_is_answered() {
     let Some(Js { mut peer, .. }) = Js::start("host.mjs", &json!({})) else { return };
@@ -31,7 +27,7 @@ async fn a_requester_of_another_make_is_answered() {
     let root = import(store, &noise(3 << 20));
     let address = server.source().await.addresses[0].to_string();
     let mut ask = |cid: String, selector: &Selector, extensions: Value| {
-        let selector = hex(&selector.to_bytes());
+        let selector = hex::encode(selector.to_bytes());
         peer.does(
             &json!({ "do": "graphsync", "peer": address, "cid": cid, "selector": selector, "extensions": extensions }),
         )

@@ -91,7 +91,7 @@ async fn kubo_and_we_gossip() {
     let mut count = 0;
     let bytes = until("we hear kubo", async || {
         count += 1;
-        let hex = hex(format!("from kubo {count}").as_bytes());
+        let hex = hex::encode(format!("from kubo {count}").as_bytes());
         kubo.peer.does(&json!({ "do": "publish", "topic": topic, "hex": hex }));
         match timeout(Duration::from_millis(300), events.recv()).await {
             Ok(Ok(HostEvent::Gossip { kind: TopicKind::Blocks, bytes, .. })) => Some(bytes),
@@ -100,8 +100,4 @@ async fn kubo_and_we_gossip() {
     })
     .await;
     assert!(bytes.starts_with(b"from kubo"), "{bytes:?}");
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

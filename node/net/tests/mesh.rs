@@ -33,7 +33,7 @@ mod peer;
 #[path = "../../../tests/support/py_libp2p.rs"]
 mod py_libp2p;
 
-use foreign::{connect, hex, id_of};
+use foreign::{connect, id_of};
 use hosts::{address_of, info, until};
 use js::Js;
 use peer::Peer;
@@ -134,7 +134,7 @@ impl Member {
             // Nobody listens until those of a connection have said so.
             Self::Ours { host, .. } => drop(host.publish(kind, bytes.to_vec()).await),
             Self::Theirs { peer, .. } => {
-                peer.does(&json!({ "do": "publish", "topic": kind.name(NETWORK), "hex": hex(bytes) }));
+                peer.does(&json!({ "do": "publish", "topic": kind.name(NETWORK), "hex": hex::encode(bytes) }));
             }
         }
     }
@@ -224,7 +224,7 @@ async fn what_each_sends_comes_to_all() {
     let names = TopicKind::ALL.map(|kind| kind.name(NETWORK));
     assert_eq!(py.does(&json!({ "do": "topics", "network": NETWORK })), json!(names));
     let (_, bytes) = &announcements[0];
-    assert_eq!(py.does(&json!({ "do": "message id", "hex": hex(bytes) })), hex(&message_id(bytes)));
+    assert_eq!(py.does(&json!({ "do": "message id", "hex": hex::encode(bytes) })), hex::encode(message_id(bytes)));
 }
 
 /// An announcement with something wrong: a message that the header does not know, or a signature that is not the sender's.

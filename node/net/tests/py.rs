@@ -19,7 +19,7 @@ mod peer;
 #[path = "../../../tests/support/py_libp2p.rs"]
 mod py_libp2p;
 
-use foreign::{connect, hex, id_of, texts};
+use foreign::{connect, id_of, texts};
 use hosts::{address_of, host, info, known, until};
 use peer::Peer;
 
@@ -143,7 +143,7 @@ async fn hello_that_is_none_is_not_answered() {
     assert!(long.len() > MAX_BYTES);
     // Garbage, a list of something else, too much, and a part after which nothing comes.
     for bytes in [&[0xff; 40][..], &[0x83, 1, 2, 3], &long, &whole[..whole.len() - 1]] {
-        let command = json!({ "do": "greet", "id": host.peer_id().to_string(), "hex": hex(bytes) });
+        let command = json!({ "do": "greet", "id": host.peer_id().to_string(), "hex": hex::encode(bytes) });
         let answer = peer.does(&command);
         assert_eq!(answer["hex"], "", "{answer}");
         assert!(answer["ended"] != "nothing more", "the stream was left open: {answer}");
@@ -160,7 +160,7 @@ async fn answer_that_is_none_is_told() {
     let Some(mut peer) = py_libp2p::start(&json!({})) else { return };
     let host = host();
     connect(&host, &peer).await;
-    let long = hex(&[vec![0x5a, 0, 1, 0, 0], vec![0; 1 << 16]].concat());
+    let long = hex::encode([vec![0x5a, 0, 1, 0, 0], vec![0; 1 << 16]].concat());
     for said in ["", "ff", "83010203", "820102", "silence", "latency", &long, "latency"] {
         peer.does(&json!({ "do": "serve", "as": said }));
         let greeted = hello::greet(&host, id_of(&peer), &hello_of(GENESIS, 7)).await;

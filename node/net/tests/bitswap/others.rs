@@ -11,10 +11,6 @@ use crate::node::Node;
 use crate::py_libp2p;
 use crate::stores::seeded;
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn helia_and_we_have_files_of_each_other() {
     let Some(Js { peer: mut helia, .. }) = Js::start("helia.mjs", &json!({})) else { return };
@@ -25,7 +21,7 @@ async fn helia_and_we_have_files_of_each_other() {
         let there =
             json!({ "do": "get", "cid": cid.to_string(), "peer": address_of(&node.host, "/tcp/").await.to_string() });
         let sha256 = HashKind::Sha256.multihash(&file).unwrap();
-        assert_eq!(helia.does(&there), json!({ "sha256": hex(sha256.digest()), "length": length }));
+        assert_eq!(helia.does(&there), json!({ "sha256": hex::encode(sha256.digest()), "length": length }));
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");

@@ -18,13 +18,9 @@ mod peer;
 
 use js::Js;
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn sha256(bytes: &[u8]) -> String {
     let cid = filecash_ipld::hash::HashKind::Sha256.cid(0x55, bytes).unwrap();
-    hex(cid.hash().digest())
+    hex::encode(cid.hash().digest())
 }
 
 fn voucher() -> Ipld {
@@ -38,10 +34,10 @@ async fn a_client_of_another_make_pushes_to_us() {
     let us = Node::with(says.clone());
     let address = us.source().await.addresses[0].to_string();
     let file = noise(3 << 20);
-    let added = peer.does(&json!({ "do": "add", "hex": hex(&file) }));
+    let added = peer.does(&json!({ "do": "add", "hex": hex::encode(&file) }));
     let push = json!({
         "do": "push", "address": address, "cid": added["cid"], "voucherType": "Fake/1",
-        "voucher": hex(&dag_cbor::encode(&voucher())),
+        "voucher": hex::encode(dag_cbor::encode(&voucher())),
     });
     assert_eq!(peer.does(&push), json!({ "accepted": true }));
     let root: Cid = added["cid"].as_str().unwrap().parse().unwrap();
@@ -74,7 +70,7 @@ async fn a_client_of_another_make_pulls_from_us() {
     importer.finish().unwrap();
     let pull = json!({
         "do": "pull", "address": address, "cid": root.to_string(), "voucherType": "Fake/1",
-        "voucher": hex(&dag_cbor::encode(&voucher())),
+        "voucher": hex::encode(dag_cbor::encode(&voucher())),
     });
     let pulled = peer.does(&pull);
     assert_eq!((&pulled["sha256"], &pulled["length"]), (&json!(sha256(&file)), &json!(file.len())), "{pulled}");
@@ -91,9 +87,9 @@ async fn a_client_of_another_make_is_refused_by_us() {
     let Some(Js { mut peer, .. }) = Js::start("transfer.mjs", &json!({})) else { return };
     let us = Node::with(says(Decision::refuse(Some(typed("No/1"))), None));
     let address = us.source().await.addresses[0].to_string();
-    let added = peer.does(&json!({ "do": "add", "hex": hex(&noise(100_000)) }));
+    let added = peer.does(&json!({ "do": "add", "hex": hex::encode(noise(100_000)) }));
     let root = import(us.store.as_ref(), &noise(1000));
-    let voucher = hex(&dag_cbor::encode(&voucher()));
+    let voucher = hex::encode(dag_cbor::encode(&voucher()));
     let refused = peer.does(&json!({
         "do": "push", "address": address, "cid": added["cid"], "voucherType": "Fake/1", "voucher": voucher,
     }));

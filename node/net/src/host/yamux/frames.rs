@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use libp2p::futures::{AsyncRead, AsyncWrite};
 
-/// Bytes of a part: as many as Go sends in one frame.
+/// Bytes of a part.
 const PART: u32 = 64 << 10;
 const HEADER: usize = 12;
 const DATA: u8 = 0;
