@@ -24,6 +24,7 @@ mod files;
 mod filler;
 mod folder;
 mod given;
+mod heap;
 mod jobs;
 mod log;
 mod many;
@@ -56,6 +57,7 @@ use context::Context;
 use report::{Kind, Report};
 
 fn main() -> ExitCode {
+    heap::share();
     let command = match Command::try_parse() {
         Ok(command) => command,
         Err(error) => return usage(&error),
