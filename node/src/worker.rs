@@ -30,7 +30,7 @@ use self::storage::Storage;
 use self::task::SectorTask;
 use crate::jobs::choose::{self, Needs};
 use crate::jobs::view::Workers;
-use crate::jobs::{Ability, Job, Kind, Lease, Outcome, PAGE, Queue, QueueError, State, StoreError};
+use crate::jobs::{Ability, Job, JobId, Kind, Lease, Outcome, PAGE, Queue, QueueError, State, StoreError};
 use crate::size::ByteSize;
 
 /// Between two looks at the queue and at the processes.
@@ -162,6 +162,8 @@ struct Worker<'a> {
     /// Outcomes that the database did not take yet.
     untold: Vec<(Lease, Outcome)>,
     summary: Summary,
+    /// Whom others may not overtake, when we last looked.
+    holds_for: Option<JobId>,
     needs: RefCell<HashMap<(Profile, Kind, String, u64), Needs>>,
     stops: bool,
     /// No job is begun before, where none could be.
@@ -198,6 +200,7 @@ pub fn run(queue: &Queue, options: &Options, stop: &Cancel) -> Result<Summary, W
         elsewhere: Vec::new(),
         untold: Vec::new(),
         summary: Summary::default(),
+        holds_for: None,
         needs: RefCell::default(),
         stops: false,
         pause_until: None,
@@ -357,6 +360,7 @@ impl Worker<'_> {
             kept_bytes: self.kept_bytes(&taken),
             vram: self.options.vram.clone(),
             taken,
+            holds_for: self.holds_for,
             stops: self.stops,
             devices: self.options.devices.clone(),
         }
@@ -419,17 +423,17 @@ impl Worker<'_> {
     fn begin_one(&mut self) -> Result<Option<bool>, StoreError> {
         let ours: Vec<&str> = self.places.iter().map(|place| place.storage.id.as_str()).collect();
         self.elsewhere = self.queue.running_elsewhere(&ours, &self.options.name)?;
-        let state = self.state();
+        let mut state = choose::Worker { holds_for: None, ..self.state() };
         let kinds = state.open_kinds();
-        let storages: Vec<&str> = state.storages.keys().map(String::as_str).collect();
         let mut chosen = None;
         for page in 0.. {
-            let candidates = self.queue.candidates(&kinds, &storages, self.options.profile, page)?;
+            let candidates = self.queue.candidates(&kinds, &ours, self.options.profile, page)?;
             chosen = state.choose(&candidates, |job| self.needs_here(job)).cloned();
             if chosen.is_some() || candidates.len() < PAGE {
                 break;
             }
         }
+        self.holds_for = state.holds_for;
         let Some(job) = &chosen else { return Ok(None) };
         let Some(lease) = self.queue.take(job.id, &self.options.name, self.options.lease)? else {
             return Ok(Some(false));

@@ -11,7 +11,7 @@ use std::time::Duration;
 use filecash_engine::sector::Profile;
 use serde::{Deserialize, Serialize};
 
-use super::{Ability, Job, Kind, Priority, State};
+use super::{Ability, Job, JobId, Kind, Priority, State};
 use crate::size::ByteSize;
 
 /// How long a job may be overtaken by others that need less.
@@ -41,6 +41,9 @@ pub struct Worker {
     /// Of each device's memory what a job of an ability has.
     #[serde(default)]
     pub vram: BTreeMap<Ability, u64>,
+    /// The job that has waited long for memory, and that none but urgent ones may overtake any more.
+    #[serde(default)]
+    pub holds_for: Option<JobId>,
     /// Whether it takes no more jobs.
     pub stops: bool,
     /// Its devices.
@@ -77,6 +80,10 @@ pub struct Needs {
 pub enum Reason {
     /// The next look takes it.
     Soon,
+    /// Another has waited longer than [`PATIENCE`] for memory.
+    HeldFor {
+        id: JobId,
+    },
     Places {
         ability: Ability,
         places: usize,
@@ -122,6 +129,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Soon => f.write_str("for a worker to look"),
+            Self::HeldFor { id } => write!(f, "for job {id}, which has waited long for memory"),
             Self::Places { ability, places } => write!(f, "for one of {places} places for {ability}"),
             Self::Memory { needs, free, of } => {
                 let [needs, free, of] = [needs, free, of].map(|bytes| ByteSize(*bytes));
@@ -219,13 +227,19 @@ impl Worker {
         None
     }
 
-    /// The job to begin next of those that nothing else holds up, most urgent first.
-    pub fn choose<'a>(&self, candidates: &'a [Job], needs: impl Fn(&Job) -> Needs) -> Option<&'a Job> {
-        let mut is_held_back = false;
+    /// Whether a job that it could begin would overtake one that has waited long.
+    fn held_back(&self, job: &Job) -> Option<Reason> {
+        let id = self.holds_for.filter(|id| *id != job.id && job.priority <= Priority::Normal)?;
+        Some(Reason::HeldFor { id })
+    }
+
+    /// The job to begin next of those that nothing else holds up, most urgent first. They may come page by page: who holds up
+    /// others is kept.
+    pub fn choose<'a>(&mut self, candidates: &'a [Job], needs: impl Fn(&Job) -> Needs) -> Option<&'a Job> {
         for job in candidates {
             match self.refusal(job, &needs(job)) {
-                None if !is_held_back || job.priority > Priority::Normal => return Some(job),
-                Some(Reason::Memory { .. }) if has_waited(job) => is_held_back = true,
+                None if self.held_back(job).is_none() => return Some(job),
+                Some(Reason::Memory { .. }) if has_waited(job) => self.holds_for = self.holds_for.or(Some(job.id)),
                 _ => {}
             }
         }
@@ -249,6 +263,7 @@ pub fn why<'a>(job: &Job, needs: &Needs, workers: impl IntoIterator<Item = &'a W
     if job.not_before > job.now {
         return Reason::Again { seconds: (job.not_before - job.now).unsigned_abs().div_ceil(1000) };
     }
-    let reasons = workers.into_iter().map(|worker| worker.refusal(job, needs).unwrap_or(Reason::Soon));
+    let reason = |worker: &Worker| worker.refusal(job, needs).or_else(|| worker.held_back(job)).unwrap_or(Reason::Soon);
+    let reasons = workers.into_iter().map(reason);
     reasons.min().unwrap_or(Reason::NoWorker)
 }

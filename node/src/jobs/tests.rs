@@ -674,6 +674,7 @@ fn worker() -> Worker {
         reserved_bytes: 0,
         vram: BTreeMap::new(),
         kept_bytes: 0,
+        holds_for: None,
         stops: false,
         devices: "cpu".into(),
     }
@@ -738,6 +739,13 @@ fn reasons_to_wait() {
     // Of several workers the one that is nearest to doing it counts.
     assert_eq!(told(&at("here"), &[used.clone(), busy]), "for one of 1 places for pc2");
     assert_eq!(told(&at("here"), &[used, worker()]), "for a worker to look");
+    // One that is free, and keeps its memory for another.
+    let holds = change(|worker| worker.holds_for = Some(5));
+    let held = "for job 5, which has waited long for memory";
+    assert_eq!(told(&at("here"), std::slice::from_ref(&holds)), held);
+    assert_eq!(told(&Job { id: 5, ..at("here") }, std::slice::from_ref(&holds)), "for a worker to look");
+    assert_eq!(told(&waiting(7, Kind::Winning, LONG), std::slice::from_ref(&holds)), "for a worker to look");
+    assert_eq!(told(&at("here"), &[holds, worker()]), "for a worker to look");
     let other = change(|worker| worker.profile = Some(Profile::Filecash));
     assert_eq!(told(&at("here"), &[other]), "for a worker of profile filecoin");
     assert_eq!(
@@ -751,18 +759,22 @@ fn reasons_to_wait() {
 #[test]
 fn smaller_jobs_overtake_until_one_has_waited_long() {
     let needs = |job: &Job| Needs { least_memory_bytes: if job.id == 1 { 900 } else { 100 }, ..Needs::default() };
-    let busy = Worker { reserved_bytes: 200, ..worker() };
     let choose = |waited: Duration, with: &[Job]| {
-        let mut jobs = vec![waiting(1, Kind::C2, waited)];
-        jobs.extend_from_slice(with);
-        busy.choose(&jobs, needs).map(|job| job.id)
+        let mut busy = Worker { reserved_bytes: 200, ..worker() };
+        // Whether they come in one page or in two.
+        let first = [waiting(1, Kind::C2, waited)];
+        let paged = busy.choose(&first, needs).or_else(|| busy.choose(with, needs)).map(|job| job.id);
+        let mut busy = Worker { holds_for: None, ..busy };
+        let chosen = busy.choose(&[&first, with].concat(), needs).map(|job| job.id);
+        assert_eq!(chosen, paged);
+        (chosen, busy.holds_for)
     };
     let small = waiting(2, Kind::C2, Duration::ZERO);
     let winning = waiting(3, Kind::Winning, Duration::ZERO);
-    assert_eq!(choose(choose::PATIENCE, std::slice::from_ref(&small)), Some(2));
+    assert_eq!(choose(choose::PATIENCE, std::slice::from_ref(&small)), (Some(2), None));
     let longer = choose::PATIENCE + Duration::from_millis(1);
-    assert_eq!(choose(longer, std::slice::from_ref(&small)), None);
-    assert_eq!(choose(longer, &[small, winning]), Some(3));
+    assert_eq!(choose(longer, std::slice::from_ref(&small)), (None, Some(1)));
+    assert_eq!(choose(longer, &[small, winning]), (Some(3), Some(1)));
     // Enough memory, and it is begun itself.
     assert_eq!(worker().choose(&[waiting(1, Kind::C2, longer)], needs).map(|job| job.id), Some(1));
     let full = Worker { taken: [(Ability::C2, 2)].into(), ..worker() };

@@ -62,6 +62,7 @@ fn bytes_that_others_will_write_are_not_free() {
         elsewhere: Vec::new(),
         untold: Vec::new(),
         summary: Summary::default(),
+        holds_for: None,
         needs: RefCell::default(),
         // It looks, and takes nothing.
         stops: true,
