@@ -457,6 +457,38 @@ fn calls_that_make_no_sense_and_clients_that_go_away() {
     assert!(!server.log().contains("panicked"), "{}", server.log());
 }
 
+/// Status tells of each device what it works on.
+#[test]
+fn status_names_the_proof_of_each_device() {
+    let Some(python) = python() else { return };
+    let sector = Sector::new();
+    if !crate::devices::has_adapter(&sector.sandbox) {
+        return;
+    }
+    let unix = format!("unix://{}", sector.sandbox.path("cuzk.sock").display());
+    let _server = Server::start(&sector.sandbox, &[&unix], &["--device", "c2=gpu"]);
+    let mut client = Client::start(&python, &unix);
+    let gpu = |client: &mut Client| client.does("GetStatus", &value!({}))["gpus"][0].clone();
+    let idle = gpu(&mut client);
+    assert_eq!((&idle["current_job_id"], &idle["current_proof_kind"]), (&value!(""), &value!("")), "{idle}");
+    let asked = client.send("Prove", &value!({ "submit": sector.porep("shown", "02") }), &value!({}));
+    let began = Instant::now();
+    let busy = loop {
+        let told = gpu(&mut client);
+        if told["current_job_id"] != "" {
+            break told;
+        }
+        assert!(began.elapsed() < PATIENCE, "{told}");
+        sleep(Duration::from_millis(20));
+    };
+    assert_eq!(busy["current_job_id"], "shown");
+    assert_eq!(busy["current_proof_kind"], "porep-c2");
+    assert_eq!(busy["name"], idle["name"]);
+    assert_eq!(client.does("CancelProof", &value!({ "job_id": "shown" }))["was_running"], true);
+    assert_eq!(client.answer(asked)["response"]["result"]["status"], 3);
+    assert_eq!(gpu(&mut client), idle);
+}
+
 /// A.15, line 2: as large as a 32 GiB sector's. And what is too large, or no gRPC at all.
 #[test]
 fn large_requests_come_in_and_larger_ones_do_not() {

@@ -7,7 +7,7 @@ use crate::steps::{COMM_R, hex32};
 use crate::support::{Sandbox, data, json};
 
 /// Whether there is an adapter.
-fn has_adapter(sandbox: &Sandbox) -> bool {
+pub fn has_adapter(sandbox: &Sandbox) -> bool {
     let found = json(&sandbox.run(&["devices", "--json"]).succeeds());
     let devices = found["devices"].as_array().unwrap();
     assert!(!devices.is_empty() || env::var_os("FILECASH_TESTS_NEED_GPU").is_none(), "no adapter");

@@ -38,6 +38,9 @@ pub enum BackendError {
     NoDevice { reasons: String },
 }
 
+/// What stands between the names of devices that compute together, in [`Backend::name`].
+pub const BETWEEN_NAMES: &str = " + ";
+
 /// A device that computes stages.
 pub trait Backend: Send + Sync {
     /// For logs and records.

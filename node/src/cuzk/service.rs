@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use filecash_engine::backend::BETWEEN_NAMES;
 use filecash_engine::params::ParamStore;
 use rand_core::{OsRng, RngCore};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
@@ -467,20 +468,17 @@ impl Inner {
                 Ok((inner.aside.tally()?, inner.aside.totals()?, jobs, loaded))
             })
             .await?;
-        let current = jobs.iter().find(|job| job.state == State::Running && name_of(job.kind).is_some());
-        let name = current.map_or_else(String::new, |job| {
-            let request = job.request.as_deref().and_then(|request| request.strip_prefix(PREFIX));
-            request.map_or_else(|| job.id.to_string(), str::to_owned)
-        });
-        let kind = current.and_then(|job| name_of(job.kind)).unwrap_or_default();
         let devices = self.options.devices.iter().enumerate();
-        let gpus = devices.map(|(place, (device, bytes))| GpuStatus {
-            ordinal: place as u32,
-            name: device.clone(),
-            vram_total_bytes: *bytes,
-            vram_free_bytes: 0,
-            current_job_id: if place == 0 { name.clone() } else { String::new() },
-            current_proof_kind: if place == 0 { kind.to_owned() } else { String::new() },
+        let gpus = devices.map(|(place, (device, bytes))| {
+            let current = most_urgent_on(device, &jobs);
+            GpuStatus {
+                ordinal: place as u32,
+                name: device.clone(),
+                vram_total_bytes: *bytes,
+                vram_free_bytes: 0,
+                current_job_id: current.map_or_else(String::new, |(job, _)| asked_name(job)),
+                current_proof_kind: current.map_or_else(String::new, |(_, kind)| kind.to_owned()),
+            }
         });
         let queues = KINDS.map(|(kind, name, _)| QueueStatus {
             proof_kind: name.to_owned(),
@@ -617,6 +615,21 @@ fn failed(job_id: String, error_message: String) -> AwaitProofResponse {
 
 fn name_of(kind: Kind) -> Option<&'static str> {
     KINDS.iter().find(|(known, ..)| *known == kind).map(|(_, name, _)| *name)
+}
+
+/// The proof that a device works on, with the name of its kind; of several the most urgent one. Devices of a team work
+/// together on each.
+fn most_urgent_on<'a>(device: &str, jobs: &'a [Job]) -> Option<(&'a Job, &'static str)> {
+    let is_on_it =
+        |job: &&Job| job.device.as_deref().is_some_and(|team| team.split(BETWEEN_NAMES).any(|name| name == device));
+    let running = jobs.iter().filter(|job| job.state == State::Running).filter(is_on_it);
+    running.filter_map(|job| Some((job, name_of(job.kind)?))).max_by_key(|(job, _)| job.priority)
+}
+
+/// The name by which a job was asked for.
+fn asked_name(job: &Job) -> String {
+    let asked = job.request.as_deref().and_then(|request| request.strip_prefix(PREFIX));
+    asked.map_or_else(|| job.id.to_string(), str::to_owned)
 }
 
 fn jobs_of(counts: &[Tally], kind: Kind, state: State) -> u64 {

@@ -28,7 +28,7 @@ use crate::backend::cpu::curve::{PortableG1, PortableG2};
 use crate::backend::cpu::fast;
 use crate::backend::cpu::ntt::{Blocks, Part, Pass};
 use crate::backend::points::{PointBlock, SharedBlocks, SumPlan};
-use crate::backend::{Backend, BackendError, SharedBackend};
+use crate::backend::{BETWEEN_NAMES, Backend, BackendError, SharedBackend};
 use crate::field::{Node, fr};
 
 /// Failures in a row after which a device gets no more work.
@@ -167,7 +167,7 @@ impl Team {
         let members: Vec<_> = workers.into_iter().map(Member::new).collect();
         let mut names: Vec<_> = members.iter().map(|member| member.worker.name().to_owned()).collect();
         names.extend(options.cpu.then(|| "cpu".to_owned()));
-        let shared = Shared { name: names.join(" + "), members, options, turns: Turns::default() };
+        let shared = Shared { name: names.join(BETWEEN_NAMES), members, options, turns: Turns::default() };
         Self { shared: Arc::new(shared), is_urgent: false }
     }
 
