@@ -2,7 +2,7 @@
 //!
 //! glibc gives each thread a heap of its own, up to eight for each core, and each keeps what was freed in it. Buffers of a
 //! proof are freed by other threads than those that took them, so that what is kept this way grew with the number of threads,
-//! beyond every budget. All threads share one heap instead.
+//! beyond small budgets. All threads share one heap instead.
 
 /// Has all threads share one heap, where the system's allocator knows several; to be called before there are threads.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -11,6 +11,8 @@
 //!
 //! Source: N. Pippenger, "On the evaluation of powers and related problems" (1976); the reference's word is `multiexp`.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use group::Group;
 use group::prime::PrimeCurveAffine;
 use rayon::prelude::*;
@@ -88,7 +90,26 @@ impl<K: Kernel> Sum<K> {
     }
 }
 
-/// What one task needs besides the buckets.
+/// What the threads need besides the buckets, for the sums that they are lent to one after the other: taken once, as memory that
+/// is taken and freed for each of many tasks does not all come back.
+pub struct Workers<K: Kernel>(Vec<Mutex<Worker<K>>>);
+
+impl<K: Kernel> Default for Workers<K> {
+    fn default() -> Self {
+        Self((0..rayon::current_num_threads()).map(|_| Mutex::default()).collect())
+    }
+}
+
+impl<K: Kernel> Workers<K> {
+    /// This thread's, which nobody else wants unless there are several pools. Who has it gives the pool no other task until it is
+    /// back, which this thread might have to do.
+    fn mine(&self) -> MutexGuard<'_, Worker<K>> {
+        let thread = rayon::current_thread_index().unwrap_or_default();
+        self.0[thread % self.0.len()].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One of them.
 struct Worker<K: Kernel> {
     batch: Vec<Addition>,
     waiting: Vec<Addition>,
@@ -237,6 +258,7 @@ impl<K: Kernel> Slice<K> {
 pub struct Msm<K: Kernel> {
     windows: Windows,
     slices: Vec<Slice<K>>,
+    recoded: Vec<Recoded>,
 }
 
 impl<K: Kernel> Msm<K> {
@@ -269,21 +291,20 @@ impl<K: Kernel> Msm<K> {
                 batch: 1,
             })
             .collect();
-        Self { windows, slices }
+        Self { windows, slices, recoded: Vec::new() }
     }
 
     /// Adds `Σ scalars[i] · points[i]`.
     ///
     /// # Panics
     /// Unless there are as many scalars as points.
-    pub fn feed(&mut self, points: &[K::Point], scalars: &[Fr]) {
+    pub fn feed(&mut self, points: &[K::Point], scalars: &[Fr], workers: &Workers<K>) {
         assert_eq!(points.len(), scalars.len(), "a scalar for each point");
         let windows = self.windows;
         for (points, scalars) in points.chunks(BLOCK).zip(scalars.chunks(BLOCK)) {
-            let recoded: Vec<Recoded> = scalars.par_iter().map(|scalar| windows.recode(scalar)).collect();
-            self.slices
-                .par_iter_mut()
-                .for_each_init(Worker::default, |worker, slice| slice.feed(&windows, points, &recoded, worker));
+            let Self { slices, recoded, .. } = self;
+            scalars.par_iter().map(|scalar| windows.recode(scalar)).collect_into_vec(recoded);
+            slices.par_iter_mut().for_each(|slice| slice.feed(&windows, points, recoded, &mut workers.mine()));
         }
     }
 
@@ -305,7 +326,7 @@ impl<K: Kernel> Msm<K> {
 /// `Σ scalars[i] · points[i]` at once.
 pub fn msm<K: Kernel>(points: &[K::Point], scalars: &[Fr]) -> K::Group {
     let mut msm = Msm::<K>::new(points.len(), u64::MAX);
-    msm.feed(points, scalars);
+    msm.feed(points, scalars, &Workers::default());
     msm.finish()
 }
 
@@ -358,10 +379,12 @@ mod tests {
         let points = points::<PortableG1>(5000);
         let scalars = scalars(5000);
         let expected = naive::<PortableG1>(&points, &scalars);
+        // Sums one after the other are lent the same buffers.
+        let workers = Workers::default();
         for (expected_points, memory) in [(0, 0), (10, u64::MAX), (1 << 16, 1 << 20), (1 << 20, u64::MAX)] {
             let mut msm = Msm::<PortableG1>::new(expected_points, memory);
             for (points, scalars) in points.chunks(1777).zip(scalars.chunks(1777)) {
-                msm.feed(points, scalars);
+                msm.feed(points, scalars, &workers);
             }
             assert_eq!(msm.finish(), expected);
         }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::curve::{BadPoint, Kernel, PortableG1, PortableG2};
 use super::fast;
-use super::msm::{Msm, Sum, additions};
+use super::msm::{Msm, Sum, Workers, additions};
 use crate::backend::BackendError;
 use crate::backend::points::{PointBlock, SharedBlocks, SumPlan};
 use crate::field::Fr;
@@ -38,7 +38,7 @@ impl<K: Kernel> PointSum<K> {
     ///
     /// # Errors
     /// [`BackendError::Point`] for a point that is none.
-    pub fn feed(&mut self, block: &PointBlock) -> Result<(), BackendError> {
+    pub fn feed(&mut self, block: &PointBlock, workers: &Workers<K>) -> Result<(), BackendError> {
         self.points.clear();
         decode::<K>(block, &block.ones, &mut self.points)?;
         self.ones.feed(&mut self.points);
@@ -47,12 +47,12 @@ impl<K: Kernel> PointSum<K> {
         let points = block.bytes.len() / K::POINT_BYTES;
         self.seen += points;
         if self.multiples.len() >= COLLECTED.min(points) {
-            self.flush();
+            self.flush(workers);
         }
         Ok(())
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self, workers: &Workers<K>) {
         if self.multiples.is_empty() {
             return;
         }
@@ -61,14 +61,14 @@ impl<K: Kernel> PointSum<K> {
             let expected = share.div_ceil(self.seen as u64) as usize;
             Msm::new(expected, bucket_memory::<K>(expected, self.plan.memory_bytes))
         });
-        msm.feed(&self.multiples, &self.scalars);
+        msm.feed(&self.multiples, &self.scalars, workers);
         self.multiples.clear();
         self.scalars.clear();
     }
 
     /// The sum.
-    pub fn finish(mut self) -> K::Group {
-        self.flush();
+    pub fn finish(mut self, workers: &Workers<K>) -> K::Group {
+        self.flush(workers);
         self.ones.finish() + self.msm.map_or_else(K::Group::identity, Msm::finish)
     }
 }
@@ -152,11 +152,12 @@ pub fn sums<K: Kernel>(
     plan: &SumPlan,
     blocks: &mut SharedBlocks<'_>,
 ) -> Result<Vec<K::Group>, BackendError> {
+    let workers = Workers::default();
     let mut sums: Vec<_> = (0..sums).map(|_| PointSum::<K>::new(*plan)).collect();
     for blocks in blocks {
-        sums.iter_mut().zip(&blocks).try_for_each(|(sum, block)| sum.feed(block))?;
+        sums.iter_mut().zip(&blocks).try_for_each(|(sum, block)| sum.feed(block, &workers))?;
     }
-    Ok(sums.into_iter().map(PointSum::finish).collect())
+    Ok(sums.into_iter().map(|sum| sum.finish(&workers)).collect())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use group::Group;
 use super::{Member, Team, Worker};
 use crate::backend::BackendError;
 use crate::backend::cpu::curve::Kernel;
+use crate::backend::cpu::msm::Workers;
 use crate::backend::cpu::sums::{self, PointSum};
 use crate::backend::gpu::GpuError;
 use crate::backend::points::{PointBlock, SharedBlocks, SumPlan};
@@ -75,11 +76,12 @@ impl Team {
         let source = Source { blocks: Mutex::new(blocks), returned: Mutex::new(Vec::new()), failed: Mutex::new(None) };
         let is_worth_it = !self.options().cpu || plan.points >= SMALL_SUM;
         let active: Vec<_> = self.active().filter(|_| is_worth_it).collect();
+        let workers = Workers::default();
         let mut of_cpu: Vec<_> = (0..sums).map(|_| PointSum::<K>::new(*plan)).collect();
         let on_cpu = || {
             while let Some(blocks) = source.next() {
                 let mut sums = of_cpu.iter_mut().zip(&blocks);
-                sums.try_for_each(|(sum, block)| sum.feed(block)).unwrap_or_else(|error| source.fail(error));
+                sums.try_for_each(|(sum, block)| sum.feed(block, &workers)).unwrap_or_else(|error| source.fail(error));
             }
             Ok(())
         };
@@ -136,7 +138,7 @@ impl Team {
             Some(error) => Err(error),
             None => {
                 let of_devices = of_devices.into_inner().unwrap_or_else(PoisonError::into_inner);
-                Ok(of_cpu.into_iter().zip(of_devices).map(|(cpu, devices)| cpu.finish() + devices).collect())
+                Ok(of_cpu.into_iter().zip(of_devices).map(|(cpu, devices)| cpu.finish(&workers) + devices).collect())
             }
         }
     }
