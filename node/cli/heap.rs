@@ -1,8 +1,7 @@
 //! The heap of the process.
 //!
-//! glibc gives each thread a heap of its own, up to eight for each core, and each keeps what was freed in it. Buffers of a
-//! proof are freed by other threads than those that took them, so that what is kept this way grew with the number of threads,
-//! beyond small budgets. All threads share one heap instead.
+//! glibc gives each thread a heap of its own, up to eight for each core, and each keeps what was freed in it. Many
+//! threads take and free a proof's buffers, so that what is kept this way went beyond small budgets. All threads share one heap instead.
 
 /// Has all threads share one heap, where the system's allocator knows several; to be called before there are threads.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
